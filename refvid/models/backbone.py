@@ -1,0 +1,101 @@
+"""What every backbone offers: encode, decode with or without a reference, and its limits as data.
+
+A backbone is a video autoencoder with its reference-conditioned decoder (RefDecoder,
+arXiv:2605.15196). State that a causal model carries from one chunk to the next is passed in and
+handed back, never kept in the module: one loaded backbone may serve several videos at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackboneLimits:
+    """What a backbone accepts; callers plan with it and pad, so nothing asserts deep inside."""
+
+    size_multiple: int
+    """Height and width of a clip must be multiples of this."""
+
+    min_size: int
+    """Smallest height and width of a clip [pixels]; a multiple of `size_multiple`."""
+
+    temporal_stride: int
+    """Frames per latent frame after the first chunk's first frame."""
+
+    first_chunk_extra: int
+    """1 where the first frame of a shot makes a latent frame of its own (Wan: 4k + 1), else 0."""
+
+    default_chunk: int
+    """Frames per chunk when the user asks for nothing; chunks after the first one of a shot."""
+
+    max_chunk: int
+    """Most frames per chunk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """One decoded chunk."""
+
+    clip: Tensor
+    """(B, 3, T, H, W) in [-1, 1]."""
+
+    state: Any
+    """What the next chunk of the same shot needs; opaque to callers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One encoded chunk."""
+
+    latents: Tensor
+    """(B, C, t, h, w): the posterior's mode on the latent grid."""
+
+    state: Any
+    """What the next chunk of the same shot needs; opaque to callers."""
+
+
+class Backbone(Protocol):
+    """A ready model on its device. All methods run without gradients."""
+
+    @property
+    def name(self) -> str:
+        """What `--model` calls it."""
+        ...
+
+    @property
+    def limits(self) -> BackboneLimits: ...
+
+    def encode(self, clip: Tensor, state: Any = None) -> Encoded:
+        """Encode one chunk of a shot, (B, 3, T, H, W) in [-1, 1]; `state` is None at its start."""
+        ...
+
+    def prepare_reference(self, reference: Tensor) -> Any:
+        """Embed a reference (B, 3, H, W) in [-1, 1], once per clip; opaque to callers."""
+        ...
+
+    def decode(
+        self,
+        latents: Tensor,
+        reference: Any = None,
+        state: Any = None,
+        *,
+        tile: int | None = None,
+    ) -> Decoded:
+        """Decode one chunk of a shot.
+
+        Args:
+            latents: (B, C, t, h, w) from `encode`.
+            reference: What `prepare_reference` gave, or None to decode without a reference.
+            state: None at the start of a shot, else the state of the chunk before.
+            tile: Work in spatial windows of about this many pixels a side, to bound memory;
+                None decodes whole frames.
+        """
+        ...
+
+    def working_bytes(self, height: int, width: int, frames: int, tile: int | None) -> int:
+        """Estimate of the memory one `encode` and `decode` of such a chunk needs [bytes]."""
+        ...

@@ -1,0 +1,1 @@
+"""The bundled small backbone: a fixed patch-transform codec and a local-attention decoder."""

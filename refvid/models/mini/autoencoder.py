@@ -1,0 +1,151 @@
+"""The mini backbone: codec, matching, reference attention and fusion put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from refvid.models.backbone import BackboneLimits, Decoded, Encoded
+from refvid.models.mini.attention import Attended, KeyMap
+from refvid.models.mini.codec import PatchCodec
+from refvid.models.mini.config import MiniConfig
+from refvid.models.mini.decoder import MiniDecoder
+from refvid.models.mini.matching import TOKEN, MatchIndex, index_reference, match_tokens
+
+HALO_PX = 96
+"""Context around a tile; the decoder's convolutions see at most 88 pixels to each side."""
+
+
+@dataclass(frozen=True, slots=True)
+class MiniReference:
+    """A reference made ready: what matching and attention need of it."""
+
+    index: MatchIndex
+    keys: KeyMap
+
+
+@dataclass(frozen=True, slots=True)
+class MiniState:
+    """What the next chunk of a shot needs: where each token of the last frame was found."""
+
+    position: Tensor
+    """(B, M, 2) places in the reference [pixels]."""
+
+
+class MiniBackbone:
+    """`Backbone` on a device; see `refvid.models.backbone` for the contract."""
+
+    name = "mini"
+    limits = BackboneLimits(
+        size_multiple=TOKEN,
+        min_size=32,
+        temporal_stride=1,
+        first_chunk_extra=0,
+        default_chunk=8,
+        max_chunk=64,
+    )
+
+    def __init__(
+        self, decoder: MiniDecoder, config: MiniConfig, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        self.config, self.device, self.dtype = config, device, dtype
+        self.codec = PatchCodec(config).to(device)
+        decoder = decoder.eval().requires_grad_(False).to(device, dtype)
+        self.decoder: MiniDecoder = decoder.to(
+            memory_format=torch.channels_last  # type: ignore[call-overload]  # not in torch's stubs
+        )
+
+    @torch.inference_mode()
+    def encode(self, clip: Tensor, state: Any = None) -> Encoded:  # noqa: ARG002  # the protocol's
+        """(B, 3, T, H, W) in [-1, 1] -> latents (B, 96, T, H/8, W/8); frames are independent."""
+        batch, _, length = clip.shape[:3]
+        frames = clip.to(self.device).transpose(1, 2).flatten(0, 1)
+        latents = self.codec.encode(frames)
+        return Encoded(latents.view(batch, length, *latents.shape[1:]).transpose(1, 2), None)
+
+    @torch.inference_mode()
+    def prepare_reference(self, reference: Tensor) -> MiniReference:
+        """Index a reference (B, 3, H, W) in [-1, 1]; H and W multiples of 8."""
+        reference = reference.to(self.device, torch.float32)
+        keys = self.decoder.attention.map_reference(reference.to(self.dtype))
+        return MiniReference(index_reference(reference), keys)
+
+    @torch.inference_mode()
+    def decode(
+        self,
+        latents: Tensor,
+        reference: MiniReference | None = None,
+        state: MiniState | None = None,
+        *,
+        tile: int | None = None,
+    ) -> Decoded:
+        """Latents (B, 96, T, h, w) -> clip (B, 3, T, 8h, 8w), frame by frame."""
+        decoded = []
+        for latent in latents.to(self.device).unbind(2):
+            frame = self.codec.decode(latent)
+            attended = None
+            if reference is not None:
+                matches = match_tokens(frame, reference.index, state.position if state else None)
+                state = MiniState(matches.position)
+                attended = self.decoder.attention(frame.to(self.dtype), reference.keys, matches)
+            decoded.append(self._restore(frame, attended, tile).clamp_(-1, 1))
+        return Decoded(torch.stack(decoded, 2), state)
+
+    def _restore(self, frame: Tensor, attended: Attended | None, tile: int | None) -> Tensor:
+        """Add the residual, in windows if asked to; windows and whole frame give equal pixels."""
+        height, width = frame.shape[-2:]
+        if tile is None or (height <= tile and width <= tile):
+            whole: Tensor = self.decoder(frame, attended)
+            return whole
+        side = max(TOKEN, tile // TOKEN * TOKEN)
+        restored = torch.empty_like(frame)
+        for top in range(0, height, side):
+            for left in range(0, width, side):
+                window = _with_halo(top, side, height), _with_halo(left, side, width)
+                piece = self.decoder(
+                    frame[..., window[0], window[1]], _crop_attended(attended, *window)
+                )
+                inner = slice(top, min(top + side, height)), slice(left, min(left + side, width))
+                restored[..., inner[0], inner[1]] = piece[
+                    ...,
+                    inner[0].start - window[0].start : inner[0].stop - window[0].start,
+                    inner[1].start - window[1].start : inner[1].stop - window[1].start,
+                ]
+        return restored
+
+    def working_bytes(self, height: int, width: int, frames: int, tile: int | None) -> int:
+        """Peak memory of one chunk [bytes]; measured per pixel on 480p to 2160p frames."""
+        element = torch.tensor([], dtype=self.dtype).element_size()
+        area = height * width
+        window = area if tile is None else min(area, (tile + 2 * HALO_PX) ** 2)
+        clip_and_latents = area * 4 * (3 + 1.5 + 3) * frames
+        reference = area * (_KEY_VALUES * element + _MATCH_BYTES)
+        return round(clip_and_latents + reference + window * _FUSION_VALUES * element)
+
+
+_KEY_VALUES = 40
+"""Values per pixel in the key map."""
+
+_MATCH_BYTES = 60
+"""Bytes per pixel of the patches and scores that matching keeps."""
+
+_FUSION_VALUES = 90
+"""Values per pixel alive at the fusion network's peak."""
+
+
+def _with_halo(start: int, side: int, extent: int) -> slice:
+    return slice(max(0, start - HALO_PX), min(extent, start + side + HALO_PX))
+
+
+def _crop_attended(attended: Attended | None, rows: slice, columns: slice) -> Attended | None:
+    if attended is None:
+        return None
+    half = (
+        ...,
+        slice(rows.start // 2, rows.stop // 2),
+        slice(columns.start // 2, columns.stop // 2),
+    )
+    return Attended(attended.values[half], attended.statistics[half])

@@ -1,0 +1,1 @@
+"""Data, degradations, losses and loop: how the bundled weights are made."""

@@ -1,0 +1,135 @@
+"""The backbone keeps the protocol's promises: chunks, tiles, missing references."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from refvid.models.mini.autoencoder import HALO_PX, MiniBackbone
+from refvid.models.mini.config import MiniConfig
+from refvid.models.mini.decoder import MiniDecoder
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def backbone(small_config: MiniConfig, small_decoder: MiniDecoder) -> MiniBackbone:
+    return MiniBackbone(small_decoder, small_config, CPU, torch.float32)
+
+
+@pytest.fixture
+def clip(texture: torch.Tensor) -> torch.Tensor:
+    """(1, 3, 6, 128, 192): the texture on the move, blurred."""
+    frames = [torch.roll(texture, (3 * t, -5 * t), (2, 3)) for t in range(6)]
+    blurred = [torch.nn.functional.avg_pool2d(f, 3, stride=1, padding=1) for f in frames]
+    return torch.stack(blurred, 2).clamp(-1, 1)
+
+
+def test_a_fresh_decoder_gives_the_codec_back(
+    small_config: MiniConfig, clip: torch.Tensor, texture: torch.Tensor
+) -> None:
+    backbone = MiniBackbone(MiniDecoder(small_config), small_config, CPU, torch.float32)
+    latents = backbone.encode(clip).latents
+    assert latents.shape == (1, 96, 6, 16, 24)
+    expected = backbone.codec.decode(latents[:, :, 2]).clamp(-1, 1)
+    for reference in (None, backbone.prepare_reference(texture)):
+        decoded = backbone.decode(latents, reference).clip
+        assert decoded.shape == clip.shape
+        torch.testing.assert_close(decoded[:, :, 2], expected)
+
+
+@pytest.mark.parametrize("lengths", [(1, 5), (2, 2, 2), (1, 1, 1, 1, 1, 1), (5, 1)])
+def test_chunks_equal_the_whole(
+    backbone: MiniBackbone, clip: torch.Tensor, texture: torch.Tensor, lengths: tuple[int, ...]
+) -> None:
+    reference = backbone.prepare_reference(texture)
+    latents = backbone.encode(clip).latents
+    whole = backbone.decode(latents, reference).clip
+    state, parts = None, []
+    for part in latents.split(lengths, 2):
+        decoded = backbone.decode(part, reference, state)
+        state = decoded.state
+        parts.append(decoded.clip)
+    assert torch.equal(torch.cat(parts, 2), whole)
+
+
+def test_the_state_matters_and_is_not_changed(
+    backbone: MiniBackbone, clip: torch.Tensor, texture: torch.Tensor
+) -> None:
+    reference = backbone.prepare_reference(texture)
+    latents = backbone.encode(clip).latents
+    state = backbone.decode(latents[:, :, :5], reference).state
+    before = state.position.clone()
+    first = backbone.decode(latents[:, :, 5:], reference, state).clip
+    again = backbone.decode(latents[:, :, 5:], reference, state).clip
+    assert torch.equal(first, again)
+    assert torch.equal(state.position, before)
+
+
+@pytest.mark.parametrize("tile", [32, 64, 100])
+def test_tiles_equal_the_whole(
+    backbone: MiniBackbone, clip: torch.Tensor, texture: torch.Tensor, tile: int
+) -> None:
+    latents = backbone.encode(clip[:, :, :2]).latents
+    reference = backbone.prepare_reference(texture)
+    for prepared in (reference, None):
+        whole = backbone.decode(latents, prepared).clip
+        tiled = backbone.decode(latents, prepared, tile=tile).clip
+        torch.testing.assert_close(tiled, whole, atol=1e-5, rtol=0)
+
+
+def test_the_halo_is_wider_than_what_the_network_sees() -> None:
+    """Of the network that ships: a change further away than the halo must not show."""
+    torch.manual_seed(0)
+    decoder = MiniDecoder(MiniConfig())
+    for parameter in decoder.fusion.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    frame = torch.zeros(1, 3, 32, 512, requires_grad=True)
+    decoder(frame, None)[..., 256:258].sum().backward()
+    assert frame.grad is not None
+    seen = frame.grad.abs().sum((0, 1, 2)).nonzero().flatten()
+    reach = max(256 - int(seen.min()), int(seen.max()) - 257)
+    assert 32 < reach <= HALO_PX
+
+
+def test_batches_equal_single_clips(
+    backbone: MiniBackbone, clip: torch.Tensor, texture: torch.Tensor
+) -> None:
+    pair = torch.cat((clip, clip.flip(4)))
+    references = torch.cat((texture, texture.flip(3)))
+    both = backbone.decode(backbone.encode(pair).latents, backbone.prepare_reference(references))
+    for item in range(2):
+        alone = backbone.decode(
+            backbone.encode(pair[item : item + 1]).latents,
+            backbone.prepare_reference(references[item : item + 1]),
+        )
+        torch.testing.assert_close(both.clip[item], alone.clip[0], atol=1e-5, rtol=0)
+
+
+def test_bfloat16_stays_close(
+    small_config: MiniConfig,
+    small_decoder: MiniDecoder,
+    backbone: MiniBackbone,
+    clip: torch.Tensor,
+    texture: torch.Tensor,
+) -> None:
+    latents = backbone.encode(clip).latents
+    exact = backbone.decode(latents, backbone.prepare_reference(texture)).clip
+    half = MiniBackbone(small_decoder, small_config, CPU, torch.bfloat16)
+    rough = half.decode(latents, half.prepare_reference(texture)).clip
+    assert rough.dtype == torch.float32
+    assert (rough - exact).abs().mean() < 2 / 255
+
+
+def test_estimates_grow_with_the_work(backbone: MiniBackbone) -> None:
+    assert backbone.working_bytes(480, 832, 8, None) > backbone.working_bytes(480, 832, 1, None)
+    assert backbone.working_bytes(1080, 1920, 8, None) > backbone.working_bytes(480, 832, 8, None)
+    assert backbone.working_bytes(1080, 1920, 8, 256) < backbone.working_bytes(1080, 1920, 8, None)
+
+
+def test_limits_are_whole(backbone: MiniBackbone) -> None:
+    limits = dataclasses.asdict(backbone.limits)
+    assert limits["min_size"] % limits["size_multiple"] == 0
+    smallest = torch.zeros(1, 3, 1, limits["min_size"], limits["min_size"])
+    reference = backbone.prepare_reference(smallest[:, :, 0])
+    assert backbone.decode(backbone.encode(smallest).latents, reference).clip.shape == smallest.shape
