@@ -1,0 +1,1 @@
+complete --command refvid --no-files --arguments "(env _REFVID_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS=(commandline -cp) refvid)" --condition "env _REFVID_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=is-args _TYPER_COMPLETE_ARGS=(commandline -cp) refvid"

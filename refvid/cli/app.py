@@ -1,0 +1,113 @@
+"""The Typer app: global flags, the commands, and the one error boundary.
+
+Nothing here imports torch, NumPy, PyAV or Rich: `--help` and shell completion stay instant.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+
+import refvid
+from refvid.cli import demo, doctor, enhance, evaluate, info, train
+from refvid.cli.console import Console, error_document
+from refvid.cli.exit_codes import SIGTERM_EXIT_CODE
+from refvid.cli.options import PanelCommand
+from refvid.errors import INTERRUPTED_EXIT_CODE
+
+_HELP = {"help_option_names": ["-h", "--help"]}
+
+
+class ProgramGroup(TyperGroup):
+    """The error boundary: tests that run the app in-process see the program's exit codes."""
+
+    # Typer keeps the context's type to itself, hence Any.
+    def invoke(self, ctx: Any) -> Any:
+        console = Console()
+        ctx.obj = console
+        try:
+            return super().invoke(ctx)
+        except (typer.Exit, typer.Abort, TyperException, BrokenPipeError):
+            raise  # Typer prints usage errors (exit code 2) and knows closed pipes.
+        except KeyboardInterrupt:
+            console.note("interrupted")
+            raise typer.Exit(INTERRUPTED_EXIT_CODE) from None
+        except Exception as error:
+            raise typer.Exit(_report(console, error)) from error
+        finally:
+            console.close()
+
+
+app = typer.Typer(
+    name="refvid",
+    cls=ProgramGroup,
+    context_settings=_HELP,
+    no_args_is_help=True,
+    # Without Rich, help opens faster and prints on any console; PanelCommand keeps the groups.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def _report(console: Console, error: Exception) -> int:
+    document = error_document(error)
+    code: int = document["exit_code"]
+    if console.json:
+        console.result_json({"refvid": refvid.__version__, "error": document, "exit_code": code})
+    console.error(error)
+    return code
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        Console().result(f"refvid {refvid.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "-V", "--version", callback=_show_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Bring a video's lost details back from one clean reference image.
+
+    Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 bug, 2 options,
+    3 input, 4 output, 5 weights, 6 device or memory, 7 a batch with different failures,
+    130 interrupted.
+    """
+
+
+for _command in (
+    enhance.enhance,
+    demo.demo,
+    info.info,
+    doctor.doctor,
+    evaluate.evaluate,
+    train.train,
+):
+    app.command(cls=PanelCommand, context_settings=_HELP)(_command)
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
+    # Unlike the default action, this lets writers remove their unfinished files.
+    raise SystemExit(SIGTERM_EXIT_CODE)
+
+
+def main() -> None:
+    """Run the program: the `refvid` console script."""
+    signal.signal(signal.SIGTERM, _stop)
+    if "_REFVID_COMPLETE" in os.environ:
+        # Typer would load Rich to clean help texts that hold no markup: half of the waiting time.
+        sys.modules["rich"] = None  # type: ignore[assignment]  # how Python spells "not there"
+    sys.exit(app())

@@ -1,0 +1,226 @@
+"""The only printer: results to stdout; messages, log and progress to stderr.
+
+`out=$(refvid enhance clip.mp4 --ref photo.jpg)` holds the output's path and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import TextIOWrapper
+from typing import TYPE_CHECKING, Any, TextIO
+
+from refvid.cli.exit_codes import exit_code_of
+from refvid.errors import RefvidError
+
+if TYPE_CHECKING:
+    from refvid.settings import LogLevel
+    from refvid.workflows.progress import Progress, ProgressCallback
+
+LINE_EVERY_S = 30.0
+_LOG_LEVELS = {
+    "quiet": logging.ERROR,
+    "normal": logging.WARNING,
+    "verbose": logging.INFO,
+    "debug": logging.DEBUG,
+}
+
+
+class Console:
+    """What one run of the program says, and where."""
+
+    def __init__(self) -> None:
+        self.level: LogLevel = "normal"
+        self.json = False
+        self._bar: Any = None
+        self._log_handler: _StderrHandler | None = None
+        _accept_any_file_name(sys.stdout)
+        _accept_any_file_name(sys.stderr)
+
+    def start(self, level: LogLevel = "normal", *, as_json: bool = False) -> None:
+        """Take over the log; `close` gives it back."""
+        self.close()
+        self.level, self.json = level, as_json
+        self._log_handler = _StderrHandler(self)
+        self._log_handler.setLevel(_LOG_LEVELS[level])
+        logger = logging.getLogger("refvid")
+        logger.addHandler(self._log_handler)
+        logger.setLevel(_LOG_LEVELS[level])
+
+    def close(self) -> None:
+        if self._log_handler is not None:
+            logging.getLogger("refvid").removeHandler(self._log_handler)
+            self._log_handler = None
+
+    def result(self, text: str) -> None:
+        """Print a result to stdout, where a script reads it."""
+        _print(text, sys.stdout)
+
+    def result_json(self, document: dict[str, Any]) -> None:
+        """Print the one JSON object of a run; ASCII, so that any terminal and pipe can carry it."""
+        _print(json.dumps(document, indent=2), sys.stdout)
+
+    def note(self, text: str) -> None:
+        """Tell the user something on stderr; silent with --quiet."""
+        if self.level != "quiet":
+            self._say(text)
+
+    def warning(self, text: str) -> None:
+        self._say(f"warning: {text}")
+
+    def error(self, error: BaseException, *, context: str = "") -> None:
+        """Print one line on what went wrong; with --debug the traceback as well."""
+        if self.level == "debug":
+            self._say("".join(traceback.format_exception(error)).rstrip())
+        message = describe_error(error)
+        if context and context not in message:
+            message = f"{context}: {message}"
+        self._say(f"error: {message}")
+
+    @contextmanager
+    def progress(self, label: str) -> Iterator[ProgressCallback]:
+        """Show how far a workflow is: a bar on a terminal, a line now and then elsewhere."""
+        if self.level == "quiet":
+            yield _ignore
+        elif sys.stderr.isatty() and not os.environ.get("CI"):
+            with self._tqdm(label) as callback:
+                yield callback
+        else:
+            yield _LineProgress(label, self._say).update
+
+    @contextmanager
+    def _tqdm(self, label: str) -> Iterator[ProgressCallback]:
+        from tqdm import tqdm
+
+        with tqdm(
+            desc=label, unit=" frames", file=sys.stderr, dynamic_ncols=True, leave=False
+        ) as bar:
+
+            def update(progress: Progress) -> None:
+                bar.total = progress.total
+                bar.update(progress.done - bar.n)
+
+            self._bar = bar
+            try:
+                yield update
+            finally:
+                self._bar = None
+
+    def _say(self, text: str) -> None:
+        if self._bar is not None:
+            self._bar.clear()
+        _print(text, sys.stderr)
+        if self._bar is not None:
+            self._bar.refresh()
+
+
+def describe_error(error: BaseException) -> str:
+    """One line for a user: our own errors say it all, others are bugs."""
+    if isinstance(error, RefvidError):
+        return _one_line(str(error)) or type(error).__name__
+    if isinstance(error, MemoryError):
+        return "not enough memory; try a smaller --chunk or --tile"
+    detail = _one_line(str(error))
+    name = type(error).__name__
+    return (
+        f"unexpected {name}{': ' if detail else ''}{detail}; "
+        "this is a bug in refvid: run again with --debug and report the traceback"
+    )
+
+
+def error_document(error: BaseException) -> dict[str, Any]:
+    """An error as it appears in JSON."""
+    return {
+        "type": type(error).__name__,
+        "message": describe_error(error),
+        "exit_code": exit_code_of(error),
+    }
+
+
+class _LineProgress:
+    """Plain lines for logs and pipes: one per tenth of the work, or per half minute."""
+
+    def __init__(
+        self,
+        label: str,
+        say: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._label, self._say, self._clock = label, say, clock
+        self._started = self._said_at = clock()
+        self._said_tenths = 0
+
+    def update(self, progress: Progress) -> None:
+        now = self._clock()
+        # Whole numbers: 0.1 + 0.1 + ... never quite reaches the next tenth.
+        tenths = 10 * progress.done // progress.total if progress.total else 0
+        if tenths <= self._said_tenths and now - self._said_at < LINE_EVERY_S:
+            return
+        self._said_tenths, self._said_at = tenths, now
+        elapsed = now - self._started
+        if not progress.total:
+            text = f"{progress.done} frames, {format_duration(elapsed)} so far"
+        elif progress.done >= progress.total:
+            text = f"100 %, {progress.done} frames"
+        else:
+            share = progress.done / progress.total
+            left = "" if not share else f", {format_duration(elapsed / share - elapsed)} left"
+            text = f"{100 * share:.0f} %, {progress.done}/{progress.total} frames{left}"
+        self._say(f"{self._label}: {text}")
+
+
+class _StderrHandler(logging.Handler):
+    """Log records as lines that do not tear the progress bar."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        prefix = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
+        self._console._say(prefix + record.getMessage())  # noqa: SLF001 -- one subject, one file
+
+
+def format_duration(seconds: float) -> str:
+    """`0:07`, `3:20` or `1:02:09`."""
+    minutes, seconds = divmod(round(max(seconds, 0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def format_bytes(count: float) -> str:
+    """`512 B`, `3.4 MiB`, `12.0 GiB`."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def _print(text: str, stream: TextIO) -> None:
+    try:
+        print(text, file=stream, flush=True)
+    except UnicodeEncodeError:
+        # A console with a small character set, cp1252 on Windows: escapes are better than a crash.
+        encoding = stream.encoding or "ascii"
+        plain = text.encode(encoding, "backslashreplace").decode(encoding)
+        print(plain, file=stream, flush=True)
+
+
+def _accept_any_file_name(stream: TextIO) -> None:
+    # File names on POSIX are bytes; this writes back exactly those that were read.
+    if os.name == "posix" and isinstance(stream, TextIOWrapper):
+        stream.reconfigure(errors="surrogateescape")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _ignore(_progress: Progress) -> None: ...

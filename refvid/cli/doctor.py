@@ -1,0 +1,65 @@
+"""`refvid doctor`: what this machine offers, and what stands in the way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from refvid.cli import options as opt
+from refvid.cli.console import format_bytes
+
+if TYPE_CHECKING:
+    from refvid.workflows.doctor import DeviceFinding, DoctorReport
+
+
+def doctor(
+    ctx: typer.Context,
+    as_json: opt.AsJson = False,
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+    debug: opt.Debug = False,
+) -> None:
+    """Show versions, devices, memory, encoders, weights, and known trouble."""
+    console, _ = opt.start(ctx, quiet=quiet, verbose=verbose, debug=debug, as_json=as_json)
+    from refvid.workflows.doctor import diagnose
+
+    report = diagnose()
+    if as_json:
+        console.result_json(report.to_json())
+        return
+    console.result(_report_text(report))
+    for warning in report.warnings:
+        console.warning(warning)
+
+
+def _report_text(report: DoctorReport) -> str:
+    lines = [f"refvid {report.refvid}, Python {report.python}, {report.system}", "", "packages"]
+    for name, version in report.packages.items():
+        build = f" ({report.torch_build})" if name == "torch" and report.torch_build else ""
+        lines.append(f"  {name:<17}{version or 'not installed'}{build}")
+    lines += ["", "FFmpeg libraries (in PyAV)"]
+    lines += [f"  {name:<17}{version}" for name, version in report.ffmpeg.items()]
+    lines += ["", "devices"]
+    lines += [f"  {_device_text(device)}" for device in report.devices]
+    lines += ["", "encoders"]
+    lines += [f"  {codec:<17}{', '.join(names) or '-'}" for codec, names in report.encoders.items()]
+    lines += ["", "files"]
+    lines += [f"  weights {name:<9}{path}" for name, path in report.weights.items()]
+    lines.append(f"  {'model cache':<17}{report.hugging_face_cache or '-'}")
+    exists = "" if report.config_file_exists else " (does not exist)"
+    lines.append(f"  {'config':<17}{report.config_file}{exists}")
+    return "\n".join(lines)
+
+
+def _device_text(device: DeviceFinding) -> str:
+    facts = [device.description]
+    if device.memory_free_bytes is not None and device.memory_total_bytes is not None:
+        free, total = (
+            format_bytes(device.memory_free_bytes),
+            format_bytes(device.memory_total_bytes),
+        )
+        facts.append(f"{free} free of {total}")
+    if device.bf16 is not None:
+        facts.append("bf16" if device.bf16 else "no bf16")
+    return f"{device.name:<17}{', '.join(facts)}"

@@ -1,0 +1,55 @@
+"""`refvid info`: what a video or picture is made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from refvid.cli import options as opt
+
+
+def info(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A video or a picture.")],
+    as_json: opt.AsJson = False,
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+    debug: opt.Debug = False,
+) -> None:
+    """Show size, frame rate, duration, colours, tracks and tags of a video or picture."""
+    console, _ = opt.start(ctx, quiet=quiet, verbose=verbose, debug=debug, as_json=as_json)
+    from refvid.workflows.info import inspect_file
+
+    facts = inspect_file(file)
+    if as_json:
+        console.result_json(facts)
+        return
+    console.result("\n".join(_lines(facts)))
+
+
+def _lines(facts: dict[str, object], indent: str = "") -> list[str]:
+    lines = []
+    for name, value in facts.items():
+        label = f"{indent}{name.replace('_', ' ')}:"
+        if isinstance(value, dict) and value:
+            lines += [label, *_lines(value, indent + "  ")]
+        elif isinstance(value, list) and value:
+            lines += [label, *(f"{indent}  {_entry(entry)}" for entry in value)]
+        else:
+            lines.append(f"{label:<26}{_word(value)}")
+    return lines
+
+
+def _entry(entry: object) -> str:
+    """One track of several, on one line."""
+    if not isinstance(entry, dict):
+        return str(entry)
+    return ", ".join(f"{name.replace('_', ' ')} {_word(value)}" for name, value in entry.items())
+
+
+def _word(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value is None or value in ("", [], {}) else str(value)

@@ -1,0 +1,296 @@
+"""Option types that commands share, and how their words become values."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from typer.core import TyperCommand
+
+from refvid.cli.console import Console
+from refvid.errors import InputError, OptionError
+from refvid.settings import LogLevel, Settings, load_settings
+
+if TYPE_CHECKING:
+    from refvid.workflows.enhance_options import FrameRange, ModelOptions, ReferenceSource
+
+IO_PANEL = "Input and output"
+RANGE_PANEL = "Part of the video"
+REFERENCE_PANEL = "Reference"
+MODEL_PANEL = "Model and machine"
+ENCODING_PANEL = "Encoding"
+BATCH_PANEL = "Batch and scripts"
+
+Quiet = Annotated[
+    bool,
+    typer.Option("-q", "--quiet", help="Only errors on stderr.", rich_help_panel=BATCH_PANEL),
+]
+Verbose = Annotated[
+    bool,
+    typer.Option(
+        "-v", "--verbose", help="Say what is chosen and why.", rich_help_panel=BATCH_PANEL
+    ),
+]
+Debug = Annotated[
+    bool,
+    typer.Option("--debug", help="Full log; tracebacks.", rich_help_panel=BATCH_PANEL),
+]
+AsJson = Annotated[
+    bool,
+    typer.Option("--json", help="Print one JSON object on stdout.", rich_help_panel=BATCH_PANEL),
+]
+Overwrite = Annotated[
+    bool,
+    typer.Option("-y", "--overwrite", help="Replace existing results.", rich_help_panel=IO_PANEL),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="NAME|PATH",
+        help="auto, mini, or a path with weights.  [default: auto]",
+        rich_help_panel=MODEL_PANEL,
+    ),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        "-d",
+        "--device",
+        metavar="NAME",
+        help="auto, cpu, cuda, cuda:N, mps or xpu.  [default: auto]",
+        rich_help_panel=MODEL_PANEL,
+    ),
+]
+DTypeOption = Annotated[
+    Literal["auto", "bf16", "fp16", "fp32"] | None,
+    typer.Option(
+        "--dtype",
+        metavar="auto|bf16|fp16|fp32",
+        help="Precision.  [default: auto]",
+        rich_help_panel=MODEL_PANEL,
+    ),
+]
+Chunk = Annotated[
+    int | None,
+    typer.Option(
+        "--chunk",
+        metavar="N",
+        min=1,
+        help="Frames per model call; fewer need less memory.",
+        rich_help_panel=MODEL_PANEL,
+    ),
+]
+Tile = Annotated[
+    str,
+    typer.Option(
+        "--tile",
+        metavar="auto|off|PX",
+        help="Work in windows of PX pixels to save memory.",
+        rich_help_panel=MODEL_PANEL,
+    ),
+]
+
+
+class PanelCommand(TyperCommand):
+    """A command whose help groups options by panel, as plain text."""
+
+    # Typer keeps these two types to itself, hence Any.
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments, then one section per panel, then the rest."""
+        sections: dict[str, list[tuple[str, str]]] = {"Arguments": []}
+        rest: list[tuple[str, str]] = []
+        for param in self.get_params(ctx):
+            row = param.get_help_record(ctx)
+            if row is None:
+                continue
+            panel = getattr(param, "rich_help_panel", None)
+            if param.param_type_name == "argument":
+                # Without the Python type, which tells a user nothing.
+                sections["Arguments"].append((row[0].partition(" <")[0], row[1]))
+            elif panel:
+                sections.setdefault(panel, []).append(row)
+            else:
+                rest.append(row)
+        sections["Options"] = rest
+        for title, rows in sections.items():
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+
+def start(
+    ctx: typer.Context,
+    *,
+    quiet: bool = False,
+    verbose: bool = False,
+    debug: bool = False,
+    as_json: bool = False,
+) -> tuple[Console, Settings]:
+    """Set the console up and read this machine's settings: every command's first line."""
+    console: Console = ctx.obj
+    flags: LogLevel | None = (
+        "debug" if debug else "verbose" if verbose else "quiet" if quiet else None
+    )
+    console.start(flags or "normal", as_json=as_json)
+    if quiet and verbose:
+        raise OptionError("--quiet and --verbose exclude each other")
+    settings = load_settings()
+    if flags is None:
+        console.start(settings.log_level, as_json=as_json)
+    return console, settings
+
+
+def model_options(
+    settings: Settings,
+    *,
+    model: str | None,
+    device: str | None,
+    dtype: Literal["auto", "bf16", "fp16", "fp32"] | None,
+    chunk: int | None = None,
+    tile: int | Literal["auto", "off"] = "auto",
+) -> ModelOptions:
+    """Flags over settings."""
+    from refvid.workflows.enhance_options import ModelOptions
+
+    return ModelOptions(
+        model=model or settings.model,
+        device=device or settings.device,
+        dtype=dtype or settings.dtype,
+        chunk=chunk,
+        tile=tile,
+    )
+
+
+_CLOCK = re.compile(r"(?:([0-9]+):)?([0-9]+):([0-9]{1,2}(?:\.[0-9]+)?)", re.ASCII)
+_SECONDS = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)s?", re.ASCII)
+_FRAMES = re.compile(r"([0-9]+)f", re.ASCII)
+_NTSC = {
+    "23.976": Fraction(24000, 1001),
+    "23.98": Fraction(24000, 1001),
+    "29.97": Fraction(30000, 1001),
+    "47.95": Fraction(48000, 1001),
+    "59.94": Fraction(60000, 1001),
+    "119.88": Fraction(120000, 1001),
+}
+
+
+def parse_position(text: str, option: str) -> Fraction | int:
+    """`90`, `5s`, `1:30`, `00:01:30.5` -> exact seconds; `120f` -> a frame index as int."""
+    word = text.strip()
+    if match := _FRAMES.fullmatch(word):
+        return int(match[1])
+    return _parse_seconds(word, option)
+
+
+def parse_time(text: str, option: str) -> Fraction:
+    """`90`, `5s`, `1:30`, `00:01:30.5` -> exact seconds."""
+    return _parse_seconds(text.strip(), option)
+
+
+def _parse_seconds(word: str, option: str) -> Fraction:
+    if match := _SECONDS.fullmatch(word):
+        return Fraction(match[1])
+    if match := _CLOCK.fullmatch(word):
+        hours, minutes, seconds = int(match[1] or 0), int(match[2]), Fraction(match[3])
+        # `90:00` is ninety minutes, but `1:90` and `1:75:00` are slips.
+        if seconds < 60 and (match[1] is None or minutes < 60):
+            return hours * 3600 + minutes * 60 + seconds
+    raise OptionError(
+        f"{option}: {word!r} is not a time; write 90, 5s, 1:30, 00:01:30.5 or frames as 120f"
+    )
+
+
+def parse_range(
+    start: str | None, end: str | None, frames: int | None, preview: str | None
+) -> FrameRange:
+    """The part of the video that --start, --end, --frames and --preview ask for."""
+    from refvid.workflows.enhance_options import FrameRange
+
+    first = None if start is None else parse_position(start, "--start")
+    last = None if end is None else parse_position(end, "--end")
+    if preview is not None:
+        if last is not None or frames is not None:
+            raise OptionError("--preview excludes --end and --frames")
+        length = parse_position(preview, "--preview")
+        if length <= 0:
+            raise OptionError("--preview must be longer than nothing")
+        if isinstance(length, int):
+            frames = length
+        elif isinstance(first, int):
+            raise OptionError(
+                "--preview in seconds needs --start in seconds; "
+                "with --start in frames write --preview 48f"
+            )
+        else:
+            last = (first or 0) + length
+    if type(first) is type(last) and first is not None and last is not None and last <= first:
+        raise OptionError(f"--end {end} is not after --start {start}")
+    return FrameRange(start=first, end=last, frames=frames)
+
+
+def parse_reference(text: str | None) -> ReferenceSource | None:
+    """`--ref`: an image's path, `frame:N` or `time:1:30`; an image must exist.
+
+    Raises:
+        OptionError: The words after `frame:` or `time:` make no sense.
+        InputError: There is no such image.
+    """
+    if text is None:
+        return None
+    from refvid.workflows.enhance_options import ReferenceSource
+
+    kind, _, rest = text.partition(":")
+    if kind == "frame":
+        if not re.fullmatch(r"[0-9]+", rest):
+            raise OptionError(f"--ref: {text!r} needs a frame number, as in frame:0")
+        return ReferenceSource(frame=int(rest))
+    if kind == "time":
+        return ReferenceSource(time=parse_time(rest, "--ref time:"))
+    image = Path(text)
+    if not image.is_file():
+        problem = "is a folder" if image.is_dir() else "does not exist"
+        raise InputError(
+            f"--ref: the image {text} {problem}; give an image file, frame:N or time:SECONDS"
+        )
+    return ReferenceSource(image=image)
+
+
+def parse_tile(text: str) -> int | Literal["auto", "off"]:
+    """`--tile`: auto, off or a number of pixels."""
+    if text == "auto":
+        return "auto"
+    if text == "off":
+        return "off"
+    if re.fullmatch(r"[0-9]+", text) and int(text) > 0:
+        return int(text)
+    raise OptionError(f"--tile: {text!r} is neither auto, off nor a number of pixels")
+
+
+def parse_rate(text: str | None) -> Fraction | None:
+    """`--rate`: `24`, `30000/1001` or `23.976`, which means the exact NTSC rate."""
+    if text is None:
+        return None
+    word = text.strip()
+    if re.fullmatch(r"[0-9]+(?:\.[0-9]+)?|[0-9]+/[0-9]+", word):
+        try:
+            rate = _NTSC.get(word) or Fraction(word)
+        except ZeroDivisionError:
+            rate = Fraction(0)
+        if 0 < rate <= 1000:
+            return rate
+    raise OptionError(f"--rate: {text!r} is not a frame rate; write 24, 23.976 or 24000/1001")
+
+
+def parse_encoder_options(words: list[str]) -> dict[str, str]:
+    """`-e preset=slow -e tune=grain` -> a dict; the last word for a key wins."""
+    options = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key.strip():
+            raise OptionError(f"--encoder-option: {word!r} is not of the form key=value")
+        options[key.strip()] = value
+    return options

@@ -1,0 +1,385 @@
+"""Many inputs: words on the command line -> jobs (source, output) -> what became of them.
+
+Nothing here imports torch or opens a file, so that wrong words and names fail at once.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from string import Formatter
+from typing import Any, Generic, TypeVar
+
+from refvid.errors import InputError, OptionError, OutputError, RefvidError
+from refvid.media.image import IMAGE_SUFFIXES
+from refvid.media.sequence import find_images, is_pattern
+
+# fmt: off
+VIDEO_SUFFIXES = frozenset({
+    ".3g2", ".3gp", ".avi", ".flv", ".gif", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4",
+    ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogm", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m",
+})
+# fmt: on
+RESULT_MARK = "_refvid"
+
+_PATTERN = re.compile(r"%(?:0?[0-9]+)?d")
+
+Report = TypeVar("Report")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One input."""
+
+    path: Path
+    """A video, an image-sequence pattern such as `shot_%04d.png`, or a folder of images."""
+
+    below: Path = Path()
+    """Folders between the folder that was given and this file; kept under `--output DIR/`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One input and where its result goes."""
+
+    source: Path
+    output: Path
+    create_folder: bool = False
+    """Whether the output's folder may be made; else it must exist."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome(Generic[Report]):
+    """What became of one job: exactly one of the fields below `job` says it."""
+
+    job: Job
+    report: Report | None = None
+    error: Exception | None = None
+    skipped: bool = False
+
+    @property
+    def status(self) -> str:
+        """done, failed or skipped."""
+        return "failed" if self.error else "skipped" if self.skipped else "done"
+
+
+def is_sequence_pattern(path: Path) -> bool:
+    """Whether a path is an image-sequence pattern such as `shot_%04d.png`."""
+    return is_pattern(path) and not path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def expand_inputs(
+    words: Sequence[str], *, recursive: bool = False, results: Path | None = None
+) -> list[Source]:
+    """Turn files, globs, folders and patterns into single inputs, in order and without doubles.
+
+    A word that matches nothing stays as it is: `check_source` says what is wrong with it, and
+    the rest of the batch can go on. `results` is a folder in which recursion finds nothing,
+    because this program's own outputs go there.
+    """
+    sources: dict[str, Source] = {}
+    for word in words:
+        for source in _expand_word(word, recursive=recursive, results=results):
+            sources.setdefault(_identity(source.path), source)
+    return list(sources.values())
+
+
+def _expand_word(word: str, *, recursive: bool, results: Path | None) -> list[Source]:
+    path = Path(word)
+    if path.is_dir():
+        folders = _walk(path, results) if recursive else [path]
+        return _sources_in(path, folders) or [Source(path=path)]
+    if path.exists() or is_sequence_pattern(path) or not glob.has_magic(word):
+        return [Source(path=path)]
+    # Windows shells do not expand wildcards, nor does any shell inside quotes.
+    found = [Path(name) for name in sorted(_glob(word))]
+    files = _without_results([file for file in found if file.is_file()])
+    return [Source(path=file) for file in files] or [Source(path=path)]
+
+
+def _glob(words: str) -> list[str]:
+    # Path.glob refuses absolute patterns.
+    return glob.glob(words, recursive=True)  # noqa: PTH207
+
+
+def _sources_in(folder: Path, places: list[Path]) -> list[Source]:
+    """Videos in some places below a folder; where there are none, folders of images."""
+    content = {
+        place: sorted(file for file in place.iterdir() if file.is_file()) for place in places
+    }
+    videos = [
+        Source(path=file, below=place.relative_to(folder))
+        for place, files in content.items()
+        for file in _without_results([f for f in files if f.suffix.lower() in VIDEO_SUFFIXES])
+    ]
+    if videos:
+        return videos
+    return [
+        Source(path=place, below=place.parent.relative_to(folder) if place != folder else Path())
+        for place, files in content.items()
+        if any(file.suffix.lower() in IMAGE_SUFFIXES for file in files)
+    ]
+
+
+def _walk(folder: Path, results: Path | None) -> list[Path]:
+    places = []
+    # Links to folders are not followed: they may lead in circles.
+    for name, below, _ in os.walk(folder):
+        place = Path(name)
+        places.append(place)
+        below[:] = sorted(
+            child
+            for child in below
+            if not child.endswith(RESULT_MARK)
+            and (results is None or _identity(place / child) != _identity(results))
+        )
+    return places
+
+
+def _without_results(files: list[Path]) -> list[Path]:
+    """Leave out results of an earlier run that lie beside their own input."""
+    stems = {(file.parent, file.stem) for file in files}
+    return [
+        file
+        for file in files
+        if not file.stem.endswith(RESULT_MARK)
+        or (file.parent, file.stem.removesuffix(RESULT_MARK)) not in stems
+    ]
+
+
+def plan_jobs(
+    sources: Sequence[Source],
+    output: str | None,
+    *,
+    suffix_of: Callable[[Path], str],
+) -> list[Job]:
+    """Name the output of every input.
+
+    Args:
+        sources: From `expand_inputs`.
+        output: A file, a folder (it exists, or ends in a slash, or there are several inputs), a
+            template with {dir}, {stem} and {ext}, or None for `{dir}/{stem}_refvid{ext}`.
+        suffix_of: The container for an input, with its dot.
+
+    Raises:
+        OptionError: An output is also an input, two inputs share one output, or the template
+            is wrong.
+    """
+    if output is not None and "\0" in output:
+        raise OptionError("--output holds a zero byte, which no file name can")
+    _refuse_loose_images(sources)
+    jobs = [_plan_job(source, output, len(sources) > 1, suffix_of) for source in sources]
+    _refuse_shared_outputs(jobs)
+    return jobs
+
+
+def _plan_job(
+    source: Source, output: str | None, several: bool, suffix_of: Callable[[Path], str]
+) -> Job:
+    path = source.path
+    if output is None:
+        result = _parent(path) / _result_name(path, suffix_of)
+        return Job(source=path, output=result, create_folder=_is_sequence(path))
+    if "{" in output or "}" in output:
+        named = Path(_fill_template(output, path, suffix_of))
+        return Job(source=path, output=named, create_folder=False)
+    folder = Path(output)
+    if folder.is_dir() or output.endswith(("/", os.sep)) or (several and not folder.suffix):
+        result = folder / source.below / _result_name(path, suffix_of)
+        return Job(source=path, output=result, create_folder=True)
+    if not folder.suffix:
+        raise OptionError(
+            f"--output {output}: there is no such folder and no file type; "
+            f"write {output}/ for a folder or {output}.mp4 for a file"
+        )
+    return Job(source=path, output=folder)
+
+
+def _parent(path: Path) -> Path:
+    # `.` and `..` have parents that their words do not show.
+    return path.resolve().parent if path.name in ("", "..") else path.parent
+
+
+def _result_name(path: Path, suffix_of: Callable[[Path], str]) -> Path:
+    """Name of a result below its folder; a sequence gets a folder of its own."""
+    name = f"{_stem(path)}{RESULT_MARK}"
+    if is_sequence_pattern(path):
+        return Path(name, path.name)
+    if path.is_dir():
+        return Path(name, "%06d.png")
+    return Path(f"{name}{suffix_of(path)}")
+
+
+def _stem(path: Path) -> str:
+    if is_sequence_pattern(path):
+        return _PATTERN.sub("", path.stem).strip("_.- ") or "frames"
+    return path.resolve().name if path.is_dir() else path.stem
+
+
+def _fill_template(template: str, path: Path, suffix_of: Callable[[Path], str]) -> str:
+    try:
+        pieces = list(Formatter().parse(template))
+    except ValueError as error:
+        raise OptionError(f"--output {template}: {error}") from error
+    words = {
+        "dir": lambda: str(_parent(path)),
+        "stem": lambda: _stem(path),
+        "ext": lambda: suffix_of(path),
+    }
+    filled = ""
+    for literal, name, spec, conversion in pieces:
+        filled += literal
+        if name is None:
+            continue
+        if name not in words or spec or conversion:
+            raise OptionError(
+                f"--output {template}: a template knows {{dir}}, {{stem}} and {{ext}}, as they are"
+            )
+        filled += words[name]()
+    return filled
+
+
+def _refuse_loose_images(sources: Sequence[Source]) -> None:
+    images = [
+        source.path
+        for source in sources
+        if source.path.suffix.lower() in IMAGE_SUFFIXES and source.path.is_file()
+    ]
+    if len(images) > 1:
+        raise OptionError(
+            f"{images[0]} and {len(images) - 1} more are single images; for an image sequence give "
+            "its folder, or a pattern such as shot_%04d.png"
+        )
+
+
+def _refuse_shared_outputs(jobs: Sequence[Job]) -> None:
+    taken: dict[str, Path] = {}
+    for job in jobs:
+        other = taken.setdefault(_identity(job.output), job.source)
+        if other != job.source:
+            raise OptionError(
+                f"{other} and {job.source} would both be written to {job.output}; "
+                "give a folder, or a template with {stem}"
+            )
+    inputs = {_file_id(job.source): job.source for job in jobs}
+    inputs.pop(None, None)
+    for job in jobs:
+        # Also through symbolic links, hard links and other spellings of the name.
+        if (same := inputs.get(_file_id(job.output))) is not None:
+            raise OptionError(f"the output {job.output} is the input {same}; choose another name")
+
+
+def _identity(path: Path) -> str:
+    return os.path.normcase(path.resolve())
+
+
+def _file_id(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino)
+
+
+def _is_sequence(path: Path) -> bool:
+    return is_sequence_pattern(path) or path.is_dir()
+
+
+def check_source(path: Path) -> None:
+    """Raise `InputError` where a glance at the disk shows that there is nothing to read."""
+    if is_sequence_pattern(path):
+        find_images(path)
+    elif path.is_dir():
+        if not any(file.suffix.lower() in IMAGE_SUFFIXES for file in path.iterdir()):
+            raise InputError(
+                f"{path}: the folder holds no videos and no images; "
+                "--recursive looks into the folders below"
+            )
+    elif not path.exists():
+        what = "no file matches" if glob.has_magic(str(path)) else "there is no such file"
+        raise InputError(f"{path}: {what}")
+
+
+def check_output(job: Job, *, overwrite: bool) -> None:
+    """Raise `OutputError` where the result would replace something or has no folder to go to."""
+    folder = job.output.parent
+    if not overwrite and output_exists(job.output):
+        raise OutputError(
+            f"{job.output} exists; --overwrite replaces it, --skip-existing goes on without it"
+        )
+    if job.output.is_dir():
+        raise OutputError(f"{job.output} is a folder; choose another name for the result")
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is not a folder")
+    if not folder.exists() and not job.create_folder:
+        raise OutputError(f"the folder {folder} does not exist; create it first")
+
+
+def output_exists(path: Path) -> bool:
+    """Whether a result, or any image of a sequence, is already there."""
+    if path.exists() or not is_sequence_pattern(path):
+        return path.exists()
+    try:
+        return bool(find_images(path))
+    except InputError:
+        return False
+
+
+def triage(
+    jobs: Iterable[Job], *, overwrite: bool = False, skip_existing: bool = False
+) -> tuple[list[Job], list[Outcome[Any]]]:
+    """Sort out, before any weights are loaded, the jobs that need not or cannot run.
+
+    Returns:
+        The jobs to run, and the outcomes of the others.
+    """
+    ready: list[Job] = []
+    others: list[Outcome[Any]] = []
+    for job in jobs:
+        try:
+            check_source(job.source)
+            if skip_existing and output_exists(job.output):
+                others.append(Outcome(job=job, skipped=True))
+                continue
+            check_output(job, overwrite=overwrite)
+        except RefvidError as error:
+            others.append(Outcome(job=job, error=error))
+        else:
+            ready.append(job)
+    return ready, others
+
+
+def run_batch(
+    jobs: Iterable[Job],
+    run: Callable[[Job], Report],
+    *,
+    fail_fast: bool = False,
+    make_folders: bool = True,
+) -> Iterator[Outcome[Report]]:
+    """Run jobs one by one; a failure does not stop the rest, unless asked to.
+
+    Yields one outcome per job as soon as it is known; with `fail_fast` the first failure is the
+    last outcome.
+    """
+    for job in jobs:
+        try:
+            if make_folders and job.create_folder:
+                _make_folder(job.output.parent)
+            report = run(job)
+        except Exception as error:  # noqa: BLE001 -- one bad file must not cost the others
+            yield Outcome(job=job, error=error)
+            if fail_fast:
+                return
+        else:
+            yield Outcome(job=job, report=report)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot create the folder {folder}: {error.strerror}") from error

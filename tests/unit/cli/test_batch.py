@@ -1,0 +1,226 @@
+from pathlib import Path
+
+import pytest
+
+from refvid.errors import InputError, OptionError, OutputError
+from refvid.workflows.batch import (
+    Job,
+    check_output,
+    check_source,
+    expand_inputs,
+    output_exists,
+    plan_jobs,
+    run_batch,
+    triage,
+)
+
+
+def mp4(_path):
+    return ".mp4"
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in (
+        "v/b.mp4",
+        "v/a.MOV",
+        "v/notes.txt",
+        "v/sub/c.mkv",
+        "i/1.png",
+        "i/2.png",
+        "e/x.txt",
+    ):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+    return tmp_path
+
+
+def expand(*words, **options):
+    return [source.path.as_posix() for source in expand_inputs(words, **options)]
+
+
+class TestExpand:
+    def test_folder_gives_its_videos(self, tree):
+        assert expand("v") == ["v/a.MOV", "v/b.mp4"]
+
+    def test_recursive(self, tree):
+        assert expand("v", recursive=True) == ["v/a.MOV", "v/b.mp4", "v/sub/c.mkv"]
+
+    def test_folder_of_images_is_one_input(self, tree):
+        assert expand("i") == ["i"]
+
+    def test_recursive_finds_image_folders_where_there_are_no_videos(self, tree):
+        for name in ("s/one/1.png", "s/two/1.png"):
+            Path(name).parent.mkdir(parents=True)
+            Path(name).touch()
+        assert expand("s", recursive=True) == ["s/one", "s/two"]
+
+    def test_empty_folder_stays_to_be_reported(self, tree):
+        assert expand("e") == ["e"]
+
+    @pytest.mark.parametrize("words", [["v/*.mp4", "v/b.mp4"], ["v/b.mp4", "./v/b.mp4"]])
+    def test_doubles_go(self, tree, words):
+        assert expand(*words) == ["v/b.mp4"]
+
+    def test_wildcards(self, tree):
+        assert expand("v/*.m*") == ["v/b.mp4"]
+        assert expand("**/*.mkv") == ["v/sub/c.mkv"]
+        assert expand("v/[ab].*") == ["v/a.MOV", "v/b.mp4"]
+
+    def test_brackets_in_a_real_name(self, tree):
+        Path("v/take [1].mp4").touch()
+        assert expand("v/take [1].mp4") == ["v/take [1].mp4"]
+
+    def test_wildcard_without_match_stays(self, tree):
+        assert expand("v/*.webm") == ["v/*.webm"]
+
+    def test_missing_stays(self, tree):
+        assert expand("nothing.mp4") == ["nothing.mp4"]
+
+    def test_pattern_stays(self, tree):
+        assert expand("i/%d.png") == ["i/%d.png"]
+
+    def test_earlier_results_are_left_out(self, tree):
+        Path("v/b_refvid.mp4").touch()
+        Path("v/other_refvid.mp4").touch()  # without its input beside it: somebody's file
+        assert expand("v") == ["v/a.MOV", "v/b.mp4", "v/other_refvid.mp4"]
+        assert expand("v/*.mp4") == ["v/b.mp4", "v/other_refvid.mp4"]
+        assert expand("v/b_refvid.mp4") == ["v/b_refvid.mp4"]
+
+    def test_folder_for_results_is_not_searched(self, tree):
+        Path("v/out").mkdir()
+        Path("v/out/a.mp4").touch()
+        assert "v/out/a.mp4" in expand("v", recursive=True)
+        assert "v/out/a.mp4" not in expand("v", recursive=True, results=Path("v/out"))
+
+
+def outputs(words, output=None, **options):
+    sources = expand_inputs(words, **options)
+    return [job.output.as_posix() for job in plan_jobs(sources, output, suffix_of=mp4)]
+
+
+class TestNames:
+    def test_beside_the_input(self, tree):
+        assert outputs(["v/b.mp4"]) == ["v/b_refvid.mp4"]
+        assert outputs(["v/a.MOV"]) == ["v/a_refvid.mp4"]
+
+    def test_file(self, tree):
+        assert outputs(["v/b.mp4"], "new.mkv") == ["new.mkv"]
+
+    def test_folders(self, tree):
+        assert outputs(["v/b.mp4"], "e") == ["e/b_refvid.mp4"]
+        assert outputs(["v/b.mp4"], "new/") == ["new/b_refvid.mp4"]
+        assert outputs(["v"], "new") == ["new/a_refvid.mp4", "new/b_refvid.mp4"]
+
+    def test_folder_keeps_the_tree(self, tree):
+        assert outputs(["v"], "new/", recursive=True)[-1] == "new/sub/c_refvid.mp4"
+
+    def test_templates(self, tree):
+        assert outputs(["v/b.mp4"], "{dir}/x/{stem}.y{ext}") == ["v/x/b.y.mp4"]
+        assert outputs(["v/b.mp4"], "out/{stem}_%04d.png") == ["out/b_%04d.png"]
+        assert outputs(["i/shot_%04d.png"], "{dir}/{stem}{ext}") == ["i/shot.mp4"]
+        assert outputs(["i"], "out/{stem}{ext}") == ["out/i.mp4"]
+
+    def test_sequences_get_a_folder(self, tree):
+        assert outputs(["i"]) == ["i_refvid/%06d.png"]
+        assert outputs(["i/shot_%04d.png"]) == ["i/shot_refvid/shot_%04d.png"]
+        assert outputs(["i/%d.png"]) == ["i/frames_refvid/%d.png"]
+        assert outputs(["i"], "new/") == ["new/i_refvid/%06d.png"]
+        assert outputs(["i"], "i.mp4") == ["i.mp4"]
+
+    def test_current_folder(self, tree, monkeypatch):
+        monkeypatch.chdir(tree / "i")
+        assert outputs(["."]) == [(tree / "i_refvid" / "%06d.png").as_posix()]
+
+    @pytest.mark.parametrize(
+        "output", ["{stem", "{name}.mp4", "{}.mp4", "{stem!z}.mp4", "{stem:d}"]
+    )
+    def test_wrong_templates(self, tree, output):
+        with pytest.raises(OptionError, match="--output"):
+            outputs(["v/b.mp4"], output)
+
+    def test_name_without_type(self, tree):
+        with pytest.raises(OptionError, match="new/"):
+            outputs(["v/b.mp4"], "new")
+
+    def test_several_inputs_one_file(self, tree):
+        with pytest.raises(OptionError, match="both"):
+            outputs(["v"], "new.mp4")
+
+    def test_two_stems_alike(self, tree):
+        with pytest.raises(OptionError, match="both"):
+            outputs(["v/b.mp4", "v/b.mov"], "new/")
+
+    def test_output_is_another_input(self, tree):
+        with pytest.raises(OptionError, match="is the input"):
+            outputs(["v/b.mp4", "v/a.MOV"], "v/{stem}.mp4")
+
+    def test_single_images_are_not_a_sequence(self, tree):
+        with pytest.raises(OptionError, match="pattern"):
+            outputs(["i/1.png", "i/2.png"])
+
+
+class TestChecks:
+    @pytest.mark.parametrize("name", ["missing.mp4", "v/*.webm", "i/shot_%04d.png", "e"])
+    def test_nothing_to_read(self, tree, name):
+        with pytest.raises(InputError):
+            check_source(Path(name))
+
+    @pytest.mark.parametrize("name", ["v/b.mp4", "i", "i/%d.png"])
+    def test_something_to_read(self, tree, name):
+        check_source(Path(name))
+
+    @pytest.mark.parametrize("name", ["v/b.mp4", "no/x.mp4", "v/b.mp4/x.mp4", "i/%d.png"])
+    def test_outputs_that_cannot_be(self, tree, name):
+        with pytest.raises(OutputError):
+            check_output(Job(source=Path("s.mp4"), output=Path(name)), overwrite=False)
+
+    def test_a_folder_is_never_overwritten(self, tree):
+        with pytest.raises(OutputError, match="is a folder"):
+            check_output(Job(source=Path("s.mp4"), output=Path("v")), overwrite=True)
+
+    def test_overwrite(self, tree):
+        check_output(Job(source=Path("s.mp4"), output=Path("v/b.mp4")), overwrite=True)
+
+    def test_sequence_exists_with_its_first_image(self, tree):
+        assert output_exists(Path("i/%d.png"))
+        assert not output_exists(Path("i/%04d.png"))
+        assert not output_exists(Path("no/%04d.png"))
+
+
+def job(name):
+    return Job(source=Path(name), output=Path(f"{name}.out"))
+
+
+def test_triage_splits(tree):
+    Path("v/b.mp4.out").touch()
+    jobs = [job("v/b.mp4"), job("v/a.MOV"), job("missing.mp4")]
+    ready, others = triage(jobs, skip_existing=True)
+    assert ready == [jobs[1]]
+    assert [outcome.status for outcome in others] == ["skipped", "failed"]
+
+
+def test_batch_goes_on_and_tells():
+    def work(job):
+        if job.source.name == "b":
+            raise ValueError("surprise")
+        return job.source.name.upper()
+
+    outcomes = list(run_batch([job("a"), job("b"), job("c")], work))
+    assert [outcome.status for outcome in outcomes] == ["done", "failed", "done"]
+    assert [outcome.report for outcome in outcomes] == ["A", None, "C"]
+
+
+def test_batch_lets_ctrl_c_through():
+    def work(_job):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(run_batch([job("a"), job("b")], work))
+
+
+def test_folder_that_cannot_be_made(tree):
+    blocked = Job(source=Path("s.mp4"), output=Path("v/b.mp4/x/y.mp4"), create_folder=True)
+    (outcome,) = run_batch([blocked], lambda _: None)
+    assert isinstance(outcome.error, OutputError)

@@ -1,0 +1,45 @@
+import json
+import sys
+
+import pytest
+
+from refvid.workflows import doctor
+
+
+def test_json(run):
+    result = run("doctor", "--json")
+    assert result.exit_code == 0
+    document = json.loads(result.stdout)
+    assert {"python", "packages", "ffmpeg", "encoders", "devices", "warnings"} <= set(document)
+    assert document["packages"]["torch"]
+    assert "libavcodec" in document["ffmpeg"]
+    assert "libx264" in document["encoders"]["h264"]
+    assert document["devices"][-1]["name"] == "cpu"
+    assert document["config_file"].endswith("no_config.toml")
+
+
+def test_text(run):
+    result = run("doctor")
+    assert result.exit_code == 0
+    for word in ("torch", "libavcodec", "libx264", "cpu", "model cache", "config"):
+        assert word in result.stdout
+
+
+def test_slow_torch_is_named():
+    (warning,) = doctor.torch_warnings("2.9.1+cu128", build="CUDA 12.8", nvidia_driver=True)
+    assert "2.10" in warning
+    assert doctor.torch_warnings("2.10.0", build="CUDA 12.8", nvidia_driver=True) == []
+    assert doctor.torch_warnings("2.90.0", build="CPU only", nvidia_driver=False) == []
+
+
+def test_cpu_build_beside_a_driver_is_named():
+    (warning,) = doctor.torch_warnings("2.13.0+cpu", build="CPU only", nvidia_driver=True)
+    assert "NVIDIA" in warning
+
+
+@pytest.mark.parametrize("module", ["torch", "av"])
+def test_a_library_that_does_not_load_is_a_finding(run, monkeypatch, module):
+    monkeypatch.setitem(sys.modules, module, None)
+    result = run("doctor", "--json")
+    assert result.exit_code == 0
+    assert any("cannot be loaded" in text for text in json.loads(result.stdout)["warnings"])

@@ -1,0 +1,82 @@
+import pytest
+
+from refvid.errors import OptionError
+from refvid.settings import KEYS, Settings, config_path, load_settings
+
+
+@pytest.fixture
+def config(tmp_path):
+    return tmp_path / "config.toml"
+
+
+def test_defaults_without_a_file(tmp_path):
+    # XDG_CONFIG_HOME has no say on Windows and macOS: move the file itself.
+    empty = tmp_path / "empty.toml"
+    empty.touch()
+    assert load_settings({"REFVID_CONFIG": str(empty)}) == Settings()
+
+
+def test_file_and_environment(config):
+    config.write_text('device = "cuda:1"\ncrf = 18\nlog_level = "verbose"\n')
+    settings = load_settings({"REFVID_CONFIG": str(config), "REFVID_CRF": "20.5"})
+    assert settings == Settings(device="cuda:1", crf=20.5, log_level="verbose")
+
+
+def test_empty_variable_is_no_variable(config):
+    config.write_text('dtype = "fp32"\n')
+    assert load_settings({"REFVID_CONFIG": str(config), "REFVID_DTYPE": " "}).dtype == "fp32"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("devise = 'cpu'", ["devise", "'device'"]),
+        ("something = 1", ["something", "known keys"]),
+        ("crf = 'low'", ["crf", "number"]),
+        ("crf = true", ["crf", "number"]),
+        ("codec = 264", ["codec", "text"]),
+        ("dtype = 'fp8'", ["dtype", "bf16"]),
+        ("log_level = 'loud'", ["log_level", "quiet"]),
+        ("device = ''", ["device"]),
+        ("[table]\nx = 1", ["table"]),
+        ("device = ", ["TOML"]),
+    ],
+)
+def test_unusable_files_are_named_with_their_key(config, text, words):
+    config.write_text(text)
+    with pytest.raises(OptionError) as caught:
+        load_settings({"REFVID_CONFIG": str(config)})
+    for word in [str(config), *words]:
+        assert word in str(caught.value)
+
+
+def test_unusable_variable_is_named(config):
+    config.touch()
+    with pytest.raises(OptionError, match="REFVID_DTYPE"):
+        load_settings({"REFVID_CONFIG": str(config), "REFVID_DTYPE": "fp8"})
+
+
+def test_a_config_file_that_was_asked_for_must_exist(config):
+    with pytest.raises(OptionError, match="REFVID_CONFIG"):
+        load_settings({"REFVID_CONFIG": str(config)})
+
+
+def test_unreadable_config(tmp_path):
+    with pytest.raises(OptionError, match="cannot read"):
+        load_settings({"REFVID_CONFIG": str(tmp_path)})
+
+
+def test_not_utf8(config):
+    config.write_bytes(b'device = "\xff"')
+    with pytest.raises(OptionError, match="cannot read"):
+        load_settings({"REFVID_CONFIG": str(config)})
+
+
+def test_usual_place():
+    path = config_path({})
+    assert path.name == "config.toml"
+    assert path.parent.name == "refvid"
+
+
+def test_every_key_is_a_setting():
+    assert KEYS == ("device", "dtype", "model", "codec", "crf", "output", "log_level")

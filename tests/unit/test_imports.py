@@ -1,0 +1,85 @@
+"""Imports point one way, and the words of the program load nothing heavy."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = (
+    "torch",
+    "diffusers",
+    "numpy",
+    "av",
+    "PIL",
+    "rich",
+    "huggingface_hub",
+    "safetensors",
+    "tqdm",
+)
+
+
+def loaded_after(code: str) -> set[str]:
+    """Top-level modules that a fresh interpreter holds after running some code."""
+    report = (
+        f"{code}\nimport sys\nprint('LOADED', *{{name.partition('.')[0] for name in sys.modules}})"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", report], capture_output=True, text=True, encoding="utf-8", check=True
+    )
+    return set(run.stdout.rpartition("LOADED ")[2].split())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["--version"], ["enhance", "--help"], ["enhance", "--bad"], ["doctor", "--help"]],
+    ids=" ".join,
+)
+def test_words_alone_load_nothing_heavy(words):
+    code = f"from refvid.cli.app import app\ntry: app({words!r})\nexcept SystemExit: pass"
+    assert not loaded_after(code) & set(HEAVY)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])
+def test_completion_loads_nothing_heavy(shell):
+    code = (
+        "import os, sys\n"
+        f"os.environ['_REFVID_COMPLETE'] = 'complete_{shell}'\n"
+        "os.environ['COMP_WORDS'] = os.environ['_TYPER_COMPLETE_ARGS'] = 'refvid enhance --'\n"
+        "os.environ['COMP_CWORD'] = '2'\n"
+        "os.environ['_TYPER_COMPLETE_FISH_ACTION'] = 'get-args'\n"
+        "sys.argv = ['refvid']\n"
+        "from refvid.cli.app import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "if sys.modules.get('rich', 1) is None: del sys.modules['rich']"
+    )
+    assert not loaded_after(code) & set(HEAVY)
+
+
+@pytest.mark.parametrize("words", [["enhance", "missing.mp4"], ["enhance", ".", "--tile", "x"]])
+def test_cheap_failures_come_before_torch(words):
+    code = f"from refvid.cli.app import app\ntry: app({words!r})\nexcept SystemExit: pass"
+    assert "torch" not in loaded_after(code)
+
+
+@pytest.mark.parametrize("module", ["refvid.media", "refvid.settings", "refvid.workflows.batch"])
+def test_files_do_not_need_torch(module):
+    code = (
+        f"import importlib, pkgutil, {module} as top\n"
+        "for entry in pkgutil.iter_modules(getattr(top, '__path__', [])):\n"
+        "    importlib.import_module(f'{top.__name__}.{entry.name}')"
+    )
+    assert not loaded_after(code) & {"torch", "diffusers"}
+
+
+def test_networks_know_no_files():
+    code = (
+        "import importlib, pkgutil, refvid.models as top\n"
+        "for entry in pkgutil.walk_packages(top.__path__, 'refvid.models.'):\n"
+        "    importlib.import_module(entry.name)\n"
+        "import sys\n"
+        "above = [n for n in sys.modules if n.startswith(('refvid.media', 'refvid.workflows', "
+        "'refvid.cli', 'refvid.inference', 'refvid.checkpoints'))]\n"
+        "assert not above, above"
+    )
+    loaded_after(code)
