@@ -44,6 +44,9 @@ class SampleOptions:
     degraded_reference: float = 0.05
     """Share of samples whose reference is as degraded as the clip."""
 
+    undegraded: float = 0.08
+    """Share of samples whose frames are clean: a good video must come out as it went in."""
+
     relit_reference: float = 0.10
     """Share of samples whose reference has another exposure."""
 
@@ -107,6 +110,8 @@ class SampleDrawer:
         rng, options = self.rng, self.options
         clip = self._clip()
         variant = rng.choice(clip.degraded)
+        if rng.random() < options.undegraded:
+            variant = clip.clean
         length, height, width = clip.clean.shape[:3]
         at = rng.randrange(length)
         low, high = max(0, at - options.max_distance), min(length - 1, at + options.max_distance)

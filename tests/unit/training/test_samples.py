@@ -30,7 +30,7 @@ def test_crops_lie_at_their_origin_in_the_reference(seed: int) -> None:
     clips = [coordinate_clip(96, 160, "a"), coordinate_clip(120, 88, "b")]
     options = SampleOptions(
         clips=3, frames=2, crop=48, reference_crop=80,
-        unrelated=0, missing=0, degraded_reference=0, relit_reference=0,
+        unrelated=0, missing=0, degraded_reference=0, relit_reference=0, undegraded=0,
     )  # fmt: skip
     batch = SampleDrawer(clips, options, random.Random(seed)).draw()
     assert batch.reference is not None

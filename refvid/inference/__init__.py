@@ -1,0 +1,1 @@
+"""Tensors to tensors: devices, chunks, references. Never opens a file."""

@@ -1,0 +1,137 @@
+"""Time: how the frames of a shot are cut into chunks that a backbone accepts. No tensors.
+
+A backbone with temporal stride `s` takes a multiple of `s` frames, and `first_chunk_extra` more
+in the first chunk of a shot. The frames of a shot rarely end on such a length: the last chunk is
+padded by repeating its last frame, and what the model makes of the repeats is thrown away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from refvid.errors import OptionError
+from refvid.models.backbone import BackboneLimits
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkLengths:
+    """Frames per chunk within one shot; both are lengths the backbone accepts."""
+
+    first: int
+    """The first chunk of a shot."""
+
+    following: int
+    """Every later chunk."""
+
+    @property
+    def longest(self) -> int:
+        return max(self.first, self.following)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk(Generic[T]):
+    """Consecutive frames of one shot, for one model call."""
+
+    frames: tuple[T, ...]
+    index: int
+    """Position of the first frame in the stream."""
+
+    starts_shot: bool
+    """Whether the causal state starts anew here."""
+
+
+def choose_chunk_lengths(limits: BackboneLimits, asked: int | None = None) -> ChunkLengths:
+    """Find the longest accepted chunk lengths that do not exceed the number asked for.
+
+    A number below the smallest accepted length gives the smallest accepted length.
+
+    Raises:
+        OptionError: `asked` is below 1 or above what the backbone takes.
+    """
+    if asked is not None and asked < 1:
+        raise OptionError(f"A chunk needs at least 1 frame, not {asked}.")
+    if asked is not None and asked > limits.max_chunk:
+        raise OptionError(
+            f"A chunk of {asked} frames is too long: the model takes {limits.max_chunk} per call."
+        )
+    stride, extra = limits.temporal_stride, limits.first_chunk_extra
+    wanted = limits.default_chunk if asked is None else asked
+    following = max(wanted // stride, 1) * stride
+    first = following + extra
+    if first > limits.max_chunk and following > stride:
+        first -= stride
+    elif first > limits.max_chunk and extra:
+        first = extra
+    return ChunkLengths(first=first, following=following)
+
+
+def halve_chunk_lengths(lengths: ChunkLengths, limits: BackboneLimits) -> ChunkLengths | None:
+    """Give about half as long chunks, or None where they are the shortest already."""
+    if lengths.longest <= limits.temporal_stride:
+        return None
+    half = choose_chunk_lengths(limits, max(lengths.longest // 2, 1))
+    return half if half.longest < lengths.longest else None
+
+
+def pad_length(frames: int, starts_shot: bool, limits: BackboneLimits) -> int:
+    """Smallest accepted length that holds so many frames (at least 1)."""
+    extra = limits.first_chunk_extra if starts_shot else 0
+    rest = max(frames - extra, 0)
+    strides = -(-rest // limits.temporal_stride)
+    if extra == 0:
+        strides = max(strides, 1)
+    return extra + strides * limits.temporal_stride
+
+
+def count_chunks(frames: int, lengths: ChunkLengths) -> int:
+    """Number of chunks of a video with so many frames and no cuts."""
+    if frames <= 0:
+        return 0
+    return 1 + -(-max(frames - lengths.first, 0) // lengths.following)
+
+
+def split_length(frames: int, starts_shot: bool, lengths: ChunkLengths) -> list[int]:
+    """Cut a number of consecutive frames of one shot into chunks; the last may be shorter."""
+    parts: list[int] = []
+    while frames > 0:
+        longest = lengths.first if starts_shot and not parts else lengths.following
+        parts.append(min(longest, frames))
+        frames -= parts[-1]
+    return parts
+
+
+def split_into_chunks(
+    frames: Iterable[tuple[T, bool]], lengths: ChunkLengths
+) -> Iterator[Chunk[T]]:
+    """Group a stream of frames into chunks that never cross a cut.
+
+    Args:
+        frames: Each frame with whether a shot starts at it; the first one always starts a shot.
+        lengths: Frames per chunk.
+
+    Yields:
+        Chunks as soon as they are full, cut short at a cut and at the end. Every frame is in
+        exactly one chunk, in order.
+    """
+    collected: list[T] = []
+    index = 0
+    starts_shot = True
+    for frame, is_cut in frames:
+        if is_cut and collected:
+            yield Chunk(tuple(collected), index, starts_shot)
+            index += len(collected)
+            collected = []
+        if is_cut:
+            starts_shot = True
+        collected.append(frame)
+        if len(collected) == (lengths.first if starts_shot else lengths.following):
+            yield Chunk(tuple(collected), index, starts_shot)
+            index += len(collected)
+            collected = []
+            starts_shot = False
+    if collected:
+        yield Chunk(tuple(collected), index, starts_shot)

@@ -1,0 +1,113 @@
+"""How much to compute at once: chunk lengths and tile, from the most down to the least memory.
+
+Planning takes the first budget that fits the free memory, and running out of memory goes on to
+the next one: shorter chunks first, since a causal model gives the same pixels with them, tiles
+after that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from refvid.errors import OptionError
+from refvid.inference.chunks import ChunkLengths, choose_chunk_lengths, halve_chunk_lengths
+from refvid.inference.pixels import padded_size
+from refvid.models.backbone import Backbone, BackboneLimits
+
+_TILES = (1024, 768, 512, 384, 256, 192, 128)
+_USABLE_SHARE = 0.9
+"""Of the free memory; the rest is for fragments and for other programs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What one model call works on."""
+
+    lengths: ChunkLengths
+    tile: int | None
+    """Side of the spatial windows [pixels]; None decodes whole frames."""
+
+    may_tile: bool = True
+    """Whether smaller tiles may be used when memory runs out."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedBudget:
+    """A budget with what it is expected to take."""
+
+    budget: Budget
+    memory_bytes: int
+    fits: bool
+    """False where even this smallest budget exceeds the free memory."""
+
+
+def choose_budget(
+    limits: BackboneLimits,
+    height: int,
+    width: int,
+    chunk: int | None = None,
+    tile: int | Literal["auto", "off"] = "auto",
+) -> Budget:
+    """Turn the user's wishes into the largest budget they allow for clips of this size.
+
+    Raises:
+        OptionError: The chunk is longer than the model takes, or chunk or tile is below 1.
+    """
+    lengths = choose_chunk_lengths(limits, chunk)
+    if not isinstance(tile, int):
+        return Budget(lengths, None, may_tile=tile == "auto")
+    if tile < 1:
+        raise OptionError(f"A tile needs at least 1 pixel a side, not {tile}.")
+    side = _legal_tile(tile, limits)
+    return Budget(lengths, side if side < max(padded_size(height, width, limits)) else None)
+
+
+def plan_budget(
+    backbone: Backbone, height: int, width: int, wanted: Budget, free: int | None
+) -> PlannedBudget:
+    """Find the largest budget, from the wanted one down, that fits the free memory [bytes].
+
+    Where the free memory is unknown (None) the wanted one is taken.
+    """
+    needed = 0
+    budget = wanted
+    for budget in (wanted, *shrink(wanted, backbone.limits, height, width)):
+        needed = estimate_bytes(backbone, height, width, budget)
+        if free is None or needed <= free * _USABLE_SHARE:
+            return PlannedBudget(budget, needed, fits=True)
+    return PlannedBudget(budget, needed, fits=False)
+
+
+def estimate_bytes(backbone: Backbone, height: int, width: int, budget: Budget) -> int:
+    """Working memory of the model for a clip of this size under a budget [bytes]."""
+    tall, wide = padded_size(height, width, backbone.limits)
+    return backbone.working_bytes(tall, wide, budget.lengths.longest, budget.tile)
+
+
+def shrink(budget: Budget, limits: BackboneLimits, height: int, width: int) -> Iterator[Budget]:
+    """Yield ever smaller budgets: chunks halved to the shortest, then smaller and smaller tiles."""
+    while (shorter := halve_chunk_lengths(budget.lengths, limits)) is not None:
+        budget = replace(budget, lengths=shorter)
+        yield budget
+    if not budget.may_tile:
+        return
+    side = budget.tile or max(padded_size(height, width, limits))
+    for tile in _TILES:
+        legal = _legal_tile(tile, limits)
+        if legal < side:
+            side = legal
+            budget = replace(budget, tile=side)
+            yield budget
+
+
+def describe_budget(budget: Budget) -> str:
+    """Say it in words, e.g. `16 frames per call in tiles of 512 px`."""
+    longest = budget.lengths.longest
+    frames = f"{longest} frame{'' if longest == 1 else 's'} per call"
+    return f"{frames}, untiled" if budget.tile is None else f"{frames} in tiles of {budget.tile} px"
+
+
+def _legal_tile(tile: int, limits: BackboneLimits) -> int:
+    return max(-(-tile // limits.size_multiple) * limits.size_multiple, limits.min_size)

@@ -1,0 +1,105 @@
+"""Frames <-> clip: integer pixels as media gives them, float tensors as models want them.
+
+The bit depth is kept: `uint8` frames come back as `uint8`, `uint16` frames as `uint16`, both over
+their type's full range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from refvid.models.backbone import BackboneLimits
+
+Pixels = NDArray[Any]
+"""(H, W, 3) or (T, H, W, 3) RGB, uint8 or uint16."""
+
+
+def frames_to_clip(frames: Sequence[Pixels], device: torch.device) -> Tensor:
+    """Turn frames into a clip for a model.
+
+    Args:
+        frames: T arrays (H, W, 3) of one size, uint8 or uint16 over the full range.
+        device: Where the clip shall be.
+
+    Returns:
+        (1, 3, T, H, W) float32 in [-1, 1].
+
+    Raises:
+        ValueError: Sizes or types differ, or the type is neither uint8 nor uint16.
+    """
+    stacked = np.stack(frames)  # (T, H, W, 3); raises ValueError on mixed sizes
+    if any(frame.dtype != frames[0].dtype for frame in frames):
+        raise ValueError("Frames of one clip must have one pixel type.")
+    half_range = _largest_value(stacked.dtype) / 2
+    integers = torch.from_numpy(stacked).to(device)
+    clip = integers.to(torch.float32).div_(half_range).sub_(1.0)
+    return clip.permute(3, 0, 1, 2).unsqueeze(0).contiguous()
+
+
+def clip_to_frames(clip: Tensor, dtype: np.dtype[Any] | type[np.generic]) -> Pixels:
+    """Turn a clip back into frames: clamped, rounded to nearest.
+
+    Args:
+        clip: (1, 3, T, H, W), [-1, 1] and beyond, which is clamped.
+        dtype: uint8 or uint16.
+
+    Returns:
+        (T, H, W, 3) of that type, over its full range.
+    """
+    largest = _largest_value(np.dtype(dtype))
+    scaled = clip[0].to(torch.float32).clamp(-1.0, 1.0).add(1.0).mul_(largest / 2)
+    # Half a step and truncation: round half up, where torch.round would go to even numbers.
+    integers = scaled.add_(0.5).floor_().permute(1, 2, 3, 0)
+    if largest == 255:
+        return integers.to(torch.uint8).cpu().contiguous().numpy()
+    return integers.to(torch.int32).cpu().contiguous().numpy().astype(np.uint16)
+
+
+def blend(original: Tensor, rebuilt: Tensor, strength: float) -> Tensor:
+    """Mix `original + strength * (rebuilt - original)` in float, before any rounding."""
+    rebuilt = rebuilt.to(original.dtype)
+    return rebuilt if strength == 1.0 else torch.lerp(original, rebuilt, strength)
+
+
+def padded_size(height: int, width: int, limits: BackboneLimits) -> tuple[int, int]:
+    """Smallest accepted (height, width) that holds a clip of this size [pixels]."""
+    multiple = limits.size_multiple
+
+    def pad(length: int) -> int:
+        return max(-(-length // multiple) * multiple, limits.min_size)
+
+    return pad(height), pad(width)
+
+
+def pad_clip(clip: Tensor, limits: BackboneLimits, frames: int | None = None) -> Tensor:
+    """Repeat the last row, column and frame until the backbone accepts the clip.
+
+    Args:
+        clip: (B, 3, T, H, W).
+        limits: What the backbone accepts.
+        frames: Length to reach in time; None leaves time alone.
+
+    Returns:
+        (B, 3, frames, H', W'), the clip in its upper left front corner.
+    """
+    time, height, width = clip.shape[2:]
+    tall, wide = padded_size(height, width, limits)
+    back = (frames or time) - time
+    if (tall, wide, back) == (height, width, 0):
+        return clip
+    return functional.pad(clip, (0, wide - width, 0, tall - height, 0, back), mode="replicate")
+
+
+def _largest_value(dtype: np.dtype[Any]) -> int:
+    if dtype == np.uint8:
+        return 255
+    if dtype == np.uint16:
+        return 65535
+    raise ValueError(f"Frames must be uint8 or uint16, not {dtype}.")

@@ -1,0 +1,201 @@
+"""What an enhance run would do and what it did, and how the plan is made."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from refvid.errors import InputError, OptionError, OutOfMemory
+from refvid.inference.chunks import count_chunks
+from refvid.inference.device import free_bytes
+from refvid.inference.memory import Budget, choose_budget, describe_budget, plan_budget
+from refvid.media.image import read_image
+from refvid.media.output_plan import plan_output
+from refvid.media.partial_file import check_target
+from refvid.media.video_info import VideoInfo, read_video_info
+from refvid.workflows.choose_model import LoadedBackbone
+from refvid.workflows.enhance_options import EnhanceOptions, ReferenceSource
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnhancePlan:
+    """What a run would do (`--dry-run`)."""
+
+    source: Path
+    output: Path
+    frames: int | None
+    """An estimate where the container does not tell it exactly; None where it is unknown."""
+
+    width: int
+    height: int
+    model: str
+    model_reason: str
+    """Why this model was chosen."""
+
+    device: str
+    dtype: str
+    chunk: int
+    """Frames per model call."""
+
+    chunks: int | None
+    """Model calls, if there are no cuts; None where the number of frames is unknown."""
+
+    tile: int | None
+    """Side of the spatial windows [pixels]; None decodes whole frames."""
+
+    memory_bytes: int
+    """Estimated peak working memory of the model [bytes]."""
+
+    codec: str
+    pix_fmt: str
+    reference: str
+    """Human words: the image's path, `frame 0 of the input`, or `none`."""
+
+    notes: tuple[str, ...] = ()
+    """Anything done differently from what the user might expect, e.g. a stream that is dropped."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnhanceReport:
+    """What a run did."""
+
+    plan: EnhancePlan
+    frames: int
+    cuts: tuple[int, ...]
+    """Index of the first frame after each shot cut, counted in the output."""
+
+    seconds: float
+    bytes_written: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        values = {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+        return {**values, "plan": self.plan.to_json()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preparation:
+    """A plan with what the run needs besides."""
+
+    plan: EnhancePlan
+    info: VideoInfo
+    budget: Budget
+
+
+def prepare(options: EnhanceOptions, loaded: LoadedBackbone) -> Preparation:
+    """Check everything that can be checked cheaply, and decide how the run will go.
+
+    Raises:
+        InputError: The source or the reference cannot be read, or is HDR and not allowed.
+        OutputError: The output cannot be written there or like that.
+        OptionError: Options are impossible for this input or model.
+        OutOfMemory: Frames of this size do not fit into memory.
+    """
+    info = read_video_info(options.source, rate=options.sequence_rate)
+    _check_dynamic_range(options, info)
+    _check_output_is_no_input(options)
+    output = plan_output(options.output, info, options.encoding)
+    check_target(options.output, overwrite=options.overwrite)
+    if options.reference is not None:
+        _check_reference(options.reference, info)
+    budget, memory_bytes, notes = _plan_memory(options, loaded, info)
+    frames = options.range.count_frames(info.frame_count, info.frame_rate)
+    if frames == 0 and info.frame_count_is_exact:
+        raise InputError(
+            f"{info.path} has only {info.frame_count} frames: none of them is in the range asked "
+            "for. Choose an earlier start."
+        )
+    plan = EnhancePlan(
+        source=options.source,
+        output=options.output,
+        frames=frames,
+        width=info.width,
+        height=info.height,
+        model=loaded.name,
+        model_reason=loaded.reason,
+        device=str(loaded.device),
+        dtype=loaded.dtype_name,
+        chunk=budget.lengths.longest,
+        chunks=None if frames is None else count_chunks(frames, budget.lengths),
+        tile=budget.tile,
+        memory_bytes=memory_bytes,
+        codec=output.codec,
+        pix_fmt=output.pix_fmt,
+        reference="none" if options.reference is None else options.reference.describe(),
+        notes=(*output.notes, *notes),
+    )
+    return Preparation(plan=plan, info=info, budget=budget)
+
+
+def _check_dynamic_range(options: EnhanceOptions, info: VideoInfo) -> None:
+    if info.color.is_hdr and options.hdr == "refuse":
+        raise InputError(
+            f"{info.path} is HDR video ({info.color.transfer_name}), which the model was not made "
+            "for: colours and highlights may suffer. Convert it to SDR first, or use "
+            "--hdr passthrough to work on the coded values as they are."
+        )
+
+
+def _check_output_is_no_input(options: EnhanceOptions) -> None:
+    inputs = [options.source]
+    if options.reference is not None and options.reference.image is not None:
+        inputs.append(options.reference.image)
+    for path in inputs:
+        if path.exists() and options.output.exists() and options.output.samefile(path):
+            raise OptionError(f"The output {options.output} is also an input: give another.")
+
+
+def _check_reference(reference: ReferenceSource, info: VideoInfo) -> None:
+    if reference.image is not None:
+        read_image(reference.image)
+    elif reference.frame is not None and info.frame_count_is_exact:
+        assert info.frame_count is not None, "an exact count is known"
+        if reference.frame >= info.frame_count:
+            raise InputError(
+                f"{info.path} has no frame {reference.frame} for the reference: the last one is "
+                f"{info.frame_count - 1}."
+            )
+
+
+def _plan_memory(
+    options: EnhanceOptions, loaded: LoadedBackbone, info: VideoInfo
+) -> tuple[Budget, int, list[str]]:
+    """Choose chunk and tile; with the estimate [bytes] and notes for the user."""
+    backbone, model = loaded.backbone, options.model
+    wanted = choose_budget(backbone.limits, info.height, info.width, model.chunk, model.tile)
+    free = free_bytes(loaded.device)
+    planned = plan_budget(backbone, info.height, info.width, wanted, free)
+    if planned.budget == wanted and planned.fits:
+        return wanted, planned.memory_bytes, []
+    assert free is not None, "an unknown amount fits anything"
+    numbers = f"about {_gib(planned.memory_bytes)}, and {_gib(free)} are free on {loaded.device}"
+    if not planned.fits and model.tile == "auto":
+        raise OutOfMemory(
+            f"{info.path}: {info.width}x{info.height} does not fit into memory: even "
+            f"{describe_budget(planned.budget)} needs {numbers}. Close other programs or choose "
+            "another --device."
+        )
+    if planned.fits:
+        note = f"{describe_budget(planned.budget)}, to fit into {_gib(free)} of free memory"
+    else:
+        note = f"this may not fit: {describe_budget(planned.budget)} needs {numbers}"
+    logger.warning("%s: %s", info.path, note)
+    return planned.budget, planned.memory_bytes, [note]
+
+
+def _gib(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value

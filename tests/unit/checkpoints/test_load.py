@@ -1,0 +1,93 @@
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from refvid.checkpoints import load
+from refvid.checkpoints.load import load_backbone
+from refvid.errors import CheckpointMismatch, CheckpointUnavailable
+from refvid.models.mini.config import MiniConfig
+from refvid.models.mini.decoder import MiniDecoder
+
+CPU = torch.device("cpu")
+SMALL = MiniConfig(widths=(8, 8, 8), depths=(1, 1, 1, 1, 1))
+
+
+@pytest.fixture
+def weights() -> dict[str, torch.Tensor]:
+    return {key: value.clone() for key, value in MiniDecoder(SMALL).state_dict().items()}
+
+
+def save(path: Path, weights: dict[str, torch.Tensor], config: object = None) -> Path:
+    text = config if isinstance(config, str) else json.dumps(config or asdict(SMALL))
+    save_file(weights, path, metadata={"config": text})
+    return path
+
+
+def load_file(path: Path | str):
+    return load_backbone(path, CPU, torch.float32)
+
+
+def test_a_file_and_its_folder(tmp_path: Path, weights) -> None:
+    path = save(tmp_path / "some.safetensors", weights)
+    for name in (path, str(path), tmp_path):
+        backbone = load_file(name)
+        assert backbone.name == "mini"
+        key, value = next(iter(weights.items()))
+        assert torch.equal(backbone.decoder.state_dict()[key], value)
+    save(tmp_path / "other.safetensors", weights)
+    with pytest.raises(CheckpointUnavailable, match="2 weights files"):
+        load_file(tmp_path)
+
+
+def test_missing_files(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointUnavailable, match=r"no model nothing.*auto, mini"):
+        load_file("nothing")
+    with pytest.raises(CheckpointUnavailable, match="holds no"):
+        load_file(tmp_path)
+
+
+def test_missing_bundle_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(load, "_bundled", lambda: tmp_path / "mini.safetensors")
+    with pytest.raises(CheckpointUnavailable, match="reinstall"):
+        load_file("mini")
+
+
+def test_bundled_weights_load() -> None:
+    if not load.has_bundled_weights():
+        pytest.skip("this tree has no bundled weights yet")
+    assert load_file("mini").name == "mini"
+
+
+def test_keys_are_strict(tmp_path: Path, weights) -> None:
+    first, second = list(weights)[:2]
+    missing = {key: value for key, value in weights.items() if key != first}
+    with pytest.raises(CheckpointMismatch, match=f"1 missing .{first}"):
+        load_file(save(tmp_path / "a.safetensors", missing))
+    with pytest.raises(CheckpointMismatch, match=r"1 unexpected .extra"):
+        load_file(save(tmp_path / "b.safetensors", {**weights, "extra": torch.zeros(1)}))
+    with pytest.raises(CheckpointMismatch, match=f"another shape .{second}"):
+        load_file(save(tmp_path / "c.safetensors", {**weights, second: torch.zeros(3, 2)}))
+
+
+@pytest.mark.parametrize(
+    "config", ["{", "[1]", '{"new_field": 1}', '"text"', '{"widths": 3}', '{"widths": [8, "8", 8]}']
+)
+def test_configs_that_are_none(tmp_path: Path, weights, config: str) -> None:
+    with pytest.raises(CheckpointMismatch):
+        load_file(save(tmp_path / "a.safetensors", weights, config))
+
+
+def test_foreign_files(tmp_path: Path, weights) -> None:
+    path = tmp_path / "a.safetensors"
+    save_file(weights, path)
+    with pytest.raises(CheckpointMismatch, match="metadata"):
+        load_file(path)
+    whole = save(path, weights).read_bytes()
+    for content in (b"", b"text", b"\x80\x02}q\x00." * 50, whole[: len(whole) // 2], whole[:4]):
+        path.write_bytes(content)
+        with pytest.raises(CheckpointMismatch, match=r"a\.safetensors"):
+            load_file(path)

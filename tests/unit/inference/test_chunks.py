@@ -1,0 +1,52 @@
+import pytest
+
+from refvid.errors import OptionError
+from refvid.inference.chunks import (
+    ChunkLengths,
+    choose_chunk_lengths,
+    halve_chunk_lengths,
+    pad_length,
+)
+from refvid.models.backbone import BackboneLimits
+
+
+def wan(max_chunk: int = 81) -> BackboneLimits:
+    return BackboneLimits(
+        size_multiple=8,
+        min_size=16,
+        temporal_stride=4,
+        first_chunk_extra=1,
+        default_chunk=16,
+        max_chunk=max_chunk,
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "first", "following"),
+    [(None, 17, 16), (1, 5, 4), (17, 17, 16), (19, 17, 16), (20, 21, 20), (81, 81, 80)],
+)
+def test_lengths_of_a_4k_plus_1_model(asked: int | None, first: int, following: int) -> None:
+    assert choose_chunk_lengths(wan(), asked) == ChunkLengths(first, following)
+
+
+def test_first_chunk_stays_within_the_largest() -> None:
+    assert choose_chunk_lengths(wan(max_chunk=16)) == ChunkLengths(13, 16)
+    assert choose_chunk_lengths(wan(max_chunk=4), 4) == ChunkLengths(1, 4)
+
+
+@pytest.mark.parametrize("asked", [0, -3, 82])
+def test_impossible_chunks_are_option_errors(asked: int) -> None:
+    with pytest.raises(OptionError, match=str(asked)):
+        choose_chunk_lengths(wan(), asked)
+
+
+def test_halving_ends_at_the_shortest() -> None:
+    lengths = [choose_chunk_lengths(wan())]
+    while (half := halve_chunk_lengths(lengths[-1], wan())) is not None:
+        lengths.append(half)
+    assert [length.following for length in lengths] == [16, 8, 4]
+
+
+def test_pad_length() -> None:
+    assert [pad_length(n, True, wan()) for n in (1, 2, 5, 6, 17)] == [1, 5, 5, 9, 17]
+    assert [pad_length(n, False, wan()) for n in (1, 4, 5)] == [4, 4, 8]
