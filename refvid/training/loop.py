@@ -9,7 +9,7 @@ import logging
 import math
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -81,8 +81,8 @@ class Trainer:
         self.step = 0
         self.seconds = 0.0
 
-    def run(self) -> Iterator[StepReport]:
-        """Train until the time is up; checkpoints on the way, at the end, and when stopped."""
+    def run(self) -> Generator[StepReport]:
+        """Train until the time is up; checkpoints on the way, at the end, and when closed."""
         saved = self.seconds
         losses: list[float] = []
         try:

@@ -132,4 +132,6 @@ def test_limits_are_whole(backbone: MiniBackbone) -> None:
     assert limits["min_size"] % limits["size_multiple"] == 0
     smallest = torch.zeros(1, 3, 1, limits["min_size"], limits["min_size"])
     reference = backbone.prepare_reference(smallest[:, :, 0])
-    assert backbone.decode(backbone.encode(smallest).latents, reference).clip.shape == smallest.shape
+    assert (
+        backbone.decode(backbone.encode(smallest).latents, reference).clip.shape == smallest.shape
+    )

@@ -1,0 +1,1 @@
+"""Files <-> frames, with PyAV and Pillow. Never imports torch."""

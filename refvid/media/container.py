@@ -1,0 +1,109 @@
+"""Opening media containers so that a damaged or hostile file gives an InputError."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import av
+from av.container import InputContainer
+from av.format import formats_available
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from refvid.errors import InputError
+
+# SVT-AV1 writes its settings to stderr unless told otherwise before it starts.
+os.environ.setdefault("SVT_LOG", "1")
+
+# Demuxers that open further files named in the input, or turn plain text into "video".
+# fmt: off
+_REFUSED_FORMATS: Final = frozenset({
+    "adf", "bin", "concat", "concatf", "dash", "ffmetadata", "hls", "idf", "image2", "image2pipe",
+    "imf", "lavfi", "rtp", "rtsp", "sap", "sdp", "svg_pipe", "tty", "xbin",
+})
+# fmt: on
+_FORMATS: Final = ",".join(sorted(formats_available - _REFUSED_FORMATS))
+
+
+def libav_name(path: Path) -> str:
+    """Return a path in a form that libav cannot take for a protocol, as in `http:x.mp4`."""
+    return f"file:{path}"
+
+
+@contextmanager
+def input_errors(path: Path, doing: str = "read") -> Iterator[None]:
+    """Turn the errors of libav and the file system into one InputError.
+
+    Args:
+        path: The file they are about.
+        doing: What failed, for the message: "read", "decode".
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist. Check the path.") from error
+    except PermissionError as error:
+        raise InputError(f"No permission to read {path}.") from error
+    # PyAV reports some damage as plain ValueError (unknown codec, unset time base) and a
+    # header that asks for absurd buffers as MemoryError.
+    except (av.FFmpegError, OSError, ValueError, OverflowError, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise InputError(
+            f"Cannot {doing} {path}: {reason}. The file is damaged or not a video."
+        ) from error
+
+
+@contextmanager
+def open_container(path: Path) -> Iterator[InputContainer]:
+    """Open a media file for reading.
+
+    Raises:
+        InputError: It does not exist, is empty, or is no media file.
+    """
+    container = open_unmanaged(path)
+    try:
+        yield container
+    finally:
+        container.close()
+
+
+def open_unmanaged(path: Path) -> InputContainer:
+    """Like `open_container`, for an owner that closes the container itself."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder, not a video file.")
+    with input_errors(path):
+        if path.stat().st_size == 0:
+            raise InputError(f"{path} is empty (0 bytes). Copy or download it again.")
+        return av.open(
+            libav_name(path),
+            metadata_errors="replace",
+            container_options={"protocol_whitelist": "file", "format_whitelist": _FORMATS},
+        )
+
+
+def is_cover_art(stream: VideoStream) -> bool:
+    """Whether a video stream is only a picture attached to the file."""
+    return bool(stream.disposition & Disposition.attached_pic)
+
+
+def find_video_stream(container: InputContainer, path: Path) -> VideoStream:
+    """Return the video to work on: the first one marked as default, else the first one.
+
+    Raises:
+        InputError: There is none, or this build of libav cannot decode it.
+    """
+    streams = [stream for stream in container.streams.video if not is_cover_art(stream)]
+    if not streams:
+        kinds = sorted({stream.type for stream in container.streams})
+        has = f"only {' and '.join(kinds)}" if kinds else "nothing that can be read"
+        raise InputError(f"{path} has no video track ({has}). Give a video file.")
+    default = [stream for stream in streams if stream.disposition & Disposition.default]
+    stream = (default or streams)[0]
+    # PyAV leaves the context out when libav has no decoder, whatever its type stubs say.
+    if getattr(stream, "codec_context", None) is None:
+        raise InputError(f"{path}: no decoder for its video track. Convert it to H.264 first.")
+    return stream

@@ -1,0 +1,52 @@
+"""The display matrix of phone video: from a tag to turned pixels."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import av
+import numpy as np
+
+from refvid.media.pixel_conversion import Pixels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orientation:
+    """How decoded pixels become the picture as shown: mirrored first, then turned."""
+
+    quarter_turns: int = 0
+    """Counter-clockwise quarter turns, 0 to 3."""
+
+    is_mirrored: bool = False
+    """Left and right are swapped before turning."""
+
+    @property
+    def swaps_sides(self) -> bool:
+        """Whether width and height change places."""
+        return self.quarter_turns % 2 == 1
+
+    def apply(self, pixels: Pixels) -> Pixels:
+        """Turn (H, W, 3) pixels as they are shown."""
+        if self.is_mirrored:
+            pixels = pixels[:, ::-1]
+        return cast("Pixels", np.ascontiguousarray(np.rot90(pixels, self.quarter_turns)))
+
+
+def read_orientation(picture: av.VideoFrame) -> Orientation:
+    """Read a picture's display matrix, to the nearest quarter turn."""
+    # PyAV's type stubs know only one kind of side data.
+    side_data: Mapping[str, Any] = cast("Any", picture.side_data)
+    data = side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return Orientation()
+    a, b, _, c, d, *_ = struct.unpack("=9i", bytes(data)[:36])
+    # Pixel (x, y) is shown at (a x + c y, b x + d y), with y downwards.
+    is_mirrored = a * d - b * c < 0
+    if is_mirrored:
+        a, b = -a, -b
+    if abs(a) >= abs(b):
+        return Orientation(quarter_turns=0 if a >= 0 else 2, is_mirrored=is_mirrored)
+    return Orientation(quarter_turns=3 if b > 0 else 1, is_mirrored=is_mirrored)

@@ -1,0 +1,376 @@
+"""Deciding, before any work, how a result is written and what cannot be kept."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+import av
+from av.codec import Codec
+from av.container import OutputContainer
+from av.video.stream import VideoStream
+
+from refvid.errors import OptionError, OutputError
+from refvid.media.color import MATRIX_RGB, RANGE_FULL, ColorInfo, resolve_color
+from refvid.media.encoding import CodecPreset, Encoding, preset_for
+from refvid.media.image import IMAGE_SUFFIXES
+from refvid.media.pixel_conversion import format_depth, has_alpha, is_rgb
+from refvid.media.pixel_formats import chroma_shift, pixel_formats
+from refvid.media.sequence import is_pattern
+from refvid.media.stream_copy import TrackCopy, plan_copies
+from refvid.media.video_info import VideoInfo
+
+_CONTAINERS: Final = MappingProxyType(
+    {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
+)
+# Codecs that an output takes over from its input when its container allows.
+_KEPT_CODECS: Final = MappingProxyType(
+    {
+        "mp4": ("h264", "hevc", "av1", "vp9"),
+        "mov": ("h264", "hevc", "prores"),
+        "matroska": ("h264", "hevc", "av1", "vp9", "ffv1"),
+        "webm": ("vp9", "av1"),
+    }
+)
+_HIGHEST_RATE: Final = 240  # SVT-AV1 refuses more, and rate control needs no more
+# Below, libx265 writes outside its buffers (seen at 48x32, 48x48 and 40x64) and takes the whole
+# process down.
+_SMALLEST_FOR_X265: Final = 64
+_FRAME_DURATION_FLAG: Final = 1 << 8  # AV_CODEC_FLAG_FRAME_DURATION
+_RATE_CONTROL_OPTIONS: Final = frozenset({"b", "qp", "global_quality", "q"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputPlan:
+    """How a result is written."""
+
+    container: str
+    """libav's name of the format, or `image sequence`."""
+
+    codec: str
+    """As asked for or chosen: h264, hevc, ...; for image sequences the suffix."""
+
+    encoder: str
+    """libavcodec's name; for image sequences the suffix."""
+
+    pix_fmt: str
+    width: int
+    height: int
+    sample_aspect_ratio: Fraction
+    frame_rate: Fraction
+    time_base: Fraction
+    options: dict[str, str]
+    color: ColorInfo
+    """The tags written, and the matrix and range used."""
+
+    allows_b_frames: bool
+    tracks: tuple[TrackCopy, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What is done differently from what the user might expect."""
+
+
+def default_suffix(info: VideoInfo) -> str:
+    """Return the suffix of the output that can hold all that this input has."""
+    suffix = info.path.suffix.lower()
+    if info.is_image_sequence:
+        return ".mp4"
+    if "mp4" in info.container.split(","):
+        return ".mov" if suffix in (".mov", ".qt") else ".mp4"
+    if "webm" in info.container.split(",") and suffix == ".webm":
+        return ".webm"
+    return ".mkv"
+
+
+def plan_output(output: Path, like: VideoInfo, encoding: Encoding) -> OutputPlan:
+    """Decide how `output` is written, without touching the disk there.
+
+    Args:
+        output: A path whose suffix names a container (.mp4, .mov, .mkv, .webm), or an image
+            pattern such as `out_%04d.png`.
+        like: The source: size, timing, colour and tracks are kept.
+        encoding: The caller's wishes.
+
+    Raises:
+        OutputError: Unknown container, missing encoder, or one that cannot do this.
+        OptionError: Options that the encoder does not know or take.
+        InputError: The source cannot be read any more.
+    """
+    if is_pattern(output) or output.suffix.lower() in IMAGE_SUFFIXES:
+        return _plan_sequence(output, like, encoding)
+    container = _CONTAINERS.get(output.suffix.lower())
+    if container is None:
+        raise OutputError(
+            f"Cannot write {output}: use one of {', '.join(_CONTAINERS)}, or an image pattern "
+            "such as frame_%04d.png."
+        )
+    plan, notes = _plan_video(container, like, encoding)
+    if has_alpha(like.pix_fmt):
+        notes.append("transparency is not kept")
+    if not like.is_image_sequence:
+        tracks, track_notes = plan_copies(like.path, container, encoding)
+        plan = replace(plan, tracks=tracks)
+        notes += track_notes
+    return replace(plan, notes=tuple(notes))
+
+
+def add_video_stream(container: OutputContainer, plan: OutputPlan) -> VideoStream:
+    """Add the planned video stream to a container and open its encoder.
+
+    Raises:
+        OptionError: An option that the encoder does not know.
+        av.FFmpegError, ValueError: The encoder or container refuses.
+    """
+    stream = container.add_stream(
+        plan.encoder,
+        rate=plan.frame_rate,
+        options=plan.options,
+        width=plan.width,
+        height=plan.height,
+        time_base=plan.time_base,
+    )
+    assert isinstance(stream, VideoStream)
+    context = stream.codec_context
+    context.pix_fmt = plan.pix_fmt
+    context.sample_aspect_ratio = plan.sample_aspect_ratio
+    context.color_range = plan.color.range
+    context.colorspace = plan.color.matrix
+    context.color_primaries = plan.color.primaries
+    context.color_trc = plan.color.transfer
+    # Without it the last frame's duration, and every one of a variable rate, is lost.
+    context.flags |= _FRAME_DURATION_FLAG
+    if not plan.allows_b_frames:
+        context.max_b_frames = 0
+    if plan.codec == "hevc" and plan.container in ("mp4", "mov"):
+        context.codec_tag = "hvc1"  # Apple's players know HEVC by this tag only
+    context.open()
+    unknown = set(context.options) & set(plan.options)
+    if unknown:
+        names = ", ".join(sorted(unknown))
+        raise OptionError(f"The encoder {plan.encoder} has no option {names}.")
+    return stream
+
+
+def _plan_video(
+    container: str, like: VideoInfo, encoding: Encoding
+) -> tuple[OutputPlan, list[str]]:
+    """Find the first codec and pixel format, in order of preference, that really works."""
+    notes: list[str] = []
+    wanted = encoding.codec.lower() if encoding.codec else None
+    failure: Exception | None = None
+    if wanted:
+        codecs = [wanted]
+    elif encoding.encoder_options:
+        # Options are meant for the codec that would be chosen without them.
+        plain, _ = _plan_video(container, like, replace(encoding, encoder_options={}))
+        codecs = [plain.codec]
+    else:
+        codecs = _default_codecs(container, like)
+    # Another codec is better than fewer bits per colour; that again is better than nothing.
+    attempts = [(codec, keeps) for keeps in (True, False) for codec in codecs]
+    for codec, keeps_depth in attempts:
+        preset = preset_for(codec)
+        options = _options(preset, encoding)
+        names = [known.name for known in _encoder(preset.encoder).video_formats or ()]
+        for pix_fmt in pixel_formats(preset.encoder, names, like, encoding.pix_fmt):
+            if keeps_depth and format_depth(pix_fmt) < min(like.bit_depth, 10):
+                continue
+            plan = _video_plan(container, codec, preset.encoder, pix_fmt, options, like)
+            try:
+                _try(plan)
+            except OptionError:
+                raise
+            except (av.FFmpegError, ValueError) as error:
+                failure = error
+                continue
+            if codec != codecs[0]:
+                notes.append(
+                    f"the video is stored as {codec}: {codecs[0]} cannot hold "
+                    f"{like.width}x{like.height} {like.pix_fmt} here"
+                )
+            return plan, notes + _pixel_notes(plan, like, encoding)
+    raise _refusal(container, codecs[-1], like, encoding, failure) from failure
+
+
+def _default_codecs(container: str, like: VideoInfo) -> list[str]:
+    kept = _KEPT_CODECS[container]
+    source = {"vp8": "vp9"}.get(like.codec, like.codec) if container == "webm" else like.codec
+    order = [source] if source in kept else []
+    # libvpx is often built without 10 bits; AV1 is what VP9's users would take instead.
+    order += ["av1"] if source == "vp9" else []
+    return list(dict.fromkeys([*(codec for codec in order if codec in kept), *kept]))
+
+
+def _refusal(
+    container: str, codec: str, like: VideoInfo, encoding: Encoding, failure: Exception | None
+) -> OptionError | OutputError:
+    what = f"{like.width}x{like.height} video as {codec} in {container}"
+    if encoding.encoder_options and failure is not None:
+        plain = replace(encoding, encoder_options={})
+        with suppress(OptionError, OutputError):
+            _plan_video(container, like, plain)
+            given = ", ".join(f"{k}={v}" for k, v in encoding.encoder_options.items())
+            return OptionError(f"The encoder for {codec} does not accept {given}.")
+    if encoding.pix_fmt is not None:
+        return OutputError(
+            f"Cannot write {what} with pixel format {encoding.pix_fmt}. Leave the pixel format "
+            "out, or choose another codec."
+        )
+    return OutputError(f"Cannot write {what}. Choose another codec or container.")
+
+
+def _options(preset: CodecPreset, encoding: Encoding) -> dict[str, str]:
+    options = dict(preset.options)
+    if encoding.crf is not None:
+        if "crf" not in options and not _knows_option(preset.encoder, "crf"):
+            raise OptionError(f"The encoder {preset.encoder} has no crf. Leave it out.")
+        options["crf"] = f"{encoding.crf:g}"
+    elif _RATE_CONTROL_OPTIONS & set(encoding.encoder_options):
+        options.pop("crf", None)
+    return options | encoding.encoder_options
+
+
+def _knows_option(encoder: str, name: str) -> bool:
+    _encoder(encoder)
+    known = av.CodecContext.create(encoder, "w").supported_options
+    return any(option.name == name for option in known.private)
+
+
+def _encoder(name: str) -> Codec:
+    try:
+        codec = Codec(name, "w")
+    except ValueError as error:  # av.codec.codec.UnknownCodecError
+        raise OutputError(
+            f"This build of libav has no encoder {name}. Choose another codec, e.g. h264."
+        ) from error
+    if codec.type != "video":
+        raise OutputError(f"{name} encodes {codec.type}, not video. Choose another codec.")
+    return codec
+
+
+def _pixel_notes(plan: OutputPlan, like: VideoInfo, encoding: Encoding) -> list[str]:
+    notes = []
+    depth = format_depth(plan.pix_fmt)
+    if depth < min(like.bit_depth, 10):
+        notes.append(f"the video is reduced from {like.bit_depth} to {depth} bits")
+    source = (0, 0) if is_rgb(like.pix_fmt) else chroma_shift(like.pix_fmt)
+    got = chroma_shift(plan.pix_fmt)
+    if any(g > s for g, s in zip(got, source, strict=True)):
+        notes.append(f"colour is stored at a lower resolution ({plan.pix_fmt})")
+    elif encoding.pix_fmt is None and got < source and not is_rgb(plan.pix_fmt):
+        reason = "the size is odd" if like.width % 2 or like.height % 2 else "of the codec"
+        notes.append(f"the pixel format is {plan.pix_fmt}, because {reason}")
+    if like.sample_aspect_ratio != 1 and _loses_aspect(plan):
+        notes.append(
+            f"the pixel shape {like.sample_aspect_ratio} cannot be stored as {plan.codec} in "
+            f"{plan.container}"
+        )
+    return notes
+
+
+def _loses_aspect(plan: OutputPlan) -> bool:
+    # PyAV gives no access to the field that the Matroska muxer writes the shape from; H.264 and
+    # HEVC carry it in their own stream.
+    return plan.container in ("matroska", "webm") and plan.codec not in ("h264", "hevc")
+
+
+def _video_plan(
+    container: str,
+    codec: str,
+    encoder: str,
+    pix_fmt: str,
+    options: dict[str, str],
+    like: VideoInfo,
+) -> OutputPlan:
+    coded_height = like.width if like.rotation in (90, 270) else like.height
+    color = resolve_color(like.color, coded_height)
+    if is_rgb(pix_fmt):
+        color = replace(color, matrix=MATRIX_RGB, range=RANGE_FULL)
+    elif encoder == "mjpeg" or pix_fmt.startswith("yuvj"):
+        color = replace(color, range=RANGE_FULL)
+    elif is_rgb(like.pix_fmt):
+        color = resolve_color(
+            ColorInfo(primaries=color.primaries, transfer=color.transfer), coded_height
+        )
+    # mp4 and mov derive durations from decoding times, which B-frames make uneven.
+    is_even = like.is_variable_rate is False or container not in ("mp4", "mov")
+    return OutputPlan(
+        container=container,
+        codec=codec,
+        encoder=encoder,
+        pix_fmt=pix_fmt,
+        width=like.width,
+        height=like.height,
+        sample_aspect_ratio=like.sample_aspect_ratio,
+        frame_rate=min(like.frame_rate or Fraction(24), Fraction(_HIGHEST_RATE)),
+        time_base=like.time_base,
+        options=options,
+        color=color,
+        allows_b_frames=is_even,
+    )
+
+
+def _try(plan: OutputPlan) -> None:
+    """Open the encoder and write a header in memory: what libav says counts, not a table."""
+    if plan.encoder == "libx265" and min(plan.width, plan.height) < _SMALLEST_FOR_X265:
+        raise ValueError(f"libx265 is not safe for {plan.width}x{plan.height}")
+    container = av.open(io.BytesIO(), "w", format=plan.container)
+    try:
+        add_video_stream(container, plan)
+        container.start_encoding()
+    finally:
+        # A header without frames is all we want: what the trailer says to that is no matter.
+        with suppress(av.FFmpegError, ValueError):
+            container.close()
+
+
+def _plan_sequence(output: Path, like: VideoInfo, encoding: Encoding) -> OutputPlan:
+    suffix = output.suffix.lower()
+    if suffix not in IMAGE_SUFFIXES:
+        known = ", ".join(sorted(IMAGE_SUFFIXES))
+        raise OutputError(f"Cannot write {output}: use one of the image formats {known}.")
+    is_single = like.is_image_sequence and like.frame_count == 1
+    if not is_pattern(output) and not is_single:
+        raise OutputError(
+            f"Cannot write a video to one image. Use {output.stem}_%04d{suffix} or a video suffix."
+        )
+    name = suffix.lstrip(".")
+    if encoding.codec not in (None, name) or encoding.encoder_options or encoding.pix_fmt:
+        raise OptionError("Images take no codec, pixel format or encoder options. Leave them out.")
+    if encoding.crf is not None:
+        raise OptionError("Images have no crf. Leave it out.")
+    notes = list(_sequence_notes(like, suffix))
+    is_deep = like.bit_depth > 8 and suffix in (".png", ".tif", ".tiff")
+    return OutputPlan(
+        container="image sequence",
+        codec=name,
+        encoder=name,
+        pix_fmt="rgb48le" if is_deep else "rgb24",
+        width=like.width,
+        height=like.height,
+        sample_aspect_ratio=like.sample_aspect_ratio,
+        frame_rate=like.frame_rate or Fraction(24),
+        time_base=like.time_base,
+        options={},
+        color=ColorInfo(matrix=MATRIX_RGB, range=RANGE_FULL),
+        allows_b_frames=False,
+        notes=tuple(notes),
+    )
+
+
+def _sequence_notes(like: VideoInfo, suffix: str) -> Iterator[str]:
+    if like.audio or like.subtitles:
+        yield "images hold no sound or subtitles: these are left out"
+    if like.is_variable_rate:
+        yield "images have no timestamps: the variable frame rate is lost"
+    if like.sample_aspect_ratio != 1:
+        yield f"images are written without the pixel shape {like.sample_aspect_ratio}"
+    if like.bit_depth > 8 and suffix not in (".png", ".tif", ".tiff"):
+        yield f"the images are reduced from {like.bit_depth} to 8 bits; PNG and TIFF keep them"
+    if has_alpha(like.pix_fmt):
+        yield "transparency is not kept"

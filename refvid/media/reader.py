@@ -1,0 +1,309 @@
+"""Reading a video or image sequence frame by frame, with its timestamps."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Self
+
+from refvid.errors import InputError, OptionError
+from refvid.media.container import find_video_stream, open_unmanaged
+from refvid.media.decoding import Picture, cut_off, decoded_pictures, sequence_pictures
+from refvid.media.pixel_conversion import Pixels
+from refvid.media.truncation import missing_bytes
+from refvid.media.video_info import VideoInfo, read_video_info
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame as shown: upright, RGB."""
+
+    pixels: Pixels
+    """(H, W, 3) RGB, uint8, or uint16 at full scale for sources deeper than 8 bits."""
+
+    index: int
+    """Counted from 0 over the whole file."""
+
+    pts: int
+    """When it is shown, in units of `time_base`; strictly increasing."""
+
+    time_base: Fraction
+    duration: int | None
+    """Until the next frame, in units of `time_base`."""
+
+    number: int | None = None
+    """The number in the file's name, for image sequences."""
+
+    @property
+    def time(self) -> Fraction:
+        """When it is shown [s]."""
+        return self.pts * self.time_base
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trim:
+    """What part of the source a reader gives: what a writer must know to cut the sound."""
+
+    start: bool = False
+    """The beginning is left out: the result starts at time 0."""
+
+    end: Fraction | None = None
+    """About where the part ends, as a time of the source [s]; None is its end."""
+
+    limit: Fraction | None = None
+    """Where it ends at the latest [s], if that is known for sure."""
+
+    is_open_ended: bool = True
+    """The part goes on to the end of the source: so does the sound, even if it is longer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Range:
+    start: Fraction | int | None = None
+    end: Fraction | int | None = None
+    frames: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("start", self.start), ("end", self.end)):
+            if value is not None and value < 0:
+                raise OptionError(f"The {name} of the range must not be negative, not {value}.")
+        if self.frames is not None and self.frames < 1:
+            raise OptionError(f"The number of frames must be at least 1, not {self.frames}.")
+        # A time and an index can only be compared once the file is read.
+        same_kind = isinstance(self.start, int) == isinstance(self.end, int)
+        if None not in (self.start, self.end) and same_kind and self.end <= self.start:  # type: ignore[operator]
+            raise OptionError(f"The range ends ({self.end}) before it starts ({self.start}).")
+
+    def is_before_start(self, index: int, time: Fraction) -> bool:
+        return self.start is not None and _position(self.start, index, time) < self.start
+
+    def is_past_end(self, index: int, time: Fraction) -> bool:
+        return self.end is not None and _position(self.end, index, time) >= self.end
+
+    @property
+    def is_open_ended(self) -> bool:
+        return self.end is None and self.frames is None
+
+
+def _position(bound: Fraction | int, index: int, time: Fraction) -> Fraction | int:
+    return index if isinstance(bound, int) else time
+
+
+def _as_time(bound: Fraction | int, period: Fraction | int) -> Fraction:
+    return Fraction(bound * period) if isinstance(bound, int) else bound
+
+
+class VideoReader(Iterator[Frame]):
+    """Gives a video's frames in order of display, once. Made by `open_video`.
+
+    Memory does not grow with the video. It may be iterated in another thread than the one
+    that made it, but only in one.
+    """
+
+    def __init__(
+        self,
+        info: VideoInfo,
+        pictures: Generator[Picture, None, None],
+        close: Callable[[], None],
+        selection: _Range,
+    ) -> None:
+        self.info = info
+        self._pictures = pictures
+        self._close = close
+        self._range = selection
+        self._frames = self._select()
+        # Freeing the decoder while another thread decodes would crash the process.
+        self._lock = Lock()
+
+    @property
+    def trim(self) -> Trim:
+        """What part of the source the frames come from."""
+        period = 0 if self.info.frame_rate is None else 1 / self.info.frame_rate
+        start, end, frames = self._range.start or 0, self._range.end, self._range.frames
+        ends = []
+        if end is not None:
+            ends.append(_as_time(end, period))
+        if frames is not None:
+            ends.append(_as_time(start, period) + frames * period)
+        origin = self.info.start_time
+        return Trim(
+            start=start > 0,
+            end=origin + min(ends) if ends and period else None,
+            limit=origin + end if isinstance(end, Fraction) else None,
+            is_open_ended=self._range.is_open_ended,
+        )
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Frame:
+        with self._lock:
+            return next(self._frames)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the decoder and the file; after this there are no more frames."""
+        with self._lock:
+            self._frames.close()
+            self._pictures.close()
+            self._close()
+
+    def frame_at(self, time: Fraction) -> Frame:
+        """Return the frame that is shown at a time from the first frame on [s].
+
+        Raises:
+            InputError: The video ends before.
+        """
+        with self._lock:
+            return self._frame_at(time)
+
+    def _frame_at(self, time: Fraction) -> Frame:
+        shown: Picture | None = None
+        first_time = Fraction(0)
+        for picture in self._pictures:
+            if shown is None:
+                first_time = picture.pts * self.info.time_base
+            elif picture.pts * self.info.time_base - first_time > time:
+                break
+            shown = picture
+        assert shown is not None  # a video without a frame raises InputError
+        ends = (shown.pts + (shown.duration or 0)) * self.info.time_base - first_time
+        if time >= ends:
+            raise InputError(
+                f"{self.info.path} is only {float(ends):.3f} s long ({shown.index + 1} frames). "
+                "Choose an earlier time."
+            )
+        return self._frame(shown)
+
+    def _frame(self, picture: Picture) -> Frame:
+        return Frame(
+            picture.load(),
+            picture.index,
+            picture.pts,
+            self.info.time_base,
+            picture.duration,
+            picture.number,
+        )
+
+    def _select(self) -> Generator[Frame, None, None]:
+        first_time: Fraction | None = None
+        given = count = 0
+        for picture in self._pictures:
+            count = picture.index + 1
+            time = picture.pts * self.info.time_base
+            first_time = time if first_time is None else first_time
+            if self._range.is_before_start(picture.index, time - first_time):
+                continue
+            if self._range.is_past_end(picture.index, time - first_time):
+                break
+            yield self._frame(picture)
+            given += 1
+            if given == self._range.frames:
+                break
+        if given == 0:
+            raise InputError(
+                f"{self.info.path} has only {count} frames{self._length()}: none of them is in "
+                f"the range {_bounds(self._range)}. Choose an earlier start."
+            )
+
+    def _length(self) -> str:
+        duration = self.info.duration
+        return "" if duration is None else f" ({float(duration):.3f} s)"
+
+
+def open_video(
+    path: Path,
+    *,
+    start: Fraction | int | None = None,
+    end: Fraction | int | None = None,
+    frames: int | None = None,
+    rate: Fraction | None = None,
+) -> VideoReader:
+    """Open a video file, an image or an image sequence.
+
+    Args:
+        path: A video file, an image, a folder of images, or a pattern such as `shot_%04d.png`.
+        start: First frame: an index (int), or a time from the first frame on [s] (Fraction).
+        end: First frame or time that is left out.
+        frames: At most so many frames.
+        rate: Frame rate of an image sequence; None is 24.
+
+    Returns:
+        A reader; use it as a context manager. Iterating raises InputError where the file is
+        damaged or if the range holds no frame.
+
+    Raises:
+        InputError: Missing, damaged, cut off, or without a video track.
+        OptionError: The range is impossible.
+    """
+    selection = _Range(start=start, end=end, frames=frames)
+    info = read_video_info(path, rate=rate)
+    if info.is_image_sequence:
+        return VideoReader(info, sequence_pictures(info), lambda: None, selection)
+    lacking = missing_bytes(path)
+    if lacking and selection.is_open_ended:
+        raise cut_off(path, lacking)
+    container = open_unmanaged(path)
+    try:
+        stream = find_video_stream(container, path)
+    except BaseException:
+        container.close()
+        raise
+    pictures = decoded_pictures(container, stream, info, lacking)
+    return VideoReader(info, pictures, container.close, selection)
+
+
+def read_frame(
+    path: Path,
+    *,
+    index: int | None = None,
+    time: Fraction | None = None,
+    rate: Fraction | None = None,
+) -> Frame:
+    """Read one frame of a video or image sequence.
+
+    Args:
+        path: As for `open_video`.
+        index: Counted from 0; or
+        time: a moment from the first frame on [s]: the frame that is shown then.
+        rate: Frame rate of an image sequence; None is 24.
+
+    Raises:
+        InputError: The video is too short, or cannot be read.
+        OptionError: Not exactly one of `index` and `time`, or negative.
+    """
+    if (index is None) == (time is None):
+        raise OptionError("Give either the index or the time of a frame.")
+    wanted = index if index is not None else time
+    assert wanted is not None
+    if wanted < 0:
+        raise OptionError(f"The index or time of a frame must not be negative, not {wanted}.")
+    if index is not None:
+        with open_video(path, start=index, frames=1, rate=rate) as video:
+            return next(iter(video))
+    assert time is not None
+    with open_video(path, end=Fraction(2**40), rate=rate) as video:
+        return video.frame_at(time)
+
+
+def _bounds(selection: _Range) -> str:
+    start = 0 if selection.start is None else selection.start
+    unit = "frame" if isinstance(start, int) else "second"
+    return f"from {unit} {float(start):g} on"

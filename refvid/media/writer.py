@@ -1,0 +1,384 @@
+"""Writing the result: encode the frames, carry everything else over, publish when complete."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from math import lcm
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+import av
+from av.container import OutputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from refvid.errors import OutputError, RefvidError
+from refvid.media.container import find_video_stream, libav_name, open_container
+from refvid.media.encoding import Encoding
+from refvid.media.image import encode_image
+from refvid.media.output_plan import OutputPlan, add_video_stream, plan_output
+from refvid.media.partial_file import check_target, partial_path, publish, remove_quietly
+from refvid.media.pixel_conversion import Pixels, RgbWriter
+from refvid.media.reader import Frame, Trim
+from refvid.media.sequence import numbered_path
+from refvid.media.stream_copy import StreamCopier, stream_metadata
+from refvid.media.video_info import VideoInfo
+
+if TYPE_CHECKING:
+    from av.container.core import Chapter
+
+# Tags that mp4 and mov have a place for; others need the QuickTime key table.
+_MP4_TAGS: Final = frozenset(
+    {
+        "album", "album_artist", "artist", "comment", "composer", "copyright", "creation_time",
+        "date", "description", "encoder", "episode_id", "genre", "grouping", "keywords",
+        "location", "lyrics", "network", "show", "synopsis", "title", "track",
+    }
+)  # fmt: skip
+# Written by muxers about the file they made.
+_STALE_TAGS: Final = frozenset(
+    {"compatible_brands", "duration", "encoder", "major_brand", "minor_version"}
+)
+# 32 bits in the file; the tool chain takes it as signed.
+_FINEST_TIME_SCALE: Final = 2**31 - 1
+
+
+class VideoWriter(ABC):
+    """Takes frames in order and leaves a finished file, or nothing. Made by `create_video`.
+
+    `write` may be called in another thread than the one that made it, but only in one.
+    """
+
+    def __init__(self, output: Path, plan: OutputPlan) -> None:
+        self.output = output
+        self.plan = plan
+        self.frames_written = 0
+
+    def write(self, pixels: Pixels, frame: Frame) -> None:
+        """Encode one frame.
+
+        Args:
+            pixels: (H, W, 3) RGB, uint8 or uint16 at full scale.
+            frame: The source frame that these pixels replace: its timestamp is kept.
+
+        Raises:
+            OutputError: Encoding or writing failed.
+        """
+        expected = (self.plan.height, self.plan.width, 3)
+        if pixels.shape != expected:
+            raise ValueError(f"a frame is {pixels.shape}, but the video is {expected}")
+        with self._output_errors():
+            self._write(pixels, frame)
+        self.frames_written += 1
+
+    def __enter__(self) -> Self:
+        try:
+            with self._output_errors():
+                self._open()
+        except BaseException:
+            self._discard()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                if self.frames_written == 0:
+                    raise OutputError(f"{self.output} was not written: there were no frames.")
+                with self._output_errors():
+                    self._finish()
+        finally:
+            self._discard()
+
+    @contextmanager
+    def _output_errors(self) -> Iterator[None]:
+        """Name the output in whatever libav or the file system reports."""
+        try:
+            yield
+        except RefvidError:
+            raise
+        except (av.FFmpegError, OSError) as error:
+            raise OutputError(f"Cannot write {self.output}: {_reason(error)}") from error
+
+    @abstractmethod
+    def _open(self) -> None: ...
+
+    @abstractmethod
+    def _write(self, pixels: Pixels, frame: Frame) -> None: ...
+
+    @abstractmethod
+    def _finish(self) -> None: ...
+
+    @abstractmethod
+    def _discard(self) -> None:
+        """Free everything and remove what is not published. May be called twice."""
+
+
+def create_video(
+    output: Path,
+    *,
+    like: VideoInfo,
+    encoding: Encoding | None = None,
+    trim: Trim | None = None,
+    overwrite: bool = False,
+    provenance: Mapping[str, str] | None = None,
+) -> VideoWriter:
+    """Prepare to write a video in which everything but the pixels is the source's.
+
+    Args:
+        output: See `plan_output`. It appears when it is whole.
+        like: The source. Its sound, subtitles, chapters and metadata are read from its path.
+        encoding: The caller's wishes; None follows the source.
+        trim: What part of the source the frames come from (`VideoReader.trim`); its beginning
+            becomes time 0. None: all of it, and all times are kept.
+        overwrite: Replace an existing output.
+        provenance: Tags to add, e.g. {"comment": "..."}; left out with `encoding.metadata` off.
+
+    Returns:
+        A writer; use it as a context manager. Leaving it finishes the file, or removes it if
+        there was an exception.
+
+    Raises:
+        OutputError, OptionError: See `plan_output`; or the output exists.
+    """
+    encoding = Encoding() if encoding is None else encoding
+    plan = plan_output(output, like, encoding)
+    if plan.container == "image sequence":
+        return _SequenceWriter(output, plan, overwrite=overwrite)
+    check_target(output, overwrite=overwrite)
+    return _FileWriter(
+        output,
+        plan,
+        like=like,
+        keep_metadata=encoding.metadata,
+        trim=Trim() if trim is None else trim,
+        overwrite=overwrite,
+        provenance=dict(provenance or {}),
+    )
+
+
+class _FileWriter(VideoWriter):
+    """Writes a container file."""
+
+    def __init__(
+        self,
+        output: Path,
+        plan: OutputPlan,
+        *,
+        like: VideoInfo,
+        keep_metadata: bool,
+        trim: Trim,
+        overwrite: bool,
+        provenance: dict[str, str],
+    ) -> None:
+        super().__init__(output, plan)
+        self._like = like
+        self._keep_metadata = keep_metadata
+        self._trim = trim
+        self._overwrite = overwrite
+        self._provenance = provenance
+        self._partial = partial_path(output)
+        self._to_picture = RgbWriter(plan.pix_fmt, plan.color)
+        self._container: OutputContainer | None = None
+        self._stream: VideoStream | None = None
+        self._copier: StreamCopier | None = None
+        self._first_pts: int | None = None
+        self._last_frame_end = Fraction(0)
+        self._packets_written = 0
+
+    @property
+    def _shift(self) -> int:
+        """What is taken off every timestamp."""
+        return (self._first_pts or 0) if self._trim.start else 0
+
+    def _open(self) -> None:
+        check_target(self.output, overwrite=self._overwrite)
+        tags = self._tags()
+        self._container = av.open(
+            libav_name(self._partial),
+            "w",
+            format=self.plan.container,
+            container_options=self._muxer_options(tags),
+        )
+        self._container.metadata.update(tags)
+        self._stream = add_video_stream(self._container, self.plan)
+        if not self._like.is_image_sequence:
+            self._copy_video_tags(self._stream)
+            self._copier = StreamCopier(
+                self._like.path,
+                self.plan.tracks,
+                self._container,
+                keep_metadata=self._keep_metadata,
+            )
+
+    def _muxer_options(self, tags: dict[str, str]) -> dict[str, str]:
+        if self.plan.container not in ("mp4", "mov"):
+            return {}
+        # A track that starts late is shifted by an edit in units of the movie's time scale. Its
+        # default is a millisecond, which would move sound against the pictures.
+        scale = self.plan.time_base.denominator
+        for track in self.plan.tracks:
+            finer = lcm(scale, track.time_base.denominator)
+            scale = finer if finer <= _FINEST_TIME_SCALE else scale
+        options = {"movie_timescale": str(scale)}
+        if not _MP4_TAGS.issuperset(tags):
+            options["movflags"] = "+use_metadata_tags"
+        return options
+
+    def _tags(self) -> dict[str, str]:
+        if not self._keep_metadata:
+            return {}
+        kept = {k: v for k, v in self._like.metadata.items() if k.lower() not in _STALE_TAGS}
+        for key, value in self._provenance.items():
+            # The source's own comment is the user's: ours goes below it.
+            kept[key] = f"{kept[key]}\n{value}" if key in kept else value
+        return kept
+
+    def _copy_video_tags(self, target: VideoStream) -> None:
+        with open_container(self._like.path) as source:
+            video = find_video_stream(source, self._like.path)
+            target.disposition = video.disposition
+            tags = stream_metadata(video) if self._keep_metadata else {}
+            if "language" in video.metadata:
+                tags["language"] = video.metadata["language"]
+        # A time code counts frames of a constant rate from the first one.
+        if self._trim.start or self._like.is_variable_rate is not False:
+            tags.pop("timecode", None)
+        tags.pop("rotate", None)
+        target.metadata.update(tags)
+
+    def _write(self, pixels: Pixels, frame: Frame) -> None:
+        if self._first_pts is None:
+            self._begin(frame)
+        assert self._stream is not None
+        picture = self._to_picture.write(pixels)
+        picture.pts = frame.pts - self._shift
+        picture.time_base = frame.time_base
+        picture.duration = frame.duration or 0
+        self._last_frame_end = (frame.pts + (frame.duration or 0)) * frame.time_base
+        self._mux(self._stream.encode(picture))
+
+    def _begin(self, frame: Frame) -> None:
+        """Settle what depends on the first frame's time; the header is written after this."""
+        assert self._container is not None
+        self._first_pts = frame.pts
+        start = frame.time if self._trim.start else None
+        if self._copier is None:
+            return
+        self._copier.begin(start, self._trim.limit)
+        if self._keep_metadata:
+            with open_container(self._like.path) as source:
+                chapters = list(_cut_chapters(source.chapters(), start, self._trim.end))
+            self._container.set_chapters(chapters)
+
+    def _mux(self, packets: list[Packet[VideoStream]]) -> None:
+        assert self._container is not None
+        for packet in packets:
+            if self.plan.encoder == "libx265" and self.frames_written <= 2:
+                # With two frames libx265 leaves the decoding times undefined. So few frames are
+                # never reordered.
+                packet.dts = packet.pts
+            if self._copier is not None and packet.dts is not None:
+                # Back to times of the source, by which the other streams are read.
+                shift = self._shift * self.plan.time_base
+                self._copier.advance(packet.dts * packet.time_base + shift)
+            self._container.mux(packet)
+            self._packets_written += 1
+
+    def _finish(self) -> None:
+        assert self._container is not None
+        assert self._stream is not None
+        self._mux(self._stream.encode(None))
+        if self._copier is not None:
+            self._copier.finish(None if self._trim.is_open_ended else self._last_frame_end)
+        container, self._container = self._container, None
+        container.close()
+        if self._packets_written != self.frames_written:
+            raise OutputError(
+                f"{self.output} was not written: {self.frames_written} frames were given to the "
+                f"encoder {self.plan.encoder}, but it returned {self._packets_written}. Choose "
+                "another codec."
+            )
+        publish(self._partial, self.output, overwrite=self._overwrite)
+
+    def _discard(self) -> None:
+        if self._copier is not None:
+            self._copier.close()
+            self._copier = None
+        self._stream = None
+        if self._container is not None:
+            container, self._container = self._container, None
+            # It writes a trailer to a file that is removed next: failing is fine.
+            with suppress(av.FFmpegError, OSError, ValueError):
+                container.close()
+        remove_quietly(self._partial)
+
+
+class _SequenceWriter(VideoWriter):
+    """Writes numbered images into a hidden folder and moves them out when all are there."""
+
+    def __init__(self, output: Path, plan: OutputPlan, *, overwrite: bool) -> None:
+        super().__init__(output, plan)
+        self._overwrite = overwrite
+        self._folder = partial_path(output.with_name(output.name.replace("%", "")))
+        self._numbers: list[int] = []
+
+    def _open(self) -> None:
+        if not self.output.parent.is_dir():
+            check_target(self.output, overwrite=True)
+        self._folder.mkdir()
+
+    def _write(self, pixels: Pixels, frame: Frame) -> None:
+        number = frame.index if frame.number is None else frame.number
+        target = numbered_path(self.output, number)
+        # Now rather than after hours of work.
+        check_target(target, overwrite=self._overwrite)
+        (self._folder / target.name).write_bytes(encode_image(pixels, target))
+        self._numbers.append(number)
+
+    def _finish(self) -> None:
+        targets = [numbered_path(self.output, number) for number in self._numbers]
+        if len(set(targets)) != len(targets):
+            raise OutputError(f"{self.output} gives two frames the same name. Use %04d in it.")
+        for target in targets:
+            check_target(target, overwrite=self._overwrite)
+        for target in targets:
+            publish(self._folder / target.name, target, overwrite=self._overwrite)
+
+    def _discard(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _cut_chapters(
+    chapters: list[Chapter], start: Fraction | None, end: Fraction | None
+) -> Iterator[Chapter]:
+    """Keep the chapters of a part, in times of the result."""
+    offset = start or Fraction(0)
+    for chapter in chapters:
+        time_base = chapter["time_base"] or Fraction(1)
+        begins = chapter["start"] * time_base - offset
+        ends = chapter["end"] * time_base
+        ends = (ends if end is None else min(ends, end)) - offset
+        if start is not None:
+            begins = max(begins, Fraction(0))
+        if ends > begins:
+            cut = chapter.copy()
+            cut["start"], cut["end"] = round(begins / time_base), round(ends / time_base)
+            yield cut
+
+
+def _reason(error: av.FFmpegError | OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "no space is left on the disk. Free some or write elsewhere."
+    return f"{error.strerror or error}."
