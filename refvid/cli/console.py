@@ -55,7 +55,9 @@ class Console:
 
     def close(self) -> None:
         if self._log_handler is not None:
-            logging.getLogger("refvid").removeHandler(self._log_handler)
+            logger = logging.getLogger("refvid")
+            logger.removeHandler(self._log_handler)
+            logger.setLevel(logging.NOTSET)
             self._log_handler = None
 
     def result(self, text: str) -> None:

@@ -1,0 +1,62 @@
+"""Peak memory of `refvid enhance` on a short and on a long clip.
+
+    python benchmarks/enhance_memory.py [--height 480] [--seconds 10 60] [--rate 15]
+
+Memory must grow with the chunk, never with the video: the figures should be equal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from itertools import chain, repeat
+from pathlib import Path
+
+from enhance_speed import WIDTHS, make_clip
+from PIL import Image
+
+from refvid.training.degradations import write_h264
+
+_PEAK = (
+    "import resource, runpy, sys\n"
+    "sys.argv = ['refvid', *sys.argv[1:]]\n"
+    "try:\n"
+    "    runpy.run_module('refvid', run_name='__main__')\n"
+    "finally:\n"
+    "    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+)
+"""Runs the command and prints its own peak [KiB on Linux]."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--height", type=int, default=480, choices=WIDTHS)
+    parser.add_argument("--seconds", type=int, nargs="+", default=[10, 60])
+    parser.add_argument("--rate", type=int, default=15)
+    arguments = parser.parse_args()
+    clip = make_clip(WIDTHS[arguments.height], arguments.height, 3 * arguments.rate)
+    with tempfile.TemporaryDirectory() as folder:
+        source, reference = Path(folder, "clip.mp4"), Path(folder, "reference.png")
+        Image.fromarray(clip[0]).save(reference)
+        for duration in arguments.seconds:
+            # Forwards and backwards again: no cut, however long.
+            frames = chain.from_iterable(repeat([*clip, *clip[::-1]]))
+            wanted = duration * arguments.rate
+            write_h264((f for f, _ in zip(frames, range(wanted), strict=False)), source, crf=30)
+            peak = run(source, reference, Path(folder, "out.mp4"))
+            print(f"{duration} s, {wanted} frames at {arguments.height}p: {peak / 1024:.0f} MiB")
+
+
+def run(source: Path, reference: Path, output: Path) -> int:
+    command = [
+        sys.executable, "-c", _PEAK, "enhance", str(source), "--ref", str(reference),
+        "-o", str(output), "-y", "-q",
+    ]  # fmt: skip
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return int(printed.split()[-1])
+
+
+if __name__ == "__main__":
+    main()

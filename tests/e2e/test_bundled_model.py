@@ -1,0 +1,112 @@
+"""The weights that ship earn their place, on a clip that training never saw."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from refvid.quality.picture import psnr
+from refvid.training.degradations import EVALUATION_DEGRADATIONS, degrade
+from refvid.training.synthetic import moving_photo
+from refvid.workflows.demo import DemoOptions, run_demo, sample_clip
+from refvid.workflows.enhance import LoadedBackbone, ModelOptions, choose_backbone
+from refvid.workflows.evaluate import EvaluateOptions, _rebuild, evaluate
+
+FRAMES = 5
+
+
+@pytest.fixture(scope="module")
+def clip() -> np.ndarray:
+    return sample_clip()[:FRAMES]
+
+
+@pytest.fixture(scope="module")
+def loaded() -> LoadedBackbone:
+    return choose_backbone(ModelOptions(model="mini", device="cpu"))
+
+
+def gain(rebuilt: np.ndarray, degraded: np.ndarray, clean: np.ndarray) -> float:
+    """PSNR over the input [dB], frames after the reference."""
+    return float(
+        np.mean(
+            [
+                psnr(o, c) - psnr(d, c)
+                for o, d, c in zip(rebuilt[1:], degraded[1:], clean[1:], strict=True)
+            ]
+        )
+    )
+
+
+@pytest.mark.parametrize("name", EVALUATION_DEGRADATIONS)
+def test_a_clean_frame_brings_detail_back(
+    clip: np.ndarray, loaded: LoadedBackbone, name: str
+) -> None:
+    degraded = degrade(clip, EVALUATION_DEGRADATIONS[name])
+    helped = gain(_rebuild(loaded, degraded, clip[0]), degraded, clip)
+    alone = gain(_rebuild(loaded, degraded, None), degraded, clip)
+    assert helped > 1.0
+    assert alone > -0.1
+    assert helped - alone > 0.8
+
+
+def test_an_unrelated_picture_does_no_harm(clip: np.ndarray, loaded: LoadedBackbone) -> None:
+    rng = np.random.default_rng(0)
+    blocks = rng.integers(0, 256, (10, 14, 3), dtype=np.uint8)
+    unrelated = np.kron(blocks, np.ones((32, 32, 1), np.uint8))
+    degraded = degrade(clip, EVALUATION_DEGRADATIONS["half"])
+    wrong = gain(_rebuild(loaded, degraded, unrelated), degraded, clip)
+    alone = gain(_rebuild(loaded, degraded, None), degraded, clip)
+    assert wrong > alone - 0.2
+
+
+def test_a_clean_clip_stays_clean(clip: np.ndarray, loaded: LoadedBackbone) -> None:
+    rebuilt = _rebuild(loaded, clip, clip[0])
+    assert np.mean([psnr(o, c) for o, c in zip(rebuilt[1:], clip[1:], strict=True)]) > 38
+
+
+def test_chunks_equal_the_whole(clip: np.ndarray, loaded: LoadedBackbone) -> None:
+    """The promise of streaming, with the real weights in the real precision."""
+    from refvid.inference.pixels import frames_to_clip
+
+    degraded = degrade(clip, EVALUATION_DEGRADATIONS["crf36"])
+    backbone = loaded.backbone
+    tensor = frames_to_clip(list(degraded), loaded.device)
+    reference = backbone.prepare_reference(frames_to_clip([clip[0]], loaded.device)[:, :, 0])
+    latents = backbone.encode(tensor).latents
+    whole = backbone.decode(latents, reference).clip
+    state = None
+    for index in range(FRAMES):
+        decoded = backbone.decode(latents[:, :, index : index + 1], reference, state)
+        state = decoded.state
+        assert (decoded.clip - whole[:, :, index : index + 1]).abs().max() == 0
+
+
+def test_the_demo_gains(tmp_path: Path) -> None:
+    report = run_demo(DemoOptions(output=tmp_path / "demo"), lambda progress: None)
+    assert report.psnr_after - report.psnr_before > 1.0
+    assert report.frames == 33
+    for path in (report.input, report.reference, report.output, report.comparison):
+        assert path.stat().st_size > 1000
+
+
+def test_evaluate_measures_a_folder(tmp_path: Path, clip: np.ndarray) -> None:
+    import random
+
+    from PIL import Image
+
+    from refvid.training.degradations import write_h264
+
+    photo = Image.fromarray(clip[0])
+    for name, seed in (("a", 1), ("b", 2)):
+        rng = random.Random(seed)
+        frames = moving_photo(photo, size=(128, 96), frames=4, rng=rng, speed=0.4)
+        write_h264(frames, tmp_path / f"{name}.mp4", crf=8)
+    output = tmp_path / "report.md"
+    options = EvaluateOptions(clips=tmp_path, frames=4, output=output)
+    report = evaluate(options, lambda progress: None)
+    assert report.clips == ("a", "b")
+    assert len(report.results) == 6
+    assert report.to_json() == evaluate(options, lambda progress: None).to_json()
+    text = output.read_text()
+    assert "| input |" in text
+    assert f"| {report.gain('right'):+.2f} |" in text
