@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +16,18 @@ from refvid.models.mini.attention import Attended, KeyMap
 from refvid.models.mini.codec import PatchCodec
 from refvid.models.mini.config import MiniConfig
 from refvid.models.mini.decoder import MiniDecoder
-from refvid.models.mini.matching import TOKEN, MatchIndex, index_reference, match_tokens
+from refvid.models.mini.matching import (
+    TOKEN,
+    Matches,
+    MatchIndex,
+    index_reference,
+    match_tokens,
+)
+
+_Submit = Callable[..., "Future[Tensor]"]
+
+_PIXELS_IN_FLIGHT = 1 << 22
+"""Bounds the frames that CPU workers hold: ten of 480p, two of 1080p, one of 2160p."""
 
 HALO_PX = 96
 """Context around a tile; the decoder's convolutions see at most 88 pixels to each side."""
@@ -82,17 +96,52 @@ class MiniBackbone:
         *,
         tile: int | None = None,
     ) -> Decoded:
-        """Latents (B, 96, T, h, w) -> clip (B, 3, T, 8h, 8w), frame by frame."""
-        decoded = []
-        for latent in latents.to(self.device).unbind(2):
-            frame = self.codec.decode(latent)
-            attended = None
-            if reference is not None:
-                matches = match_tokens(frame, reference.index, state.position if state else None)
-                state = MiniState(matches.position)
-                attended = self.decoder.attention(frame.to(self.dtype), reference.keys, matches)
-            decoded.append(self._restore(frame, attended, tile).clamp_(-1, 1))
-        return Decoded(torch.stack(decoded, 2), state)
+        """Latents (B, 96, T, h, w) -> clip (B, 3, T, 8h, 8w).
+
+        Matching goes from frame to frame; what follows it does not, and on a CPU runs on several
+        frames at a time with one thread each: small convolutions use many threads badly.
+        """
+        frames = self.codec.decode(latents.to(self.device).transpose(1, 2).flatten(0, 1))
+        frames = frames.view(latents.shape[0], latents.shape[2], *frames.shape[1:])
+        with self._frame_workers(frames[0, 0]) as submit:
+            pending = []
+            for frame in frames.unbind(1):
+                matches = None
+                if reference is not None:
+                    prior = state.position if state else None
+                    matches = match_tokens(frame, reference.index, prior)
+                    state = MiniState(matches.position)
+                pending.append(submit(self._rebuild, frame, reference, matches, tile))
+            return Decoded(torch.stack([result.result() for result in pending], 2), state)
+
+    @torch.inference_mode()
+    def _rebuild(
+        self,
+        frame: Tensor,
+        reference: MiniReference | None,
+        matches: Matches | None,
+        tile: int | None,
+    ) -> Tensor:
+        attended = None
+        if reference is not None and matches is not None:
+            attended = self.decoder.attention(frame.to(self.dtype), reference.keys, matches)
+        return self._restore(frame, attended, tile).clamp_(-1, 1)
+
+    @contextmanager
+    def _frame_workers(self, frame: Tensor) -> Iterator[_Submit]:
+        """Workers for as many frames at a time as threads and memory allow."""
+        threads = torch.get_num_threads()
+        workers = min(threads, max(1, _PIXELS_IN_FLIGHT // frame[0].numel()))
+        if self.device.type != "cpu" or workers == 1:
+            yield _run_now
+            return
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            try:
+                yield pool.submit
+            finally:
+                pool.shutdown(cancel_futures=True)
+                # A worker's call also sets the default for threads that start later.
+                torch.set_num_threads(threads)
 
     def _restore(self, frame: Tensor, attended: Attended | None, tile: int | None) -> Tensor:
         """Add the residual, in windows if asked to; windows and whole frame give equal pixels."""
@@ -134,6 +183,12 @@ _MATCH_BYTES = 60
 
 _FUSION_VALUES = 90
 """Values per pixel alive at the fusion network's peak."""
+
+
+def _run_now(work: Callable[..., Tensor], *arguments: Any) -> Future[Tensor]:
+    done: Future[Tensor] = Future()
+    done.set_result(work(*arguments))
+    return done
 
 
 def _with_halo(start: int, side: int, extent: int) -> slice:
