@@ -130,11 +130,11 @@ class MiniBackbone:
     @contextmanager
     def _frame_workers(self, frame: Tensor) -> Iterator[_Submit]:
         """Workers for as many frames at a time as threads and memory allow."""
-        threads = torch.get_num_threads()
-        workers = min(threads, max(1, _PIXELS_IN_FLIGHT // frame[0].numel()))
-        if self.device.type != "cpu" or workers == 1:
+        workers = self._workers(frame[0].numel())
+        if workers == 1:
             yield _run_now
             return
+        threads = torch.get_num_threads()
         with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             try:
                 yield pool.submit
@@ -166,22 +166,35 @@ class MiniBackbone:
         return restored
 
     def working_bytes(self, height: int, width: int, frames: int, tile: int | None) -> int:
-        """Peak memory of one chunk [bytes]; measured per pixel on 480p to 2160p frames."""
+        """Peak memory of one chunk [bytes]; at or above what 480p to 2160p frames took."""
         element = torch.tensor([], dtype=self.dtype).element_size()
         area = height * width
         window = area if tile is None else min(area, (tile + 2 * HALO_PX) ** 2)
-        clip_and_latents = area * 4 * (3 + 1.5 + 3) * frames
+        clip = area * frames * _CLIP_BYTES
         reference = area * (_KEY_VALUES * element + _MATCH_BYTES)
-        return round(clip_and_latents + reference + window * _FUSION_VALUES * element)
+        fusion = window * min(frames, self._workers(area)) * _FUSION_VALUES * element
+        return round(_BASE_BYTES + clip + reference + fusion)
 
+    def _workers(self, area: int) -> int:
+        """Frames that are rebuilt at a time."""
+        if self.device.type != "cpu":
+            return 1
+        return min(torch.get_num_threads(), max(1, _PIXELS_IN_FLIGHT // area))
+
+
+_BASE_BYTES = 64 << 20
+"""Scratch of libraries and of matching, whatever the size."""
+
+_CLIP_BYTES = 30
+"""Bytes per pixel and frame: clip, latents, decoded and rebuilt frames."""
 
 _KEY_VALUES = 40
 """Values per pixel in the key map."""
 
-_MATCH_BYTES = 60
+_MATCH_BYTES = 120
 """Bytes per pixel of the patches and scores that matching keeps."""
 
-_FUSION_VALUES = 90
+_FUSION_VALUES = 70
 """Values per pixel alive at the fusion network's peak."""
 
 

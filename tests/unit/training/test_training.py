@@ -17,9 +17,7 @@ from refvid.training.loop import LoopOptions, StepReport, Trainer, seeded
 from refvid.training.samples import SampleDrawer, SampleOptions
 from refvid.workflows.train import TrainOptions, train
 
-SMALL = MiniConfig(
-    descriptor_width=8, context_channels=4, widths=(8, 8, 8), depths=(1, 1, 1, 1, 1)
-)
+SMALL = MiniConfig(descriptor_width=8, context_channels=4, widths=(8, 8, 8), depths=(1, 1, 1, 1, 1))
 SAMPLES = SampleOptions(clips=2, frames=2, crop=48, reference_crop=64)
 
 
