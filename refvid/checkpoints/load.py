@@ -1,10 +1,10 @@
-"""Weights file -> ready backbone, strictly: every key and every shape must be the network's."""
+"""Checkpoint -> ready backbone, strictly: every key and every shape must be the network's."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import fields
 from importlib import resources
 from pathlib import Path
@@ -12,46 +12,149 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
 from torch import Tensor
 
-from refvid.errors import CheckpointMismatch, CheckpointUnavailable
+from refvid.checkpoints.cache import Cache
+from refvid.checkpoints.catalog import CATALOG, Catalog
+from refvid.checkpoints.convert import (
+    NetworkKeys,
+    detect_kind,
+    read_metadata,
+    read_shapes,
+    ready_weights,
+)
+from refvid.checkpoints.download import fetch
+from refvid.checkpoints.state_dict import clean_key, compare_keys
+from refvid.checkpoints.transfer import TransferCallback, ignore_transfer
+from refvid.errors import CheckpointMismatch, CheckpointUnavailable, OptionError
 from refvid.models.backbone import Backbone
 from refvid.models.mini.autoencoder import MiniBackbone
 from refvid.models.mini.config import MiniConfig
 from refvid.models.mini.decoder import MiniDecoder
+from refvid.models.wan.autoencoder import Chunking, WanAutoencoder, WanBackbone
+from refvid.models.wan.config import WanConfig
 
 BUNDLED = "mini"
 """Name of the model that ships with the program."""
+
+WAN = "wan2.1"
+"""Name of the Wan 2.1 backbone."""
 
 _SUFFIX = ".safetensors"
 _CONFIG_KEY = "config"
 """Metadata entry with the network's sizes as JSON."""
 
-_SHOWN_KEYS = 3
+_SHOWN_FILES = 3
 
 
-def load_backbone(name_or_path: str | Path, device: torch.device, dtype: torch.dtype) -> Backbone:
+def load_backbone(
+    name_or_path: str | Path,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    weights: Path | None = None,
+    catalog: Catalog = CATALOG,
+    cache: Cache | None = None,
+    on_transfer: TransferCallback = ignore_transfer,
+    wan_config: WanConfig | None = None,
+    chunking: Chunking = "carry",
+) -> Backbone:
     """Load a backbone by name or from a file.
 
     Args:
-        name_or_path: `mini` for the bundled weights, or the path of a safetensors file or of a
-            folder that holds one.
+        name_or_path: `mini` for the bundled weights, a name of the catalogue, or the path of a
+            weights file or of a folder that holds one.
         device: Where it computes.
         dtype: Precision it computes in.
+        weights: A file with weights for the backbone of that name, instead of its own.
+        catalog: What can be downloaded.
+        cache: Where conversions are kept; None is the user's.
+        on_transfer: Told how far downloading, checking and converting are.
+        wan_config: Sizes of the Wan network; None is the published one.
+        chunking: Of the Wan backbone, see there.
 
     Raises:
-        CheckpointUnavailable: There is no such file.
+        OptionError: Weights are given for a path, or independent chunks for another backbone.
+        CheckpointUnavailable: There is no such file, and it cannot be fetched.
         CheckpointMismatch: The file is no checkpoint of a network that refvid knows.
     """
-    with _weights_file(name_or_path) as path:
-        config, weights = _read_weights(path)
-        try:
-            decoder = MiniDecoder(config)
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise CheckpointMismatch(f"{path} describes an impossible network: {error}.") from error
-        _check_keys(path, decoder.state_dict(), weights)
-        decoder.load_state_dict(weights)
-    return MiniBackbone(decoder, config, device, dtype)
+    cache = cache or Cache.default()
+    name = str(name_or_path)
+    if weights is not None and name != BUNDLED and name not in catalog:
+        raise OptionError(
+            f"--weights goes with the name of a model ({', '.join([BUNDLED, *catalog.names])}), "
+            f"not with --model {name}."
+        )
+    if name == BUNDLED and weights is None:
+        _refuse_independent(chunking)
+        with _bundled_file() as path:
+            return _load_mini(path, device, dtype)
+    if name in catalog:
+        path = fetch(catalog.get(name), cache, on_transfer) if weights is None else _file(weights)
+        backbone = catalog.get(name).backbone
+    else:
+        path = _file(weights or Path(name_or_path))
+        backbone = BUNDLED if weights else identify(path)
+    if backbone == BUNDLED:
+        _refuse_independent(chunking)
+        return _load_mini(path, device, dtype)
+    if backbone == WAN:
+        network = load_wan_autoencoder(path, wan_config or WanConfig(), cache, on_transfer)
+        return WanBackbone(network, device, dtype, chunking=chunking)
+    raise CheckpointMismatch(
+        f"{path} is for the backbone {backbone!r}, which this version does not know. "
+        "A newer refvid may load it."
+    )
+
+
+def _refuse_independent(chunking: Chunking) -> None:
+    if chunking == "independent":
+        raise OptionError(f"--chunking independent is for {WAN}: {BUNDLED} always carries state.")
+
+
+def identify(path: Path) -> str:
+    """Name of the backbone that a weights file is for, by its contents.
+
+    Raises:
+        CheckpointUnavailable: The file cannot be read.
+        CheckpointMismatch: It is no weights file.
+    """
+    if detect_kind(path) == "torch":
+        return WAN  # the only backbone published in that format
+    metadata = read_metadata(path)
+    if _CONFIG_KEY in metadata:
+        return BUNDLED
+    if "backbone" in metadata or _looks_like_wan(path):
+        return metadata.get("backbone", WAN)
+    return BUNDLED
+
+
+def load_wan_autoencoder(
+    path: Path,
+    config: WanConfig,
+    cache: Cache | None = None,
+    on_transfer: TransferCallback = ignore_transfer,
+) -> WanAutoencoder:
+    """Build the network without memory of its own: it uses that of the mapped file.
+
+    Args:
+        path: An official file in any of its layouts, or one that refvid has converted.
+        config: Sizes of the network; the file must have exactly these.
+        cache: Where the conversion is kept; None is the user's.
+        on_transfer: Told how far checking and converting are.
+
+    Raises:
+        CheckpointUnavailable: The file cannot be read, or there is no room for its conversion.
+        CheckpointMismatch: It holds other weights than the network's.
+    """
+    with torch.device("meta"):
+        network = WanAutoencoder(config)
+    shapes = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+    keys = NetworkKeys(backbone=WAN, shapes=shapes, blocks=config.transformer_blocks)
+    ready = ready_weights(path, keys, cache or Cache.default(), on_transfer)
+    network.load_state_dict(load_file(ready), strict=True, assign=True)
+    return network
 
 
 def has_bundled_weights() -> bool:
@@ -63,23 +166,42 @@ def _bundled() -> resources.abc.Traversable:
     return resources.files("refvid.assets") / f"{BUNDLED}{_SUFFIX}"
 
 
-def _weights_file(name_or_path: str | Path) -> AbstractContextManager[Path]:
-    path = Path(name_or_path)
-    if str(name_or_path) == BUNDLED:
-        if not has_bundled_weights():
-            raise CheckpointUnavailable(
-                "The bundled weights are missing from this installation: reinstall refvid, "
-                "or give the path of a weights file with --model."
-            )
-        return resources.as_file(_bundled())
+def _bundled_file() -> AbstractContextManager[Path]:
+    if not has_bundled_weights():
+        raise CheckpointUnavailable(
+            "The bundled weights are missing from this installation: reinstall refvid, "
+            "or give the path of a weights file with --model."
+        )
+    return resources.as_file(_bundled())
+
+
+def _file(path: Path) -> Path:
     if path.is_dir():
-        return nullcontext(_only_weights_in(path))
+        return _only_weights_in(path)
     if path.is_file():
-        return nullcontext(path)
+        return path
     raise CheckpointUnavailable(
-        f"There is no model {name_or_path!s}: --model takes auto, {BUNDLED}, or the path of a "
-        f"{_SUFFIX} file or of a folder that holds one."
+        f"There is no model {path}: --model takes auto, {BUNDLED}, {WAN}, or the path of a "
+        "weights file or of a folder that holds one."
     )
+
+
+def _load_mini(path: Path, device: torch.device, dtype: torch.dtype) -> Backbone:
+    config, weights = _read_weights(path)
+    try:
+        decoder = MiniDecoder(config)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointMismatch(f"{path} describes an impossible network: {error}.") from error
+    _check_keys(path, decoder.state_dict(), weights)
+    decoder.load_state_dict(weights)
+    return MiniBackbone(decoder, config, device, dtype)
+
+
+def _looks_like_wan(path: Path) -> bool:
+    try:
+        return any(clean_key(key).startswith(("ae.", "transformer.")) for key in read_shapes(path))
+    except (SafetensorError, OSError):
+        return False
 
 
 def _only_weights_in(folder: Path) -> Path:
@@ -88,7 +210,7 @@ def _only_weights_in(folder: Path) -> Path:
         return files[0]
     if not files:
         raise CheckpointUnavailable(f"The folder {folder} holds no {_SUFFIX} file.")
-    names = ", ".join(file.name for file in files[:_SHOWN_KEYS])
+    names = ", ".join(file.name for file in files[:_SHOWN_FILES])
     raise CheckpointUnavailable(
         f"The folder {folder} holds {len(files)} weights files ({names}): give the path of one."
     )
@@ -132,22 +254,11 @@ def _freeze(value: Any) -> Any:
 
 
 def _check_keys(path: Path, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
-    problems = {
-        "missing": [key for key in expected if key not in found],
-        "unexpected": [key for key in found if key not in expected],
-        "of another shape": [
-            f"{key} {tuple(found[key].shape)} instead of {tuple(expected[key].shape)}"
-            for key in expected
-            if key in found and found[key].shape != expected[key].shape
-        ],
-    }
-    words = [
-        f"{len(keys)} {problem} ({', '.join(keys[:_SHOWN_KEYS])}"
-        f"{', ...' if len(keys) > _SHOWN_KEYS else ''})"
-        for problem, keys in problems.items()
-        if keys
-    ]
-    if words:
+    differences = compare_keys(
+        {key: tuple(tensor.shape) for key, tensor in expected.items()},
+        {key: tuple(tensor.shape) for key, tensor in found.items()},
+    )
+    if differences:
         raise CheckpointMismatch(
-            f"The weights in {path} do not fit the network: {'; '.join(words)}."
+            f"The weights in {path} do not fit the network: {differences.describe()}."
         )

@@ -1,0 +1,436 @@
+"""Hugging Face Hub -> local path, checked.
+
+Files go to the hub's own cache, so that other programs share them, and every variable of
+huggingface_hub holds: HF_ENDPOINT, HF_HUB_OFFLINE, HF_HUB_CACHE, HF_TOKEN, proxies. Its
+`hf_hub_download` (2.4) forgets what it has when it is stopped; a gigabyte deserves better, so the
+bytes are received here, with its session, and handed to its cache when size and hash are right.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+from huggingface_hub import HfApi, constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
+from huggingface_hub.errors import (
+    FileMetadataError,
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RemoteEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.file_download import are_symlinks_supported, repo_folder_name
+from huggingface_hub.utils import (
+    WeakFileLock,
+    build_hf_headers,
+    get_session,
+    hf_raise_for_status,
+)
+
+from refvid.checkpoints.cache import Cache, EntryRecord, hash_file
+from refvid.checkpoints.catalog import CatalogEntry
+from refvid.checkpoints.transfer import Transfer, TransferCallback, ignore_transfer
+from refvid.errors import CheckpointMismatch, CheckpointUnavailable
+
+logger = logging.getLogger(__name__)
+
+PAUSES_S: tuple[float, ...] = (1, 2, 4, 8)
+"""Waiting times between attempts that bring nothing new; bytes that arrive start them again."""
+
+_RETRIED_STATUS = frozenset({408, 429, 500, 502, 503, 504})
+_HUB_ERRORS = (
+    httpx2.HTTPError,  # also the base of HfHubHTTPError
+    httpx2.InvalidURL,
+    FileMetadataError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+)
+_SPARE_BYTES = 64 << 20
+_MIB = 1 << 20
+
+
+def locate(entry: CatalogEntry) -> Path | None:
+    """The entry's file in the hub's cache, unchecked and without any network; None if missing."""
+    folder = _storage(entry) / "snapshots"
+    found = sorted(folder.glob(f"{entry.revision}*/{entry.path}"))
+    return next((path for path in found if path.is_file()), None)
+
+
+def fetch(
+    entry: CatalogEntry,
+    cache: Cache,
+    on_transfer: TransferCallback = ignore_transfer,
+    *,
+    pauses_s: Sequence[float] = PAUSES_S,
+) -> Path:
+    """The entry's file with the right size and hash, downloaded if it is not here.
+
+    A download that was stopped goes on where it stopped. A file that is here needs no network.
+
+    Raises:
+        CheckpointUnavailable: It is not here and cannot be had.
+        CheckpointMismatch: It is not the file that was expected.
+    """
+    path = locate(entry)
+    if path is None:
+        path = _download(entry, cache, on_transfer, pauses_s)
+    check(entry, path, cache, on_transfer)
+    return path
+
+
+def check(
+    entry: CatalogEntry,
+    path: Path,
+    cache: Cache,
+    on_transfer: TransferCallback = ignore_transfer,
+    *,
+    fresh: bool = False,
+) -> str:
+    """Compare a file's size and hash with what the entry must have.
+
+    Where the catalogue knows no hash, the first one is recorded and later ones must agree.
+
+    Args:
+        entry: What it should be.
+        path: The file.
+        cache: Knows hashes.
+        on_transfer: Told how far the reading is.
+        fresh: Read the file even if its hash is remembered.
+
+    Returns:
+        The SHA-256.
+
+    Raises:
+        CheckpointMismatch: They differ.
+    """
+    # What another program has downloaded, `remove` leaves alone.
+    mine = is_own_download(entry, cache)
+    first = f"Run: refvid models remove {entry.name};" if mine else "Delete that file, and run:"
+    advice = f"{first} refvid models download {entry.name}"
+    size = path.stat().st_size
+    record = cache.record(entry.name, entry.revision)
+    expected_size = entry.size or (record and record.size)
+    if expected_size and size != expected_size:
+        raise CheckpointMismatch(
+            f"{path} is not {entry.name}: it has {size} bytes instead of {expected_size}. {advice}"
+        )
+    sha256 = cache.sha256(path, on_transfer, fresh=fresh)
+    expected = entry.sha256 or (record and record.sha256)
+    if expected and sha256 != expected:
+        raise CheckpointMismatch(
+            f"{path} is not {entry.name}: its SHA-256 is {sha256} instead of {expected}. {advice}"
+        )
+    if record is None:
+        record = EntryRecord(revision=entry.revision, sha256=sha256, size=size)
+        cache.write_record(entry.name, record)
+    return sha256
+
+
+def hub_files(entry: CatalogEntry) -> list[Path]:
+    """Everything of this entry in the hub's cache: pointers first, then what they point to."""
+    storage = _storage(entry)
+    pointers = sorted((storage / "snapshots").glob(f"{entry.revision}*/{entry.path}"))
+    blobs = {
+        pointer.resolve()
+        for pointer in pointers
+        if pointer.is_symlink() and pointer.resolve().parent == (storage / "blobs").resolve()
+    }
+    shared = {
+        other.resolve()
+        for other in (storage / "snapshots").rglob("*")
+        if other.is_symlink() and other not in pointers
+    }
+    return [*pointers, *sorted(blob for blob in blobs - shared if blob.exists())]
+
+
+def is_own_download(entry: CatalogEntry, cache: Cache) -> bool:
+    """Whether refvid put the entry's file into the hub's cache, rather than another program."""
+    record = cache.record(entry.name, entry.revision)
+    return record is not None and record.downloaded == str(_storage(entry))
+
+
+def partial_files(entry: CatalogEntry) -> list[Path]:
+    """Unfinished downloads of refvid in the entry's repository."""
+    return sorted((_storage(entry) / "blobs").glob("*.refvid.incomplete"))
+
+
+@dataclass(frozen=True, slots=True)
+class _RemoteFile:
+    """What the hub says about a file before it sends it."""
+
+    url: str
+    etag: str
+    commit: str
+    size: int | None
+
+
+def _storage(entry: CatalogEntry) -> Path:
+    return Path(constants.HF_HUB_CACHE) / repo_folder_name(
+        repo_id=entry.repository, repo_type="model"
+    )
+
+
+def _download(
+    entry: CatalogEntry, cache: Cache, on_transfer: TransferCallback, pauses_s: Sequence[float]
+) -> Path:
+    try:
+        remote = _look_up(entry, pauses_s)
+        _compare_with_catalog(entry, remote)
+        storage = _storage(entry)
+        blob = storage / "blobs" / remote.etag
+        lock = storage.parent / ".locks" / storage.name / f"{remote.etag}.lock"  # the hub's own
+        for folder in (blob.parent, lock.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        with WeakFileLock(lock):
+            # Another process may have been first.
+            if not blob.exists() and locate(entry) is None:
+                sha256 = _receive(entry, cache, remote, blob, on_transfer, pauses_s)
+            else:
+                sha256 = None
+        path = _publish(entry, remote, blob)
+    except _HUB_ERRORS as error:
+        raise _explain(error, entry) from error
+    except OSError as error:
+        raise CheckpointUnavailable(
+            f"Cannot store {entry.name} in {constants.HF_HUB_CACHE}: {error.strerror or error}. "
+            "HF_HUB_CACHE moves that folder."
+        ) from error
+    if sha256 is not None:
+        cache.remember_sha256(path, sha256)
+    return path
+
+
+def _look_up(entry: CatalogEntry, pauses_s: Sequence[float]) -> _RemoteFile:
+    """Ask for size and commit; a busy server is asked again, a missing network is not."""
+
+    def ask(revision: str) -> _RemoteFile:
+        url = hf_hub_url(entry.repository, entry.path, revision=revision)
+        found = get_hf_file_metadata(url)
+        # Both become names of files, and a mirror may say anything.
+        etag, commit = found.etag or "", found.commit_hash or ""
+        if not re.fullmatch(r"[\w-]{1,128}", etag) or not re.fullmatch(r"[0-9a-f]{40}", commit):
+            raise FileMetadataError("it does not answer like a Hugging Face Hub")
+        return _RemoteFile(url, etag, commit, found.size)
+
+    def ask_with_full_revision() -> _RemoteFile:
+        try:
+            return ask(entry.revision)
+        except RevisionNotFoundError:
+            # The hub may know commits by their full name only.
+            for commit in HfApi().list_repo_commits(entry.repository):
+                if commit.commit_id.startswith(entry.revision) and len(entry.revision) < 40:
+                    return ask(commit.commit_id)
+            raise
+
+    waits = iter(pauses_s)
+    while True:
+        try:
+            return ask_with_full_revision()
+        except (HfHubHTTPError, httpx2.TimeoutException) as error:
+            pause = next(waits, None) if _may_pass(error) else None
+            if pause is None:
+                raise
+            logger.warning("%s; trying again", _cause(error))
+            time.sleep(pause)
+
+
+def _compare_with_catalog(entry: CatalogEntry, remote: _RemoteFile) -> None:
+    """Find out before a gigabyte is on its way; the etag of a large file is its SHA-256."""
+    is_sha256 = re.fullmatch(r"[0-9a-f]{64}", remote.etag)
+    if (entry.size and remote.size and entry.size != remote.size) or (
+        entry.sha256 and is_sha256 and remote.etag != entry.sha256
+    ):
+        size = "unknown" if remote.size is None else remote.size
+        raise CheckpointMismatch(
+            f"{constants.ENDPOINT} offers another file than the catalogue's {entry.name}: "
+            f"{size} bytes instead of {entry.size}, name {remote.etag}. Nothing was downloaded. "
+            "If HF_ENDPOINT is set, try without it; a newer refvid may know the new file."
+        )
+
+
+def _receive(
+    entry: CatalogEntry,
+    cache: Cache,
+    remote: _RemoteFile,
+    blob: Path,
+    on_transfer: TransferCallback,
+    pauses_s: Sequence[float],
+) -> str:
+    """Fill the blob, starting with what an earlier attempt has left; return its hash."""
+    partial = blob.with_name(f"{blob.name}.refvid.incomplete")
+    size = remote.size or entry.size
+    have = partial.stat().st_size if partial.exists() else 0
+    _check_space(entry, partial.parent, (size or 0) - have)
+    if have:
+        logger.info("Going on with the download of %s after %d bytes", entry.name, have)
+
+    def tell(done: int) -> None:
+        on_transfer(Transfer(f"downloading {entry.name}", done, size))
+
+    _receive_all(remote.url, partial, size, tell, pauses_s)
+    actual = partial.stat().st_size
+    sha256 = hash_file(partial, lambda seen: on_transfer(_rename(seen, f"checking {entry.name}")))
+    record = cache.record(entry.name, entry.revision)
+    expected = entry.sha256 or (record and record.sha256)
+    if (size and actual != size) or (expected and sha256 != expected):
+        partial.unlink()
+        raise CheckpointMismatch(
+            f"The download of {entry.name} is damaged: {actual} bytes with SHA-256 {sha256} "
+            f"instead of {size} with {expected}. It was deleted; run again: "
+            f"refvid models download {entry.name}"
+        )
+    # Before the file has its name: from now on it is ours, whatever happens next.
+    record = EntryRecord(
+        revision=entry.revision, sha256=sha256, size=actual, downloaded=str(_storage(entry))
+    )
+    cache.write_record(entry.name, record)
+    partial.replace(blob)
+    return sha256
+
+
+def _receive_all(
+    url: str,
+    partial: Path,
+    size: int | None,
+    tell: Callable[[int], None],
+    pauses_s: Sequence[float],
+) -> None:
+    """Receive until the file is whole, through any number of broken connections."""
+    waits = iter(pauses_s)
+    partial.touch()
+    while size is None or partial.stat().st_size != size:
+        before = partial.stat().st_size
+        failure: Exception
+        try:
+            _receive_some(url, partial, size, tell)
+            if size is None or partial.stat().st_size == size:
+                return
+            failure = httpx2.RemoteProtocolError("the server ended before the file did")
+        except (HfHubHTTPError, httpx2.TransportError) as error:
+            if not _may_pass(error):
+                raise
+            failure = error
+        if partial.stat().st_size > before:
+            waits = iter(pauses_s)
+        pause = next(waits, None)
+        if pause is None:
+            raise failure
+        logger.warning("%s; going on in %g s", _cause(failure), pause)
+        time.sleep(pause)
+
+
+def _receive_some(url: str, partial: Path, size: int | None, tell: Callable[[int], None]) -> None:
+    """One request for what is missing."""
+    have = partial.stat().st_size
+    if size is not None and have > size:
+        have = 0
+    # Compressed on the way, a range would count other bytes than the file's.
+    headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
+    if have:
+        headers["Range"] = f"bytes={have}-"
+    timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
+    # Redirects lead to another host, and the session takes the token off on the way.
+    with get_session().stream("GET", url, headers=headers, timeout=timeout) as response:
+        if response.status_code == 416:
+            partial.write_bytes(b"")  # what is here is no part of that file
+            raise httpx2.RemoteProtocolError("the server has no such range")
+        hf_raise_for_status(response)
+        begins_there = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+        if response.status_code != 206 or not begins_there:
+            have = 0
+        with partial.open("r+b") as file:
+            file.truncate(have)
+            file.seek(have)
+            tell(have)
+            for block in response.iter_bytes():  # as they come: a break loses none
+                file.write(block)
+                have += len(block)
+                tell(have)
+
+
+def _publish(entry: CatalogEntry, remote: _RemoteFile, blob: Path) -> Path:
+    """Give a whole file its name in the hub's cache."""
+    path = locate(entry)
+    if path is not None:
+        return path
+    if are_symlinks_supported(constants.HF_HUB_CACHE):
+        return Path(hf_hub_download(entry.repository, entry.path, revision=remote.commit))
+    # Without symbolic links the client would keep two copies.
+    path = _storage(entry) / "snapshots" / remote.commit / entry.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    blob.replace(path)
+    return path
+
+
+def _check_space(entry: CatalogEntry, folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if needed > 0 and free < needed + _SPARE_BYTES:
+        raise CheckpointUnavailable(
+            f"{entry.name} needs {needed / _MIB:.0f} MiB in {folder}, which has "
+            f"{free / _MIB:.0f} MiB left. Make room, or move the hub's cache with HF_HUB_CACHE."
+        )
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the same request may work a moment later."""
+    if isinstance(error, HfHubHTTPError):
+        return error.response.status_code in _RETRIED_STATUS
+    return not isinstance(error, httpx2.UnsupportedProtocol | httpx2.ProxyError)
+
+
+def _explain(error: Exception, entry: CatalogEntry) -> CheckpointUnavailable:
+    """Say in a user's words why the hub gave nothing, and what else there is to do."""
+    name, host = entry.name, constants.ENDPOINT
+    by_hand = (
+        f"or download {entry.page} by hand and pass the file with --weights FILE"
+        f" (--model {entry.backbone})"
+    )
+    if isinstance(error, OfflineModeIsEnabled):
+        what = f"{name} is not on this machine, and HF_HUB_OFFLINE forbids to fetch it"
+        todo = f"Unset HF_HUB_OFFLINE, {by_hand}."
+    elif isinstance(error, GatedRepoError):
+        what = f"{host} gives {name} only to people who have accepted its conditions"
+        todo = f"Accept them on {entry.page} and set HF_TOKEN, {by_hand}."
+    elif isinstance(error, RevisionNotFoundError | RemoteEntryNotFoundError):
+        what = f"{host} has no {entry.path} at revision {entry.revision} of {entry.repository}"
+        todo = f"If HF_ENDPOINT is set, try without it, look for a newer refvid, {by_hand}."
+    elif isinstance(error, RepositoryNotFoundError) or _status(error) in (401, 403):
+        what = f"{host} has no {entry.repository}, or not for this user ({_cause(error)})"
+        todo = f"Check HF_TOKEN and HF_ENDPOINT, {by_hand}."
+    elif isinstance(error, FileMetadataError):
+        what = f"Cannot fetch {name}: {host} does not answer like a Hugging Face Hub"
+        todo = f"Check HF_ENDPOINT and your proxy, {by_hand}."
+    else:
+        kept = "; what has arrived is kept" if partial_files(entry) else ""
+        what = f"Cannot fetch {name} from {host}: {_cause(error)}{kept}"
+        todo = (
+            "Check the network and run again, set HF_ENDPOINT to a mirror or HTTPS_PROXY to a "
+            f"proxy, {by_hand}."
+        )
+    return CheckpointUnavailable(f"{what}. {todo}")
+
+
+def _status(error: Exception) -> int | None:
+    return error.response.status_code if isinstance(error, HfHubHTTPError) else None
+
+
+def _cause(error: Exception) -> str:
+    """The first line of an error that may have many."""
+    if status := _status(error):
+        return f"the server answered {status}"
+    if isinstance(error, LocalEntryNotFoundError) and error.__cause__ is not None:
+        return str(error.__cause__)
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _rename(transfer: Transfer, step: str) -> Transfer:
+    return Transfer(step, transfer.done, transfer.total)

@@ -1,0 +1,225 @@
+"""`refvid models list | download | verify | path | remove`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+import refvid
+from refvid.checkpoints.catalog import CATALOG, Catalog
+from refvid.cli import options as opt
+from refvid.cli.console import format_bytes
+from refvid.cli.exit_codes import batch_exit_code
+
+if TYPE_CHECKING:
+    from refvid.workflows.models import ModelStatus, Removal, Verdict
+
+_HELP = {"help_option_names": ["-h", "--help"]}
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="As `refvid models list` shows it.")]
+
+
+class _ModelsGroup(TyperGroup):
+    """Knows the catalogue, so that a test can bring its own."""
+
+    catalog: Catalog = CATALOG
+
+
+def make_app(catalog: Catalog = CATALOG) -> typer.Typer:
+    """The group of commands about the models of a catalogue."""
+    app = typer.Typer(
+        name="models",
+        cls=type("ModelsGroup", (_ModelsGroup,), {"catalog": catalog}),
+        context_settings=_HELP,
+        no_args_is_help=True,
+        help="List, download, check and remove the models' weights.",
+        rich_markup_mode=None,
+    )
+    for name, command in (
+        ("list", list_),
+        ("download", download),
+        ("verify", verify),
+        ("path", path),
+        ("remove", remove),
+    ):
+        app.command(name, cls=opt.PanelCommand, context_settings=_HELP)(command)
+    return app
+
+
+def list_(
+    ctx: typer.Context,
+    as_json: opt.AsJson = False,
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+    debug: opt.Debug = False,
+) -> None:
+    """Show the models, and which are here."""
+    console, _ = opt.start(ctx, quiet=quiet, verbose=verbose, debug=debug, as_json=as_json)
+    from refvid.checkpoints.cache import Cache
+    from refvid.workflows.models import list_models
+
+    models = list_models(_catalog(ctx), Cache.default())
+    if as_json:
+        console.result_json(_document(models=[model.to_json() for model in models]))
+    else:
+        console.result(_table(models))
+
+
+def download(
+    ctx: typer.Context,
+    name: Name,
+    accept_licence: Annotated[
+        bool,
+        typer.Option("--accept-licence", help="Agree to the terms of a model that has some."),
+    ] = False,
+    as_json: opt.AsJson = False,
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+    debug: opt.Debug = False,
+) -> None:
+    """Fetch a model and check it.
+
+    Prints its path. A download that was stopped goes on where it stopped. HF_ENDPOINT,
+    HF_HUB_OFFLINE, HF_HUB_CACHE and HF_TOKEN mean what they mean elsewhere.
+    """
+    console, _ = opt.start(ctx, quiet=quiet, verbose=verbose, debug=debug, as_json=as_json)
+    from refvid.checkpoints.cache import Cache
+    from refvid.workflows.models import download_model
+
+    with console.transfers() as on_transfer:
+        model = download_model(
+            name, _catalog(ctx), Cache.default(), on_transfer, accept_licence=accept_licence
+        )
+    if as_json:
+        console.result_json(_document(model=model.to_json()))
+    else:
+        console.result(str(model.path))
+
+
+def verify(
+    ctx: typer.Context,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Models; all that are here without any."),
+    ] = None,
+    as_json: opt.AsJson = False,
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+    debug: opt.Debug = False,
+) -> None:
+    """Check what is here, byte by byte."""
+    console, _ = opt.start(ctx, quiet=quiet, verbose=verbose, debug=debug, as_json=as_json)
+    from refvid.checkpoints.cache import Cache
+    from refvid.workflows.models import verify_models
+
+    with console.transfers() as on_transfer:
+        verdicts = verify_models(names or (), _catalog(ctx), Cache.default(), on_transfer)
+    code = batch_exit_code(verdict.error for verdict in verdicts if verdict.error)
+    for verdict in verdicts:
+        if verdict.error is not None:
+            console.error(verdict.error)
+        elif not as_json:
+            console.result(_verdict_text(verdict))
+    if not verdicts:
+        console.note("nothing is downloaded")
+    if as_json:
+        console.result_json(
+            {
+                **_document(files=[verdict.to_json() for verdict in verdicts]),
+                "exit_code": code,
+            }
+        )
+    raise typer.Exit(code)
+
+
+def path(
+    ctx: typer.Context,
+    name: Name,
+    as_json: opt.AsJson = False,
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+    debug: opt.Debug = False,
+) -> None:
+    """Print where a model lies."""
+    console, _ = opt.start(ctx, quiet=quiet, verbose=verbose, debug=debug, as_json=as_json)
+    from refvid.checkpoints.cache import Cache
+    from refvid.workflows.models import find_model
+
+    found = find_model(name, _catalog(ctx), Cache.default())
+    if as_json:
+        console.result_json(_document(name=name, path=str(found)))
+    else:
+        console.result(str(found))
+
+
+def remove(
+    ctx: typer.Context,
+    name: Name,
+    as_json: opt.AsJson = False,
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+    debug: opt.Debug = False,
+) -> None:
+    """Delete a model's files, without asking.
+
+    That is its download and what refvid has made of it. A file that another program has
+    put into the hub's cache stays.
+    """
+    console, _ = opt.start(ctx, quiet=quiet, verbose=verbose, debug=debug, as_json=as_json)
+    from refvid.checkpoints.cache import Cache
+    from refvid.workflows.models import remove_model
+
+    removal = remove_model(name, _catalog(ctx), Cache.default())
+    if as_json:
+        console.result_json(_document(**removal.to_json()))
+        return
+    for removed in removal.removed:
+        console.result(removed)
+    console.note(_removal_text(removal))
+
+
+def _catalog(ctx: typer.Context) -> Catalog:
+    group: Any = ctx.parent.command if ctx.parent else None
+    catalog: Catalog = group.catalog
+    return catalog
+
+
+def _document(**values: Any) -> dict[str, Any]:
+    return {"refvid": refvid.__version__, **values}
+
+
+def _table(models: list[ModelStatus]) -> str:
+    rows = [
+        (
+            model.name,
+            "-" if model.size is None else format_bytes(model.size),
+            model.state,
+            model.licence,
+            model.description,
+        )
+        for model in models
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])
+        for row in rows
+    )
+
+
+def _verdict_text(verdict: Verdict) -> str:
+    return f"ok  {verdict.name}  {verdict.path}"
+
+
+def _removal_text(removal: Removal) -> str:
+    if removal.removed:
+        text = f"{removal.name}: {format_bytes(removal.freed_bytes)} freed"
+    else:
+        text = f"{removal.name}: there was nothing to remove"
+    if removal.kept:
+        text += f"; {', '.join(removal.kept)} stays, as refvid did not download it"
+    return text
+
+
+app = make_app()

@@ -1,0 +1,273 @@
+"""`refvid models`: what can be had, what is here, is it whole, and away with it.
+
+Imports no torch: hashes and files need none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from refvid.checkpoints.cache import Cache, hash_file
+from refvid.checkpoints.catalog import Catalog, CatalogEntry
+from refvid.checkpoints.download import (
+    check,
+    fetch,
+    hub_files,
+    is_own_download,
+    locate,
+    partial_files,
+)
+from refvid.checkpoints.transfer import TransferCallback, ignore_transfer
+from refvid.errors import CheckpointError, CheckpointMismatch, CheckpointUnavailable, OptionError
+
+BUNDLED = "mini"
+
+State = Literal["bundled", "downloaded", "partly downloaded", "not downloaded", "missing"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelStatus:
+    """One model, and what of it is on this machine. `to_json()` gives plain JSON types."""
+
+    name: str
+    backbone: str
+    description: str
+    licence: str
+    state: State
+    size: int | None
+    """Bytes of the file as downloaded; None is unknown."""
+
+    path: str | None = None
+    converted: str | None = None
+    """The conversion that is loaded in its place."""
+
+    source: str | None = None
+    """Web page of the file."""
+
+    revision: str | None = None
+    sha256: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Whether one file is what it should be."""
+
+    name: str
+    path: str
+    sha256: str | None
+    """What its bytes say; None where they were not worth reading."""
+
+    error: CheckpointError | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        problem = None if self.error is None else str(self.error)
+        return {**asdict(self), "error": problem, "ok": self.error is None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """What was deleted."""
+
+    name: str
+    removed: tuple[str, ...]
+    freed_bytes: int
+    kept: tuple[str, ...] = ()
+    """Files of the model that another program put where they are."""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def list_models(catalog: Catalog, cache: Cache) -> list[ModelStatus]:
+    """Every model that `--model` takes by name."""
+    return [_bundled_status(), *(_status(entry, cache) for entry in catalog)]
+
+
+def download_model(
+    name: str,
+    catalog: Catalog,
+    cache: Cache,
+    on_transfer: TransferCallback = ignore_transfer,
+    *,
+    accept_licence: bool = False,
+) -> ModelStatus:
+    """Bring a model onto this machine, and check it.
+
+    Raises:
+        OptionError: Its licence must be accepted first.
+        CheckpointError: It cannot be had, or is not what it should be.
+    """
+    if name == BUNDLED:
+        return _bundled_status()
+    entry = catalog.get(name)
+    if entry.needs_acceptance and not accept_licence and locate(entry) is None:
+        raise OptionError(
+            f"{name} comes under {entry.licence}; read it on {entry.page} and run again with "
+            "--accept-licence"
+        )
+    fetch(entry, cache, on_transfer)
+    return _status(entry, cache)
+
+
+def find_model(name: str, catalog: Catalog, cache: Cache) -> Path:
+    """Where a model's file lies.
+
+    Raises:
+        CheckpointUnavailable: It is not on this machine.
+    """
+    status = _bundled_status() if name == BUNDLED else _status(catalog.get(name), cache)
+    if status.path is None:
+        raise CheckpointUnavailable(
+            f"{name} is not on this machine. Run: refvid models download {name}"
+        )
+    return Path(status.path)
+
+
+def verify_models(
+    names: Iterable[str],
+    catalog: Catalog,
+    cache: Cache,
+    on_transfer: TransferCallback = ignore_transfer,
+) -> list[Verdict]:
+    """Read every byte of the models' files again; without names, of all that are here.
+
+    Raises:
+        CheckpointUnavailable: A model that was asked for is not on this machine.
+    """
+    names = tuple(names)
+    if not names:
+        names = tuple(entry.name for entry in catalog if locate(entry) is not None)
+    verdicts = []
+    for name in names:
+        path = find_model(name, catalog, cache)
+        if name == BUNDLED:
+            sha256 = hash_file(path, on_transfer)
+            verdicts.append(Verdict(name=name, path=str(path), sha256=sha256))
+            continue
+        entry = catalog.get(name)
+        verdicts.append(_verify_file(entry, path, cache, on_transfer))
+        verdicts += _verify_conversion(entry, cache, on_transfer)
+    return verdicts
+
+
+def remove_model(name: str, catalog: Catalog, cache: Cache) -> Removal:
+    """Delete a model's download and its conversion, but nothing that refvid did not write.
+
+    Raises:
+        OptionError: The model is part of the program.
+        CheckpointUnavailable: The name is not known, or a file cannot be deleted.
+    """
+    if name == BUNDLED:
+        raise OptionError(f"{name} is part of refvid and stays.")
+    entry = catalog.get(name)
+    files = hub_files(entry)
+    mine = is_own_download(entry, cache)
+    doomed = [*(files if mine else ()), *partial_files(entry), *_conversions(entry, cache)]
+    freed = sum(path.stat().st_size for path in doomed if not path.is_symlink())
+    for path in doomed:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise CheckpointUnavailable(
+                f"Cannot delete {path}: {error.strerror or error}."
+            ) from error
+        _remove_empty_folders(path.parent)
+    return Removal(
+        name=name,
+        removed=tuple(str(path) for path in doomed),
+        freed_bytes=freed,
+        kept=() if mine else tuple(str(path) for path in files),
+    )
+
+
+def _bundled_status() -> ModelStatus:
+    asset = resources.files("refvid.assets") / f"{BUNDLED}.safetensors"
+    is_here = isinstance(asset, Path) and asset.is_file()
+    return ModelStatus(
+        name=BUNDLED,
+        backbone=BUNDLED,
+        description="small and quick, made for any computer",
+        licence="Apache-2.0",
+        state="bundled" if is_here else "missing",
+        size=asset.stat().st_size if isinstance(asset, Path) and is_here else None,
+        path=str(asset) if is_here else None,
+    )
+
+
+def _status(entry: CatalogEntry, cache: Cache) -> ModelStatus:
+    path = locate(entry)
+    state: State = "downloaded"
+    if path is None:
+        state = "partly downloaded" if partial_files(entry) else "not downloaded"
+    record = cache.record(entry.name, entry.revision)
+    conversions = _conversions(entry, cache)
+    return ModelStatus(
+        name=entry.name,
+        backbone=entry.backbone,
+        description=entry.description,
+        licence=entry.licence,
+        state=state,
+        size=entry.size or (record.size if record else None),
+        path=None if path is None else str(path),
+        converted=str(conversions[0]) if conversions else None,
+        source=entry.page,
+        revision=entry.revision,
+        sha256=_hash(entry, cache),
+    )
+
+
+def _hash(entry: CatalogEntry, cache: Cache) -> str | None:
+    record = cache.record(entry.name, entry.revision)
+    return entry.sha256 or (record.sha256 if record else None)
+
+
+def _conversions(entry: CatalogEntry, cache: Cache) -> list[Path]:
+    sha256 = _hash(entry, cache)
+    path = None if sha256 is None else cache.converted(sha256, entry.backbone)
+    return [path] if path is not None and path.is_file() else []
+
+
+def _verify_file(
+    entry: CatalogEntry, path: Path, cache: Cache, on_transfer: TransferCallback
+) -> Verdict:
+    try:
+        sha256 = check(entry, path, cache, on_transfer, fresh=True)
+    except CheckpointMismatch as error:
+        return Verdict(
+            name=entry.name, path=str(path), sha256=cache.known_sha256(path), error=error
+        )
+    return Verdict(name=entry.name, path=str(path), sha256=sha256)
+
+
+def _verify_conversion(
+    entry: CatalogEntry, cache: Cache, on_transfer: TransferCallback
+) -> list[Verdict]:
+    verdicts = []
+    for path in _conversions(entry, cache):
+        expected = cache.known_sha256(path)  # before it is read again
+        sha256 = hash_file(path, on_transfer)
+        error = None
+        if sha256 != expected:
+            error = CheckpointMismatch(
+                f"{path}, the conversion of {entry.name}, has changed since refvid wrote it. "
+                "Delete it: the next start makes it again."
+            )
+        verdicts.append(Verdict(name=entry.name, path=str(path), sha256=sha256, error=error))
+    return verdicts
+
+
+def _remove_empty_folders(folder: Path) -> None:
+    """Take the folders away that a deleted file leaves empty, up to the repository's own."""
+    while folder.name not in ("blobs", "snapshots", "converted"):
+        try:
+            folder.rmdir()
+        except OSError:
+            return  # not empty
+        folder = folder.parent
