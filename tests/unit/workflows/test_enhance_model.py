@@ -15,7 +15,7 @@ def fake_loading(monkeypatch: pytest.MonkeyPatch, fake_backbone) -> None:
     monkeypatch.setattr(
         choose_model,
         "load_backbone",
-        lambda name, device, dtype: fake_backbone(name=f"{name} on {device} in {dtype}"),
+        lambda name, device, dtype, **_: fake_backbone(name=f"{name} on {device} in {dtype}"),
     )
 
 
@@ -26,7 +26,7 @@ def test_auto_on_a_machine_without_a_graphics_card(monkeypatch, caplog) -> None:
         loaded = choose_backbone(ModelOptions())
     assert loaded.name == "mini on cpu in torch.bfloat16"
     assert loaded.dtype_name == "bf16"
-    assert loaded.reason == "the bundled model"
+    assert loaded.reason == "the bundled model (no graphics card)"
     [record] = caplog.records
     assert "no graphics card" in record.message
 

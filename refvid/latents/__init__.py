@@ -1,0 +1,1 @@
+"""Files of saved latents: recognise, read, write."""

@@ -1,0 +1,47 @@
+"""Raw or normalised: which numbers a file of Wan latents holds.
+
+The VAE gives raw latents, whose channels have different means and spreads. Diffusion pipelines
+work on normalised ones, (z - mean) / std, and mostly save those. Nothing in a tensor says which
+it is, except the spreads themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+from refvid.latents.layout import Decision
+from refvid.latents.wan import STD
+
+LEAST_MARGIN: Final = 0.03
+
+
+def decide_scale_by_spread(stds: Sequence[float]) -> Decision:
+    """Compare the spread over channels of log(std) with that of log(std / Wan's std).
+
+    Normalised channels are about equally strong, raw ones are so once divided by Wan's own
+    deviations: the smaller spread wins. A change of contrast cancels out.
+
+    Args:
+        stds: Standard deviation of each of the 16 channels.
+
+    Returns:
+        The choice; its margin is positive for normalised, and None is chosen below 0.03.
+    """
+    if min(stds) <= 0 or not all(math.isfinite(std) for std in stds):
+        return Decision(value=None, reason="a channel is constant, so its spread says nothing")
+    as_they_are = _spread([math.log(std) for std in stds])
+    divided = _spread([math.log(std / wan) for std, wan in zip(stds, STD, strict=True)])
+    margin = divided - as_they_are
+    reason = (
+        f"the channels' spread is {as_they_are:.2f} as it is and {divided:.2f} divided by Wan's"
+    )
+    if abs(margin) < LEAST_MARGIN:
+        return Decision(value=None, reason=f"too close to tell: {reason}", margin=margin)
+    return Decision(value="normalized" if margin > 0 else "raw", reason=reason, margin=margin)
+
+
+def _spread(values: list[float]) -> float:
+    mean = sum(values) / len(values)
+    return math.sqrt(sum((value - mean) ** 2 for value in values) / len(values))

@@ -1,0 +1,131 @@
+"""Write latents as safetensors, chunk by chunk.
+
+One tensor `latents`, float32 [1, C, T, h, w], and text beside it:
+
+    format, format_version    refvid-latents, 1
+    refvid                    version that wrote it
+    backbone                  mini, wan2.1: which model reads it
+    scale                     raw: what the encoder gave, not normalised
+    frame_rate                frames per second, e.g. 30000/1001
+    frames, width, height     of the video, without padding
+    padded_width, padded_height, channels, temporal_stride, first_chunk_extra
+                              how the model sees it
+    bit_depth, primaries, transfer
+                              of its pixels; the last two as H.273 numbers
+    source                    its name
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Final, Self
+
+import numpy as np
+from torch import Tensor
+
+from refvid.errors import OutputError
+from refvid.latents.producers import FORMAT
+from refvid.media.partial_file import check_target, partial_path, publish, remove_quietly
+
+FORMAT_VERSION: Final = "1"
+KEY: Final = "latents"
+
+_BLOCK_FRAMES: Final = 256
+
+
+class LatentWriter:
+    """Takes latents in order and leaves a finished file, or nothing.
+
+    The file has its channels first, and its length is known only at the end: until then the
+    latents wait, frame by frame, in a temporary file. Memory does not grow.
+    """
+
+    def __init__(self, output: Path, *, overwrite: bool = False) -> None:
+        self.output = output
+        self.metadata: dict[str, str] = {}
+        """Text to store; may be filled in until the end."""
+
+        self._overwrite = overwrite
+        self._partial = partial_path(output)
+        self._spool: BinaryIO | None = None
+        self._shape: tuple[int, int, int] | None = None
+        self._length = 0
+
+    def write(self, latents: Tensor) -> None:
+        """Append latents (1, C, t, h, w)."""
+        batch, channels, length, height, width = latents.shape
+        shape = (channels, height, width)
+        if batch != 1 or self._shape not in (None, shape):
+            raise ValueError(f"latents of shape {tuple(latents.shape)} do not follow {self._shape}")
+        assert self._spool is not None, "used as a context manager"
+        self._shape = shape
+        self._length += length
+        frames = latents[0].transpose(0, 1).float().cpu().contiguous().numpy()
+        try:
+            self._spool.write(frames.astype("<f4", copy=False).tobytes())
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def __enter__(self) -> Self:
+        check_target(self.output, overwrite=self._overwrite)
+        try:
+            # Beside the output: that is where there must be room.
+            self._spool = tempfile.TemporaryFile(dir=self.output.parent)
+        except OSError as error:
+            raise self._failure(error) from error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self._finish()
+        except OSError as failure:
+            raise self._failure(failure) from failure
+        finally:
+            if self._spool is not None:
+                self._spool.close()
+                self._spool = None
+            remove_quietly(self._partial)
+
+    def _finish(self) -> None:
+        if self._shape is None or self._spool is None:
+            raise OutputError(f"{self.output} was not written: there were no latents.")
+        channels, height, width = self._shape
+        shape = (1, channels, self._length, height, width)
+        self._spool.flush()
+        spooled = np.memmap(
+            self._spool, dtype="<f4", mode="r", shape=(self._length, channels, height, width)
+        )
+        with self._partial.open("xb") as file:
+            file.write(_header(shape, self.metadata))
+            for channel in range(channels):
+                for start in range(0, self._length, _BLOCK_FRAMES):
+                    file.write(spooled[start : start + _BLOCK_FRAMES, channel].tobytes())
+        del spooled
+        publish(self._partial, self.output, overwrite=self._overwrite)
+
+    def _failure(self, error: OSError) -> OutputError:
+        return OutputError(f"Cannot write {self.output}: {error.strerror or error}.")
+
+
+def _header(shape: tuple[int, ...], metadata: Mapping[str, str]) -> bytes:
+    """Length and JSON of a safetensors file with one tensor."""
+    size = 4 * int(np.prod(shape, dtype=np.int64))
+    text = json.dumps(
+        {
+            "__metadata__": {"format": FORMAT, "format_version": FORMAT_VERSION, **metadata},
+            KEY: {"dtype": "F32", "shape": list(shape), "data_offsets": [0, size]},
+        },
+        separators=(",", ":"),
+    ).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text

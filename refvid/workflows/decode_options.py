@@ -1,0 +1,87 @@
+"""What can be asked of `refvid decode`. Imports no torch, so that wrong options fail at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from refvid.errors import InputError, OptionError
+from refvid.latents.wishes import LatentWishes
+from refvid.media.encoding import Encoding
+from refvid.media.image import IMAGE_SUFFIXES
+from refvid.workflows.enhance_options import ModelOptions, ReferenceFit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodeOptions:
+    """One run of `refvid decode` on one file of latents."""
+
+    source: Path
+    output: Path
+    """Final path: a video file, or an image pattern `out_%04d.png`."""
+
+    reference: Path | None = None
+    """An image; None decodes without one."""
+
+    references: Path | None = None
+    """A folder with an image for every file of latents, found by its name."""
+
+    reference_fit: ReferenceFit = "cover"
+    wishes: LatentWishes = LatentWishes()  # noqa: RUF009 - frozen
+    frame_rate: Fraction | None = None
+    """None: what the file says, or the rate that the model generates."""
+
+    baseline: bool = False
+    """Skip the reference attention: the plain decoder, for comparison."""
+
+    overwrite: bool = False
+    encoding: Encoding = Encoding()  # noqa: RUF009 - frozen
+    model: ModelOptions = ModelOptions()  # noqa: RUF009 - frozen
+
+    def __post_init__(self) -> None:
+        if self.reference is not None and self.references is not None:
+            raise OptionError("Give one reference, or a folder of them, not both.")
+        if self.baseline and (self.reference or self.references):
+            raise OptionError("The plain decoder takes no reference. Leave out one of the two.")
+        if self.frame_rate is not None and not 0 < self.frame_rate <= 1000:
+            raise OptionError(f"A frame rate is above 0 and at most 1000, not {self.frame_rate}.")
+
+
+def find_reference(folder: Path, latents: Path, image_name: str | None) -> Path:
+    """Find the image that belongs to a file of latents.
+
+    It has the name that is stored in the file, or the file's own name, without what programs
+    add to it (`_latents`, `_refvid`); letter case and the kind of image do not matter.
+
+    Raises:
+        InputError: There is none.
+    """
+    # Only the last part: a file of latents must not point outside the folder.
+    stored = None if image_name is None else image_name.replace("\\", "/").rpartition("/")[2]
+    try:
+        images = sorted(
+            path
+            for path in folder.iterdir()
+            if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+        )
+    except OSError as error:
+        raise InputError(f"Cannot list {folder}: {error.strerror}.") from error
+    if stored is not None:
+        for image in images:
+            if image.name == stored:
+                return image
+    stems = [] if stored is None else [stored, Path(stored).stem]
+    for stem in [*stems, *_stems(latents)]:
+        for image in images:
+            if image.stem.casefold() == stem.casefold():
+                return image
+    wanted = f" or {stored}" if stored else ""
+    raise InputError(f"{folder} holds no image named {latents.stem}{wanted} for {latents}.")
+
+
+def _stems(path: Path) -> list[str]:
+    stems = [path.stem]
+    for ending in ("_refvid", "_latents", "_latent"):
+        stems.append(stems[-1].removesuffix(ending))
+    return list(dict.fromkeys(stem for stem in stems if stem))

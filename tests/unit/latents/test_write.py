@@ -1,0 +1,52 @@
+"""Latents are written as a plain safetensors file, or not at all."""
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from refvid.errors import OutputError
+from refvid.latents.write import LatentWriter
+
+
+def test_pieces_become_one_tensor(tmp_path):
+    latents = torch.randn(1, 5, 7, 2, 3)
+    path = tmp_path / "latents.safetensors"
+    with LatentWriter(path) as writer:
+        for piece in latents.split(3, 2):
+            writer.write(piece)
+        writer.metadata["width"] = "24"
+    with safe_open(path, framework="pt") as file:
+        assert list(file.keys()) == ["latents"]
+        assert torch.equal(file.get_tensor("latents"), latents)
+        assert file.metadata() == {
+            "format": "refvid-latents", "format_version": "1", "width": "24"
+        }  # fmt: skip
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failure_leaves_nothing(tmp_path):
+    path = tmp_path / "latents.safetensors"
+    with pytest.raises(KeyError), LatentWriter(path) as writer:  # noqa: PT012
+        writer.write(torch.zeros(1, 5, 7, 2, 3))
+        raise KeyError
+    with pytest.raises(OutputError, match="no latents"), LatentWriter(path):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_existing_files_are_kept(tmp_path):
+    path = tmp_path / "latents.safetensors"
+    path.write_text("mine")
+    with pytest.raises(OutputError, match="exists"), LatentWriter(path):
+        pass
+    assert path.read_text() == "mine"
+    with LatentWriter(path, overwrite=True) as writer:
+        writer.write(torch.zeros(1, 2, 1, 1, 1))
+    assert path.read_bytes() != b"mine"
+
+
+def test_pieces_must_fit(tmp_path):
+    path = tmp_path / "latents.safetensors"
+    with pytest.raises(ValueError, match="follow"), LatentWriter(path) as writer:  # noqa: PT012
+        writer.write(torch.zeros(1, 2, 1, 1, 1))
+        writer.write(torch.zeros(1, 3, 1, 1, 1))

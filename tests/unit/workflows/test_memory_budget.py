@@ -1,0 +1,31 @@
+"""`--memory` is a budget: the plan shrinks to it, or says that nothing fits."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from refvid.checkpoints.load import load_backbone
+from refvid.errors import OptionError, OutOfMemory
+from refvid.workflows.enhance import ModelOptions, choose_backbone
+from refvid.workflows.plan import plan_memory
+
+SOURCE = Path("clip.mp4")
+
+
+def test_less_memory_gives_a_smaller_plan() -> None:
+    loaded = choose_backbone(ModelOptions(model="mini", device="cpu", dtype="fp32"))
+    plenty, needed, notes = plan_memory(ModelOptions(), loaded, SOURCE, 1080, 1920)
+    assert notes == []
+    half = ModelOptions(memory=needed // 2)
+    less, smaller, notes = plan_memory(half, loaded, SOURCE, 1080, 1920)
+    assert smaller <= needed // 2
+    assert less != plenty
+    assert "are allowed" in notes[0]
+    with pytest.raises(OutOfMemory, match="--memory"):
+        plan_memory(ModelOptions(memory=2**20), loaded, SOURCE, 1080, 1920)
+
+
+def test_mini_has_no_independent_chunks() -> None:
+    with pytest.raises(OptionError, match="wan2.1"):
+        load_backbone("mini", torch.device("cpu"), torch.float32, chunking="independent")
