@@ -1,8 +1,9 @@
 """Time: how the frames of a shot are cut into chunks that a backbone accepts. No tensors.
 
 A backbone with temporal stride `s` takes a multiple of `s` frames, and `first_chunk_extra` more
-in the first chunk of a shot. The frames of a shot rarely end on such a length: the last chunk is
-padded by repeating its last frame, and what the model makes of the repeats is thrown away.
+in the first chunk of a shot, or in every chunk where chunks are independent. The frames of a shot
+rarely end on such a length: the last chunk is padded by repeating its last frame, and what the
+model makes of the repeats is thrown away.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ def choose_chunk_lengths(limits: BackboneLimits, asked: int | None = None) -> Ch
         first -= stride
     elif first > limits.max_chunk and extra:
         first = extra
-    return ChunkLengths(first=first, following=following)
+    # Where every chunk stands alone, every one is a first one.
+    return ChunkLengths(first=first, following=first if limits.independent_chunks else following)
 
 
 def halve_chunk_lengths(lengths: ChunkLengths, limits: BackboneLimits) -> ChunkLengths | None:
@@ -79,7 +81,7 @@ def halve_chunk_lengths(lengths: ChunkLengths, limits: BackboneLimits) -> ChunkL
 
 def pad_length(frames: int, starts_shot: bool, limits: BackboneLimits) -> int:
     """Smallest accepted length that holds so many frames (at least 1)."""
-    extra = limits.first_chunk_extra if starts_shot else 0
+    extra = limits.first_chunk_extra if starts_shot or limits.independent_chunks else 0
     rest = max(frames - extra, 0)
     strides = -(-rest // limits.temporal_stride)
     if extra == 0:

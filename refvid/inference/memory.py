@@ -7,6 +7,7 @@ after that.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -52,12 +53,19 @@ def choose_budget(
 ) -> Budget:
     """Turn the user's wishes into the largest budget they allow for clips of this size.
 
+    Without a wish, frames larger than the model was trained with go in tiles of that area.
+
     Raises:
         OptionError: The chunk is longer than the model takes, or chunk or tile is below 1.
     """
     lengths = choose_chunk_lengths(limits, chunk)
-    if not isinstance(tile, int):
-        return Budget(lengths, None, may_tile=tile == "auto")
+    if tile == "off":
+        return Budget(lengths, None, may_tile=False)
+    if tile == "auto":
+        trained = limits.trained_pixels
+        if trained is None or height * width <= trained:
+            return Budget(lengths, None)
+        tile = math.isqrt(trained)
     if tile < 1:
         raise OptionError(f"A tile needs at least 1 pixel a side, not {tile}.")
     side = _legal_tile(tile, limits)

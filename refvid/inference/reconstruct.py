@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +33,7 @@ class Reconstructed:
     """One rebuilt piece of a shot."""
 
     clip: Tensor
-    """(1, 3, T, H, W) float32, about [-1, 1]; T, H and W are the input's."""
+    """(1, 3, T, H, W) float32, about [-1, 1]; T, H and W are the input's. Or what `step` gave."""
 
     state: ShotState
     """For the next piece of the same shot."""
@@ -62,15 +63,47 @@ def reconstruct(
         OutOfMemory: Not even the smallest budget fits.
         DeviceError: The result has values that are no numbers.
     """
-    frames, height, width = clip.shape[2:]
-    smaller = shrink(budget, backbone.limits, height, width)
+    height, width = clip.shape[3:]
+
+    def step(
+        position: int, length: int, state: ShotState | None, tile: int | None
+    ) -> tuple[Tensor, ShotState]:
+        part = clip[:, :, position : position + length]
+        return _reconstruct_chunk(backbone, part, reference, state, tile)
+
+    return work_within_budget(
+        step, backbone, clip.shape[2], (height, width), state, budget, clip.device
+    )
+
+
+def work_within_budget(
+    step: Callable[[int, int, ShotState | None, int | None], tuple[Tensor, ShotState]],
+    backbone: Backbone,
+    frames: int,
+    size: tuple[int, int],
+    state: ShotState | None,
+    budget: Budget,
+    device: torch.device,
+) -> Reconstructed:
+    """Take consecutive frames of one shot through a model, in ever smaller pieces if need be.
+
+    Args:
+        step: Does `length` frames from `position` on, with a state and a tile; gives a clip and
+            the next state.
+        backbone: The model.
+        frames: How many there are.
+        size: Height and width of the clip [pixels].
+        state: None at the start of a shot.
+        budget: Chunk lengths and tile to start with.
+        device: Where the memory is.
+    """
+    smaller = shrink(budget, backbone.limits, *size)
     done: list[Tensor] = []
     position = 0
     while position < frames:
         length = split_length(frames - position, state is None, budget.lengths)[0]
-        part = clip[:, :, position : position + length]
         try:
-            rebuilt, state = _reconstruct_chunk(backbone, part, reference, state, budget.tile)
+            rebuilt, state = step(position, length, state, budget.tile)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -80,10 +113,10 @@ def reconstruct(
             position += length
             continue
         # Outside the handler: the error's traceback holds the tensors that did not fit.
-        release_cached_memory(clip.device)
+        release_cached_memory(device)
         next_budget = next(smaller, None)
         if next_budget is None:
-            raise OutOfMemory(_does_not_fit(backbone, clip, budget, failure))
+            raise OutOfMemory(_does_not_fit(backbone, size, device, budget, failure))
         logger.warning(
             "Out of memory with %s; trying again with %s.",
             describe_budget(budget),
@@ -106,21 +139,28 @@ def _reconstruct_chunk(
     )
     assert decoded.clip.shape == padded.shape, "a model gives back the size that it was given"
     rebuilt = decoded.clip[:, :, :frames, :height, :width].to(torch.float32)
-    if not bool(torch.isfinite(rebuilt).all()):
+    check_numbers(backbone, rebuilt)
+    return rebuilt, ShotState(encoded.state, decoded.state)
+
+
+def check_numbers(backbone: Backbone, result: Tensor) -> None:
+    """Raise `DeviceError` where a model's result has values that are no numbers."""
+    if not bool(torch.isfinite(result).all()):
         raise DeviceError(
             f"The model {backbone.name} gave values that are no numbers; "
             "compute in full precision with --dtype fp32."
         )
-    return rebuilt, ShotState(encoded.state, decoded.state)
 
 
-def _does_not_fit(backbone: Backbone, clip: Tensor, budget: Budget, failure: str) -> str:
-    height, width = clip.shape[3:]
+def _does_not_fit(
+    backbone: Backbone, size: tuple[int, int], device: torch.device, budget: Budget, failure: str
+) -> str:
+    height, width = size
     needed = estimate_bytes(backbone, height, width, budget)
-    free = free_bytes(clip.device)
+    free = free_bytes(device)
     found = "" if free is None else f"; {free / 2**30:.1f} GiB are free"
     return (
-        f"{width}x{height} does not fit into the memory of {clip.device}: even "
+        f"{width}x{height} does not fit into the memory of {device}: even "
         f"{describe_budget(budget)} needs about {needed / 2**30:.1f} GiB{found}. "
         f"Close other programs, choose another --device or a smaller video. ({failure})"
     )

@@ -35,6 +35,13 @@ class BackboneLimits:
     max_chunk: int
     """Most frames per chunk."""
 
+    trained_pixels: int | None = None
+    """Largest area of a frame that the network was trained with; larger ones go in tiles unless
+    the user says otherwise. None: no such limit."""
+
+    independent_chunks: bool = False
+    """Whether every chunk is a shot of its own to the model: `first_chunk_extra` for all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Decoded:

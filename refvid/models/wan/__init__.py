@@ -1,0 +1,1 @@
+"""RefDecoder on the Wan 2.1 video VAE."""

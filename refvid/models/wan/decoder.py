@@ -1,0 +1,147 @@
+"""The decoder: latents -> clip, with the reference attention at three resolutions.
+
+RefDecoder (arXiv:2605.15196, section 3) on the decoder of the Wan 2.1 video VAE. Three parts that
+differ in what they may be cut into:
+
+* the head (first convolution, middle block), whole frames: its attention sees the frame;
+* the stages (reference attention, then an up-block), a window of a frame, all frames of a chunk:
+  the attention sees the chunk;
+* the tail (the two up-blocks of the highest resolutions, output convolution), a few frames at a
+  time: only causal convolutions, which the past makes exact however they are cut.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from refvid.models.reference_attention import ReferenceAttention
+from refvid.models.reference_tokens import ReferenceTokens
+from refvid.models.wan.blocks import (
+    CausalConv3d,
+    ChannelNorm,
+    MiddleBlock,
+    Past,
+    ResidualBlock,
+    Upsample,
+)
+from refvid.models.wan.config import WanConfig
+
+
+class UpBlock(nn.Module):
+    """Residual blocks, then twice the size."""
+
+    def __init__(
+        self, inputs: int, outputs: int, blocks: int, *, enlarge: bool, in_time: bool
+    ) -> None:
+        super().__init__()
+        self.resnets = nn.ModuleList(
+            ResidualBlock(inputs if i == 0 else outputs, outputs) for i in range(blocks)
+        )
+        # At most one, in a list as in the checkpoint.
+        self.upsamplers = nn.ModuleList(
+            [Upsample(outputs, outputs // 2, in_time=in_time)] if enlarge else []
+        )
+
+    def forward(self, x: Tensor, past: Past) -> Tensor:
+        """(B, T, H, W, C) -> (B, 2T or T, 2H, 2W, outputs)."""
+        for block in self.resnets:
+            x = block(x, past)
+        for upsampler in self.upsamplers:
+            x = upsampler(x, past)
+        return x
+
+    def enlarge_reference(self, reference: Tensor) -> Tensor:
+        """(B, 1, H, W, C) -> (B, 1, 2H, 2W, outputs): the same layers, on a clip of one frame."""
+        for block in self.resnets:
+            reference = block(reference, {})
+        upsampler = self.upsamplers[0]
+        assert isinstance(upsampler, Upsample)
+        return upsampler.enlarge(reference)
+
+
+class WanDecoder(nn.Module):
+    """Decoder with reference tokens. Attribute names are the checkpoint's."""
+
+    def __init__(self, config: WanConfig) -> None:
+        super().__init__()
+        deepest, full_size = config.level_channels[-1], config.level_channels[0]
+        self.conv_in = CausalConv3d(config.latent_channels, deepest)
+        self.ref_conv_in = ReferenceTokens(
+            config.spatial_stride, deepest, ChannelNorm(deepest, trailing=2)
+        )
+        self.mid_block = MiddleBlock(deepest)
+        in_time = (*config.temporal_upsampling, False)
+        self.up_blocks = nn.ModuleList(
+            UpBlock(
+                inputs,
+                outputs,
+                config.residual_blocks + 1,
+                enlarge=i < len(config.stages),
+                in_time=in_time[i],
+            )
+            for i, (inputs, outputs) in enumerate(config.up_channels)
+        )
+        self.norm_out = ChannelNorm(full_size)
+        self.conv_out = CausalConv3d(full_size, 3)
+        self.stages = len(config.stages)
+
+    def head(self, latents: Tensor, past: Past) -> Tensor:
+        """Latents (B, t, h, w, C) after `post_quant_conv` -> features of the first stage."""
+        features: Tensor = self.mid_block(self.conv_in(latents, past), past)
+        return features
+
+    def body(
+        self,
+        x: Tensor,
+        reference: Tensor | None,
+        attention: ReferenceAttention | None,
+        past: Past,
+        frames_per_step: int,
+    ) -> Tensor:
+        """Stages and tail of one window.
+
+        Args:
+            x: (B, t, h, w, C) from `head`.
+            reference: (B, 1, h, w, C) from `ref_conv_in`, or None.
+            attention: None skips the attention: the plain Wan decoder.
+            past: Of this window, empty at the start of a shot; changed for the next frames.
+            frames_per_step: The tail works on so many frames at once.
+
+        Returns:
+            (B, T, H, W, 3) in [-1, 1].
+        """
+        for stage in range(self.stages):
+            if attention is not None:
+                grid = attention.grid(stage, reference, x)
+                size, has_reference = (x.shape[2], x.shape[3]), reference is not None
+                tokens = attention.embed(stage, reference, x)
+                del x, reference  # they are replaced: room for the attention
+                tokens = attention.attend(tokens, grid)
+                reference, x = attention.project(
+                    stage, tokens, grid, size, has_reference=has_reference
+                )
+                del tokens
+            if stage < self.stages - 1:
+                x = self._up_block(stage)(x, past)
+                if attention is not None and reference is not None:
+                    reference = self._up_block(stage).enlarge_reference(reference)
+        del reference
+        return self._tail(x, past, frames_per_step)
+
+    def _up_block(self, stage: int) -> UpBlock:
+        block = self.up_blocks[stage]
+        assert isinstance(block, UpBlock)
+        return block
+
+    def _tail(self, x: Tensor, past: Past, frames_per_step: int) -> Tensor:
+        """Run the highest resolutions, a few frames at a time."""
+        batch, frames, height, width = x.shape[:4]
+        pixels = x.new_empty(batch, frames, 2 * height, 2 * width, 3)
+        for start in range(0, frames, frames_per_step):
+            part = x[:, start : start + frames_per_step]
+            for block in self.up_blocks[self.stages - 1 :]:
+                part = block(part, past)
+            part = self.conv_out(part, past, self.norm_out)
+            torch.clamp(part, -1, 1, out=pixels[:, start : start + frames_per_step])
+        return pixels
