@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 import refvid
-from refvid.cli import demo, doctor, enhance, evaluate, info, train
+from refvid.cli import decode, demo, doctor, encode, enhance, evaluate, info, models, train
 from refvid.cli.console import Console, error_document
 from refvid.cli.exit_codes import SIGTERM_EXIT_CODE
 from refvid.cli.options import PanelCommand
@@ -90,6 +90,8 @@ def program(
 
 for _command in (
     enhance.enhance,
+    decode.decode,
+    encode.encode,
     demo.demo,
     info.info,
     doctor.doctor,
@@ -97,6 +99,8 @@ for _command in (
     train.train,
 ):
     app.command(cls=PanelCommand, context_settings=_HELP)(_command)
+
+app.add_typer(models.app)
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:

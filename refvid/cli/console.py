@@ -20,10 +20,12 @@ from refvid.cli.exit_codes import exit_code_of
 from refvid.errors import RefvidError
 
 if TYPE_CHECKING:
+    from refvid.checkpoints.transfer import Transfer, TransferCallback
     from refvid.settings import LogLevel
     from refvid.workflows.progress import Progress, ProgressCallback
 
 LINE_EVERY_S = 30.0
+MOMENT_S = 2.0
 _LOG_LEVELS = {
     "quiet": logging.ERROR,
     "normal": logging.WARNING,
@@ -86,22 +88,22 @@ class Console:
         self._say(f"error: {message}")
 
     @contextmanager
-    def progress(self, label: str) -> Iterator[ProgressCallback]:
+    def progress(self, label: str, unit: str = "frames") -> Iterator[ProgressCallback]:
         """Show how far a workflow is: a bar on a terminal, a line now and then elsewhere."""
         if self.level == "quiet":
             yield _ignore
         elif sys.stderr.isatty() and not os.environ.get("CI"):
-            with self._tqdm(label) as callback:
+            with self._tqdm(label, unit) as callback:
                 yield callback
         else:
-            yield _LineProgress(label, self._say).update
+            yield _LineProgress(label, self._say, unit=unit).update
 
     @contextmanager
-    def _tqdm(self, label: str) -> Iterator[ProgressCallback]:
+    def _tqdm(self, label: str, unit: str) -> Iterator[ProgressCallback]:
         from tqdm import tqdm
 
         with tqdm(
-            desc=label, unit=" frames", file=sys.stderr, dynamic_ncols=True, leave=False
+            desc=label, unit=f" {unit}", file=sys.stderr, dynamic_ncols=True, leave=False
         ) as bar:
 
             def update(progress: Progress) -> None:
@@ -113,6 +115,20 @@ class Console:
                 yield update
             finally:
                 self._bar = None
+
+    @contextmanager
+    def transfers(self) -> Iterator[TransferCallback]:
+        """Show how far long work on a file is, one step after the other; nothing while none is."""
+        if self.level == "quiet":
+            yield _ignore
+        elif sys.stderr.isatty() and not os.environ.get("CI"):
+            bars = _TransferBars(self)
+            try:
+                yield bars.update
+            finally:
+                bars.close()
+        else:
+            yield _TransferLines(self._say).update
 
     def _say(self, text: str) -> None:
         if self._bar is not None:
@@ -153,7 +169,9 @@ class _LineProgress:
         label: str,
         say: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
+        unit: str = "frames",
     ) -> None:
+        self._unit = unit
         self._label, self._say, self._clock = label, say, clock
         self._started = self._said_at = clock()
         self._said_tenths = 0
@@ -167,14 +185,72 @@ class _LineProgress:
         self._said_tenths, self._said_at = tenths, now
         elapsed = now - self._started
         if not progress.total:
-            text = f"{progress.done} frames, {format_duration(elapsed)} so far"
+            text = f"{progress.done} {self._unit}, {format_duration(elapsed)} so far"
         elif progress.done >= progress.total:
-            text = f"100 %, {progress.done} frames"
+            text = f"100 %, {progress.done} {self._unit}"
         else:
             share = progress.done / progress.total
             left = "" if not share else f", {format_duration(elapsed / share - elapsed)} left"
-            text = f"{100 * share:.0f} %, {progress.done}/{progress.total} frames{left}"
+            text = f"{100 * share:.0f} %, {progress.done}/{progress.total} {self._unit}{left}"
         self._say(f"{self._label}: {text}")
+
+
+class _TransferBars:
+    """One bar of bytes per step, for a terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._step: str | None = None
+
+    def update(self, transfer: Transfer) -> None:
+        from tqdm import tqdm
+
+        bar = self._console._bar  # noqa: SLF001 -- one subject, one file
+        if bar is None or transfer.step != self._step:
+            self.close()
+            self._step = transfer.step
+            self._console._bar = bar = tqdm(  # noqa: SLF001
+                desc=transfer.step,
+                total=transfer.total,
+                initial=transfer.done,
+                unit="B",
+                unit_scale=True,
+                unit_divisor=1024,
+                file=sys.stderr,
+                dynamic_ncols=True,
+                leave=False,
+            )
+        # Backwards, where a server begins again.
+        bar.update(transfer.done - bar.n)
+
+    def close(self) -> None:
+        bar, self._console._bar = self._console._bar, None  # noqa: SLF001
+        if bar is not None:
+            bar.close()
+
+
+class _TransferLines:
+    """Plain lines for logs and pipes; steps of a moment pass in silence."""
+
+    def __init__(
+        self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._say, self._clock = say, clock
+        self._step: str | None = None
+        self._said_at = 0.0
+        self._said_tenths = 0
+
+    def update(self, transfer: Transfer) -> None:
+        now = self._clock()
+        if transfer.step != self._step:
+            self._step, self._said_at, self._said_tenths = transfer.step, now, 0
+        tenths = 10 * transfer.done // transfer.total if transfer.total else 0
+        quiet_for = now - self._said_at
+        if quiet_for < LINE_EVERY_S and (quiet_for < MOMENT_S or tenths <= self._said_tenths):
+            return
+        self._said_at, self._said_tenths = now, tenths
+        whole = f" of {format_bytes(transfer.total)}" if transfer.total else ""
+        self._say(f"{transfer.step}: {format_bytes(transfer.done)}{whole}")
 
 
 class _StderrHandler(logging.Handler):
@@ -225,4 +301,4 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _ignore(_progress: Progress) -> None: ...
+def _ignore(_progress: Progress | Transfer) -> None: ...

@@ -41,10 +41,17 @@ def demo(
     console, settings = opt.start(ctx, quiet=quiet, verbose=verbose, debug=debug, as_json=as_json)
     from refvid.workflows.demo import DemoOptions, run_demo
 
+    chosen = model or settings.model
     options = DemoOptions(
         output=output,
         overwrite=overwrite,
-        model=opt.model_options(settings, model=model, device=device, dtype=dtype),
+        model=opt.model_options(
+            settings,
+            # auto may fetch a gigabyte where there is a graphics card; a demo works offline.
+            model="mini" if chosen == "auto" else chosen,
+            device=device,
+            dtype=dtype,
+        ),
     )
     with console.progress("demo") as on_progress:
         report = run_demo(options, on_progress)

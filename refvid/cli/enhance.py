@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-import refvid
 from refvid.cli import options as opt
-from refvid.cli.console import Console, error_document, format_bytes, format_duration
-from refvid.cli.exit_codes import batch_exit_code
+from refvid.cli.console import Console, format_bytes
+from refvid.cli.jobs import Batch, RunJob, facts_text, results_folder
 from refvid.errors import InputError, OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from refvid.workflows.batch import Job, Outcome
+    from refvid.workflows.batch import Job
     from refvid.workflows.enhance import EnhancePlan, EnhanceReport
     from refvid.workflows.enhance_options import EnhanceOptions
 
@@ -42,15 +40,7 @@ def enhance(
             rich_help_panel=opt.REFERENCE_PANEL,
         ),
     ] = None,
-    ref_fit: Annotated[
-        Literal["cover", "contain", "stretch"],
-        typer.Option(
-            "--ref-fit",
-            metavar="cover|contain|stretch",
-            help="How a reference of another shape meets the frame.",
-            rich_help_panel=opt.REFERENCE_PANEL,
-        ),
-    ] = "cover",
+    ref_fit: opt.RefFit = "cover",
     strength: Annotated[
         float,
         typer.Option(
@@ -62,78 +52,15 @@ def enhance(
             rich_help_panel=opt.REFERENCE_PANEL,
         ),
     ] = 1.0,
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="PATH",
-            help="File, folder/ or template.  [default: {dir}/{stem}_refvid{ext}]",
-            rich_help_panel=opt.IO_PANEL,
-        ),
-    ] = None,
+    output: opt.Output = None,
     overwrite: opt.Overwrite = False,
-    skip_existing: Annotated[
-        bool,
-        typer.Option(
-            "-n",
-            "--skip-existing",
-            help="Leave inputs out whose result exists.",
-            rich_help_panel=opt.IO_PANEL,
-        ),
-    ] = False,
-    recursive: Annotated[
-        bool,
-        typer.Option(
-            "-r",
-            "--recursive",
-            help="Look into folders below folders.",
-            rich_help_panel=opt.IO_PANEL,
-        ),
-    ] = False,
-    rate: Annotated[
-        str | None,
-        typer.Option(
-            "--rate",
-            metavar="FPS",
-            help="Frame rate of image sequences: 25, 23.976, 24000/1001.  [default: 24]",
-            rich_help_panel=opt.IO_PANEL,
-        ),
-    ] = None,
-    start: Annotated[
-        str | None,
-        typer.Option(
-            "--start",
-            metavar="TIME",
-            help="Begin here: 90, 1:30, 00:01:30.5, or frame 120f.",
-            rich_help_panel=opt.RANGE_PANEL,
-        ),
-    ] = None,
-    end: Annotated[
-        str | None,
-        typer.Option(
-            "--end", metavar="TIME", help="Stop before this.", rich_help_panel=opt.RANGE_PANEL
-        ),
-    ] = None,
-    frames: Annotated[
-        int | None,
-        typer.Option(
-            "--frames",
-            metavar="N",
-            min=1,
-            help="At most so many frames.",
-            rich_help_panel=opt.RANGE_PANEL,
-        ),
-    ] = None,
-    preview: Annotated[
-        str | None,
-        typer.Option(
-            "--preview",
-            metavar="LENGTH",
-            help="Only the first 5s, or 48f, from --start.",
-            rich_help_panel=opt.RANGE_PANEL,
-        ),
-    ] = None,
+    skip_existing: opt.SkipExisting = False,
+    recursive: opt.Recursive = False,
+    rate: opt.Rate = None,
+    start: opt.Start = None,
+    end: opt.End = None,
+    frames: opt.Frames = None,
+    preview: opt.Preview = None,
     no_cut_detection: Annotated[
         bool,
         typer.Option(
@@ -143,51 +70,17 @@ def enhance(
         ),
     ] = False,
     model: opt.Model = None,
+    weights: opt.Weights = None,
     device: opt.Device = None,
     dtype: opt.DTypeOption = None,
     chunk: opt.Chunk = None,
     tile: opt.Tile = "auto",
-    codec: Annotated[
-        str | None,
-        typer.Option(
-            "-c",
-            "--codec",
-            metavar="NAME",
-            help="h264, hevc, vp9, av1, prores, ffv1, png or an FFmpeg encoder."
-            "  [default: like the input]",
-            rich_help_panel=opt.ENCODING_PANEL,
-        ),
-    ] = None,
-    crf: Annotated[
-        float | None,
-        typer.Option(
-            "--crf",
-            metavar="N",
-            min=0,
-            max=63,
-            help="Quality: smaller is better and bigger.",
-            rich_help_panel=opt.ENCODING_PANEL,
-        ),
-    ] = None,
-    pix_fmt: Annotated[
-        str | None,
-        typer.Option(
-            "--pix-fmt",
-            metavar="NAME",
-            help="FFmpeg pixel format.  [default: like the input]",
-            rich_help_panel=opt.ENCODING_PANEL,
-        ),
-    ] = None,
-    encoder_option: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-e",
-            "--encoder-option",
-            metavar="KEY=VALUE",
-            help="For the encoder, e.g. preset=slow; may be repeated.",
-            rich_help_panel=opt.ENCODING_PANEL,
-        ),
-    ] = None,
+    memory: opt.Memory = None,
+    chunking: opt.Chunking = "carry",
+    codec: opt.Codec = None,
+    crf: opt.Crf = None,
+    pix_fmt: opt.PixFmt = None,
+    encoder_option: opt.EncoderOption = None,
     audio: Annotated[
         Literal["copy", "none"],
         typer.Option(
@@ -206,39 +99,10 @@ def enhance(
             rich_help_panel=opt.ENCODING_PANEL,
         ),
     ] = "copy",
-    no_metadata: Annotated[
-        bool,
-        typer.Option(
-            "--no-metadata",
-            help="Leave out tags, chapters and the provenance line.",
-            rich_help_panel=opt.ENCODING_PANEL,
-        ),
-    ] = False,
-    hdr: Annotated[
-        Literal["refuse", "passthrough"],
-        typer.Option(
-            "--hdr",
-            metavar="refuse|passthrough",
-            help="What to do with HDR video, which the models have not learned.",
-            rich_help_panel=opt.ENCODING_PANEL,
-        ),
-    ] = "refuse",
-    fail_fast: Annotated[
-        bool,
-        typer.Option(
-            "--fail-fast",
-            help="Stop a batch at its first failure.",
-            rich_help_panel=opt.BATCH_PANEL,
-        ),
-    ] = False,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run",
-            help="Print what would be done, and do nothing.",
-            rich_help_panel=opt.BATCH_PANEL,
-        ),
-    ] = False,
+    no_metadata: opt.NoMetadata = False,
+    hdr: opt.Hdr = "refuse",
+    fail_fast: opt.FailFast = False,
+    dry_run: opt.DryRun = False,
     as_json: opt.AsJson = False,
     quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
@@ -260,7 +124,6 @@ def enhance(
 
     # Everything that can fail cheaply comes before torch, which takes seconds to import.
     from refvid.media.encoding import Encoding
-    from refvid.workflows.batch import triage
     from refvid.workflows.enhance_options import EnhanceOptions
 
     options = EnhanceOptions(
@@ -286,41 +149,33 @@ def enhance(
         model=opt.model_options(
             settings,
             model=model,
+            weights=weights,
             device=device,
             dtype=dtype,
             chunk=chunk,
             tile=opt.parse_tile(tile),
+            memory=memory,
+            chunking=chunking,
         ),
     )
     jobs = _find_jobs(inputs, output or settings.output, recursive=recursive)
     _refuse_loss_of_reference(jobs, options)
-    ready, outcomes = triage(jobs, overwrite=overwrite, skip_existing=skip_existing)
-    for outcome in outcomes:
-        _tell(console, outcome, several=len(jobs) > 1)
-    if ready and not (fail_fast and any(outcome.error for outcome in outcomes)):
-        if options.reference is None:
-            console.note("no --ref: decoding without a reference, which brings less back")
-        for outcome in _run(ready, options, console, fail_fast=fail_fast, dry_run=dry_run):
-            outcomes.append(outcome)
-            _tell(console, outcome, several=len(jobs) > 1)
-            if outcome.report is not None and not as_json:
-                console.result(_plan_text(outcome.report) if dry_run else str(outcome.job.output))
-
-    code = batch_exit_code(outcome.error for outcome in outcomes if outcome.error)
-    if as_json:
-        outcomes.sort(key=lambda outcome: jobs.index(outcome.job))
-        console.result_json(_document(outcomes, code, dry_run=dry_run))
-    elif len(jobs) > 1:
-        console.note(_summary(outcomes, len(jobs)))
-    raise typer.Exit(code)
+    batch = Batch(
+        console=console,
+        jobs=jobs,
+        plan_text=_plan_text,
+        overwrite=overwrite,
+        skip_existing=skip_existing,
+        fail_fast=fail_fast,
+        dry_run=dry_run,
+    )
+    raise typer.Exit(batch.run(lambda _ready: _start(options, console, dry_run=dry_run)))
 
 
 def _find_jobs(inputs: list[str], output: str | None, *, recursive: bool) -> list[Job]:
     from refvid.workflows.batch import expand_inputs, plan_jobs
 
-    is_template = output is not None and "{" in output
-    results = None if output is None or is_template else Path(output)
-    sources = expand_inputs(inputs, recursive=recursive, results=results)
+    sources = expand_inputs(inputs, recursive=recursive, results=results_folder(output))
     return plan_jobs(sources, output, suffix_of=_suffix_of)
 
 
@@ -344,19 +199,14 @@ def _refuse_loss_of_reference(jobs: Sequence[Job], options: EnhanceOptions) -> N
             raise OptionError(f"the output {job.output} is the reference; choose another name")
 
 
-def _run(
-    jobs: Sequence[Job],
-    options: EnhanceOptions,
-    console: Console,
-    *,
-    fail_fast: bool,
-    dry_run: bool,
-) -> Iterator[Outcome[Any]]:
-    """Load the model once and take the jobs through it, or only plan them."""
+def _start(options: EnhanceOptions, console: Console, *, dry_run: bool) -> RunJob:
+    """Load the model; the jobs go through it, or are only planned."""
     from refvid.workflows import enhance as workflow
-    from refvid.workflows.batch import run_batch
 
-    loaded = workflow.choose_backbone(options.model)
+    if options.reference is None:
+        console.note("no --ref: decoding without a reference, which brings less back")
+    with console.transfers() as on_transfer:
+        loaded = workflow.choose_backbone(options.model, on_transfer)
     console.note(f"model {loaded.name}: {loaded.reason}")
 
     def run(job: Job) -> EnhancePlan | EnhanceReport:
@@ -366,37 +216,12 @@ def _run(
         with console.progress(job.source.name) as on_progress:
             return workflow.enhance(mine, loaded, on_progress)
 
-    return run_batch(jobs, run, fail_fast=fail_fast, make_folders=not dry_run)
-
-
-def _tell(console: Console, outcome: Outcome[Any], *, several: bool) -> None:
-    """One job's fate on stderr; its path on stdout is the caller's."""
-    job, report = outcome.job, outcome.report
-    if outcome.skipped:
-        console.note(f"skipped {job.source}: {job.output} exists")
-    elif outcome.error is not None:
-        console.error(outcome.error, context=str(job.source) if several else "")
-    elif report is not None and hasattr(report, "bytes_written"):  # else a plan
-        speed = report.frames / report.seconds if report.seconds > 0 else 0.0
-        console.note(
-            f"{job.source.name}: {report.frames} frames in {format_duration(report.seconds)} "
-            f"({speed:.1f} frames/s), {format_bytes(report.bytes_written)}"
-        )
-        for note in report.plan.notes:
-            console.note(f"note: {note}")
-
-
-def _summary(outcomes: Sequence[Outcome[Any]], total: int) -> str:
-    counts = Counter(outcome.status for outcome in outcomes)
-    parts = [f"{counts[word]} {word}" for word in ("done", "skipped", "failed") if counts[word]]
-    if left := total - len(outcomes):
-        parts.append(f"{left} not begun")
-    return f"{total} inputs: {', '.join(parts)}"
+    return run
 
 
 def _plan_text(plan: EnhancePlan) -> str:
     """A plan as aligned lines, one fact each."""
-    facts = {
+    facts: dict[str, object] = {
         "input": plan.source,
         "output": plan.output,
         "frames": "unknown" if plan.frames is None else plan.frames,
@@ -409,22 +234,4 @@ def _plan_text(plan: EnhancePlan) -> str:
         "memory": f"about {format_bytes(plan.memory_bytes)}",
         "codec": f"{plan.codec}, {plan.pix_fmt}",
     }
-    lines = [f"{name + ':':<11}{value}" for name, value in facts.items()]
-    return "\n".join([*lines, *(f"{'note:':<11}{note}" for note in plan.notes)])
-
-
-def _document(outcomes: Sequence[Outcome[Any]], exit_code: int, *, dry_run: bool) -> dict[str, Any]:
-    """The one JSON object of a run."""
-    results = []
-    for outcome in outcomes:
-        result: dict[str, Any] = {
-            "input": str(outcome.job.source),
-            "output": str(outcome.job.output),
-            "status": "planned" if dry_run and outcome.status == "done" else outcome.status,
-        }
-        if outcome.report is not None:
-            result["plan" if dry_run else "report"] = outcome.report.to_json()
-        if outcome.error is not None:
-            result["error"] = error_document(outcome.error)
-        results.append(result)
-    return {"refvid": refvid.__version__, "results": results, "exit_code": exit_code}
+    return facts_text(facts, plan.notes)

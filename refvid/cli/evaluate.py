@@ -50,7 +50,7 @@ def evaluate(
         output=output,
         max_clips=max_clips,
     )
-    with console.progress("evaluate") as on_progress:
+    with console.progress("evaluate", unit="runs") as on_progress:
         report = evaluate(options, on_progress)
     if as_json:
         console.result_json(report.to_json())

@@ -1,4 +1,4 @@
-"""`refvid info`: what a video or picture is made of."""
+"""`refvid info`: what a video, picture or file of latents is made of."""
 
 from __future__ import annotations
 
@@ -12,13 +12,19 @@ from refvid.cli import options as opt
 
 def info(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A video or a picture.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A video, a picture or saved latents.")
+    ],
     as_json: opt.AsJson = False,
     quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
     debug: opt.Debug = False,
 ) -> None:
-    """Show size, frame rate, duration, colours, tracks and tags of a video or picture."""
+    """Show what a file is made of.
+
+    Of a video or picture: size, frame rate, duration, colours, tracks and tags. Of saved latents:
+    keys, axes, scale, statistics, what they decode to, and how sure that is.
+    """
     console, _ = opt.start(ctx, quiet=quiet, verbose=verbose, debug=debug, as_json=as_json)
     from refvid.workflows.info import inspect_file
 
@@ -35,7 +41,7 @@ def _lines(facts: dict[str, object], indent: str = "") -> list[str]:
         label = f"{indent}{name.replace('_', ' ')}:"
         if isinstance(value, dict) and value:
             lines += [label, *_lines(value, indent + "  ")]
-        elif isinstance(value, list) and value:
+        elif isinstance(value, list) and not all(isinstance(entry, int) for entry in value):
             lines += [label, *(f"{indent}  {_entry(entry)}" for entry in value)]
         else:
             lines.append(f"{label:<26}{_word(value)}")

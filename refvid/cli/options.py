@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from refvid.cli.console import Console
-from refvid.errors import InputError, OptionError
+from refvid.errors import CheckpointUnavailable, InputError, OptionError
 from refvid.settings import LogLevel, Settings, load_settings
 
 if TYPE_CHECKING:
@@ -51,7 +51,16 @@ Model = Annotated[
     typer.Option(
         "--model",
         metavar="NAME|PATH",
-        help="auto, mini, or a path with weights.  [default: auto]",
+        help="auto, mini, wan2.1, or a path with weights.  [default: auto]",
+        rich_help_panel=MODEL_PANEL,
+    ),
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        metavar="FILE",
+        help="A file downloaded by hand (.safetensors, .pt, .ckpt), for the model of --model.",
         rich_help_panel=MODEL_PANEL,
     ),
 ]
@@ -91,6 +100,175 @@ Tile = Annotated[
         metavar="auto|off|PX",
         help="Work in windows of PX pixels to save memory.",
         rich_help_panel=MODEL_PANEL,
+    ),
+]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        "--memory",
+        metavar="SIZE",
+        help="What the model's work may take, e.g. 8G.  [default: what is free]",
+        rich_help_panel=MODEL_PANEL,
+    ),
+]
+Chunking = Annotated[
+    Literal["carry", "independent"],
+    typer.Option(
+        "--chunking",
+        help="wan2.1: carry state across chunks, or decode each alone as published.",
+        rich_help_panel=MODEL_PANEL,
+    ),
+]
+Output = Annotated[
+    str | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="PATH",
+        help="File, folder/ or template.  [default: {dir}/{stem}_refvid{ext}]",
+        rich_help_panel=IO_PANEL,
+    ),
+]
+SkipExisting = Annotated[
+    bool,
+    typer.Option(
+        "-n",
+        "--skip-existing",
+        help="Leave inputs out whose result exists.",
+        rich_help_panel=IO_PANEL,
+    ),
+]
+Recursive = Annotated[
+    bool,
+    typer.Option(
+        "-r",
+        "--recursive",
+        help="Look into folders below folders.",
+        rich_help_panel=IO_PANEL,
+    ),
+]
+Codec = Annotated[
+    str | None,
+    typer.Option(
+        "-c",
+        "--codec",
+        metavar="NAME",
+        help="h264, hevc, vp9, av1, prores, ffv1, png or an FFmpeg encoder."
+        "  [default: like the input]",
+        rich_help_panel=ENCODING_PANEL,
+    ),
+]
+Crf = Annotated[
+    float | None,
+    typer.Option(
+        "--crf",
+        metavar="N",
+        min=0,
+        max=63,
+        help="Quality: smaller is better and bigger.",
+        rich_help_panel=ENCODING_PANEL,
+    ),
+]
+PixFmt = Annotated[
+    str | None,
+    typer.Option(
+        "--pix-fmt",
+        metavar="NAME",
+        help="FFmpeg pixel format.  [default: like the input]",
+        rich_help_panel=ENCODING_PANEL,
+    ),
+]
+EncoderOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-e",
+        "--encoder-option",
+        metavar="KEY=VALUE",
+        help="For the encoder, e.g. preset=slow; may be repeated.",
+        rich_help_panel=ENCODING_PANEL,
+    ),
+]
+NoMetadata = Annotated[
+    bool,
+    typer.Option(
+        "--no-metadata",
+        help="Leave out tags, chapters and the provenance line.",
+        rich_help_panel=ENCODING_PANEL,
+    ),
+]
+FailFast = Annotated[
+    bool,
+    typer.Option(
+        "--fail-fast",
+        help="Stop a batch at its first failure.",
+        rich_help_panel=BATCH_PANEL,
+    ),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Print what would be done, and do nothing.",
+        rich_help_panel=BATCH_PANEL,
+    ),
+]
+RefFit = Annotated[
+    Literal["cover", "contain", "stretch"],
+    typer.Option(
+        "--ref-fit",
+        metavar="cover|contain|stretch",
+        help="How a reference of another shape meets the frame.",
+        rich_help_panel=REFERENCE_PANEL,
+    ),
+]
+Start = Annotated[
+    str | None,
+    typer.Option(
+        "--start",
+        metavar="TIME",
+        help="Begin here: 90, 1:30, 00:01:30.5, or frame 120f.",
+        rich_help_panel=RANGE_PANEL,
+    ),
+]
+End = Annotated[
+    str | None,
+    typer.Option("--end", metavar="TIME", help="Stop before this.", rich_help_panel=RANGE_PANEL),
+]
+Frames = Annotated[
+    int | None,
+    typer.Option(
+        "--frames",
+        metavar="N",
+        min=1,
+        help="At most so many frames.",
+        rich_help_panel=RANGE_PANEL,
+    ),
+]
+Preview = Annotated[
+    str | None,
+    typer.Option(
+        "--preview",
+        metavar="LENGTH",
+        help="Only the first 5s, or 48f, from --start.",
+        rich_help_panel=RANGE_PANEL,
+    ),
+]
+Hdr = Annotated[
+    Literal["refuse", "passthrough"],
+    typer.Option(
+        "--hdr",
+        metavar="refuse|passthrough",
+        help="What to do with HDR video, which the models have not learned.",
+        rich_help_panel=ENCODING_PANEL,
+    ),
+]
+Rate = Annotated[
+    str | None,
+    typer.Option(
+        "--rate",
+        metavar="FPS",
+        help="Frame rate of image sequences: 25, 23.976, 24000/1001.  [default: 24]",
+        rich_help_panel=IO_PANEL,
     ),
 ]
 
@@ -152,21 +330,30 @@ def model_options(
     dtype: Literal["auto", "bf16", "fp16", "fp32"] | None,
     chunk: int | None = None,
     tile: int | Literal["auto", "off"] = "auto",
+    weights: Path | None = None,
+    memory: str | None = None,
+    chunking: Literal["carry", "independent"] = "carry",
 ) -> ModelOptions:
     """Flags over settings."""
     from refvid.workflows.enhance_options import ModelOptions
 
+    if weights is not None and not weights.is_file():
+        raise CheckpointUnavailable(f"--weights: there is no file {weights}")
     return ModelOptions(
         model=model or settings.model,
+        weights=weights,
         device=device or settings.device,
         dtype=dtype or settings.dtype,
         chunk=chunk,
         tile=tile,
+        memory=None if memory is None else parse_size(memory, "--memory"),
+        chunking=chunking,
     )
 
 
 _CLOCK = re.compile(r"(?:([0-9]+):)?([0-9]+):([0-9]{1,2}(?:\.[0-9]+)?)", re.ASCII)
 _SECONDS = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)s?", re.ASCII)
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([KMGT]?)(?:i?B)?", re.ASCII | re.IGNORECASE)
 _FRAMES = re.compile(r"([0-9]+)f", re.ASCII)
 _NTSC = {
     "23.976": Fraction(24000, 1001),
@@ -270,8 +457,19 @@ def parse_tile(text: str) -> int | Literal["auto", "off"]:
     raise OptionError(f"--tile: {text!r} is neither auto, off nor a number of pixels")
 
 
-def parse_rate(text: str | None) -> Fraction | None:
-    """`--rate`: `24`, `30000/1001` or `23.976`, which means the exact NTSC rate."""
+def parse_size(text: str, option: str) -> int:
+    """An amount of memory [bytes]: a number, and K, M, G or T for powers of 1024."""
+    if (match := _SIZE.fullmatch(text.strip())) is None:
+        raise OptionError(f"{option}: {text!r} is no amount of memory; write 8G or 900M")
+    number, unit = match.groups()
+    count = int(Fraction(number) * 1024 ** " KMGT".index(unit.upper() or " "))
+    if count < 1:
+        raise OptionError(f"{option}: {text!r} is too little")
+    return count
+
+
+def parse_rate(text: str | None, option: str = "--rate") -> Fraction | None:
+    """`--rate` and `--fps`: `24`, `30000/1001` or `23.976`, which means the exact NTSC rate."""
     if text is None:
         return None
     word = text.strip()
@@ -282,7 +480,7 @@ def parse_rate(text: str | None) -> Fraction | None:
             rate = Fraction(0)
         if 0 < rate <= 1000:
             return rate
-    raise OptionError(f"--rate: {text!r} is not a frame rate; write 24, 23.976 or 24000/1001")
+    raise OptionError(f"{option}: {text!r} is not a frame rate; write 24, 23.976 or 24000/1001")
 
 
 def parse_encoder_options(words: list[str]) -> dict[str, str]:

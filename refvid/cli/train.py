@@ -32,6 +32,15 @@ def train(
             rich_help_panel=opt.IO_PANEL,
         ),
     ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--exclude",
+            metavar="NAME",
+            help="A file name to leave out; may be repeated.",
+            rich_help_panel=opt.IO_PANEL,
+        ),
+    ] = None,
     minutes: Annotated[
         float, typer.Option("--minutes", metavar="N", min=0, help="Stop after so long.")
     ] = 60.0,
@@ -47,8 +56,13 @@ def train(
     from refvid.workflows.train import TrainOptions, train
 
     options = TrainOptions(
-        videos=videos, images=images, output=output, minutes=minutes, resume=resume
+        videos=videos,
+        images=images,
+        output=output,
+        exclude=tuple(exclude or ()),
+        minutes=minutes,
+        resume=resume,
     )
-    with console.progress("train") as on_progress:
+    with console.progress("train", unit="s") as on_progress:
         report = train(options, on_progress)
     console.result(str(report.weights))

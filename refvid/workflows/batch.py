@@ -73,26 +73,33 @@ def is_sequence_pattern(path: Path) -> bool:
 
 
 def expand_inputs(
-    words: Sequence[str], *, recursive: bool = False, results: Path | None = None
+    words: Sequence[str],
+    *,
+    recursive: bool = False,
+    results: Path | None = None,
+    accepts: Callable[[Path], bool] | None = None,
 ) -> list[Source]:
     """Turn files, globs, folders and patterns into single inputs, in order and without doubles.
 
     A word that matches nothing stays as it is: `check_source` says what is wrong with it, and
     the rest of the batch can go on. `results` is a folder in which recursion finds nothing,
-    because this program's own outputs go there.
+    because this program's own outputs go there. `accepts` tells which files of a folder are
+    inputs; None takes videos, or else folders of images.
     """
     sources: dict[str, Source] = {}
     for word in words:
-        for source in _expand_word(word, recursive=recursive, results=results):
+        for source in _expand_word(word, recursive, results, accepts):
             sources.setdefault(_identity(source.path), source)
     return list(sources.values())
 
 
-def _expand_word(word: str, *, recursive: bool, results: Path | None) -> list[Source]:
+def _expand_word(
+    word: str, recursive: bool, results: Path | None, accepts: Callable[[Path], bool] | None
+) -> list[Source]:
     path = Path(word)
     if path.is_dir():
         folders = _walk(path, results) if recursive else [path]
-        return _sources_in(path, folders) or [Source(path=path)]
+        return _sources_in(path, folders, accepts) or [Source(path=path)]
     if path.exists() or is_sequence_pattern(path) or not glob.has_magic(word):
         return [Source(path=path)]
     # Windows shells do not expand wildcards, nor does any shell inside quotes.
@@ -106,17 +113,20 @@ def _glob(words: str) -> list[str]:
     return glob.glob(words, recursive=True)  # noqa: PTH207
 
 
-def _sources_in(folder: Path, places: list[Path]) -> list[Source]:
-    """Videos in some places below a folder; where there are none, folders of images."""
+def _sources_in(
+    folder: Path, places: list[Path], accepts: Callable[[Path], bool] | None
+) -> list[Source]:
+    """Inputs in some places below a folder; where there are no videos, folders of images."""
+    is_input = accepts or (lambda file: file.suffix.lower() in VIDEO_SUFFIXES)
     content = {
         place: sorted(file for file in place.iterdir() if file.is_file()) for place in places
     }
     videos = [
         Source(path=file, below=place.relative_to(folder))
         for place, files in content.items()
-        for file in _without_results([f for f in files if f.suffix.lower() in VIDEO_SUFFIXES])
+        for file in _without_results([file for file in files if is_input(file)])
     ]
-    if videos:
+    if videos or accepts:
         return videos
     return [
         Source(path=place, below=place.parent.relative_to(folder) if place != folder else Path())
@@ -299,9 +309,8 @@ def check_source(path: Path) -> None:
                 f"{path}: the folder holds no videos and no images; "
                 "--recursive looks into the folders below"
             )
-    elif not path.exists():
-        what = "no file matches" if glob.has_magic(str(path)) else "there is no such file"
-        raise InputError(f"{path}: {what}")
+    else:
+        check_file(path)
 
 
 def check_output(job: Job, *, overwrite: bool) -> None:
@@ -329,8 +338,23 @@ def output_exists(path: Path) -> bool:
         return False
 
 
+def check_file(path: Path) -> None:
+    """Raise `InputError` where there is no file: for inputs that are never folders or patterns."""
+    if path.is_dir():
+        raise InputError(
+            f"{path}: the folder holds no such files; --recursive looks into the folders below"
+        )
+    if not path.exists():
+        what = "no file matches" if glob.has_magic(str(path)) else "there is no such file"
+        raise InputError(f"{path}: {what}")
+
+
 def triage(
-    jobs: Iterable[Job], *, overwrite: bool = False, skip_existing: bool = False
+    jobs: Iterable[Job],
+    *,
+    overwrite: bool = False,
+    skip_existing: bool = False,
+    check: Callable[[Path], None] = check_source,
 ) -> tuple[list[Job], list[Outcome[Any]]]:
     """Sort out, before any weights are loaded, the jobs that need not or cannot run.
 
@@ -341,7 +365,7 @@ def triage(
     others: list[Outcome[Any]] = []
     for job in jobs:
         try:
-            check_source(job.source)
+            check(job.source)
             if skip_existing and output_exists(job.output):
                 others.append(Outcome(job=job, skipped=True))
                 continue

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 import torch
 
-from refvid.checkpoints.load import BUNDLED, load_backbone
+from refvid.checkpoints.cache import Cache
+from refvid.checkpoints.catalog import CATALOG, Catalog
+from refvid.checkpoints.download import fetch, locate
+from refvid.checkpoints.load import BUNDLED, WAN, identify, load_backbone
+from refvid.checkpoints.transfer import TransferCallback, ignore_transfer
+from refvid.errors import CheckpointUnavailable
 from refvid.inference.device import DTYPE_NAMES, choose_device, choose_dtype, describe_device
 from refvid.models.backbone import Backbone
 from refvid.workflows.enhance_options import ModelOptions
@@ -36,8 +41,20 @@ class LoadedBackbone:
         return DTYPE_NAMES[self.dtype]
 
 
-def choose_backbone(options: ModelOptions) -> LoadedBackbone:
+def choose_backbone(
+    options: ModelOptions,
+    on_transfer: TransferCallback = ignore_transfer,
+    *,
+    catalog: Catalog = CATALOG,
+    cache: Cache | None = None,
+) -> LoadedBackbone:
     """Pick device, precision and model, and load the weights.
+
+    Args:
+        options: What was asked for.
+        on_transfer: Told how far downloading, checking and converting of weights are.
+        catalog: What can be downloaded.
+        cache: Where refvid keeps conversions; None is the user's.
 
     Raises:
         OptionError: A name is not known.
@@ -46,11 +63,18 @@ def choose_backbone(options: ModelOptions) -> LoadedBackbone:
     """
     device = choose_device(options.device)
     dtype = choose_dtype(options.dtype, device)
-    if options.model == "auto":
-        name, reason = BUNDLED, "the bundled model"
-    else:
-        name, reason = options.model, "as asked"
-    backbone = load_backbone(name, device, dtype)
+    cache = cache or Cache.default()
+    name, reason = _choose_name(options, device, catalog, cache, on_transfer)
+    backbone = load_backbone(
+        name,
+        device,
+        dtype,
+        weights=options.weights,
+        catalog=catalog,
+        cache=cache,
+        on_transfer=on_transfer,
+        chunking=options.chunking,
+    )
     loaded = LoadedBackbone(backbone=backbone, device=device, dtype=dtype, reason=reason)
     logger.info(
         "Computing on %s in %s.%s",
@@ -61,3 +85,34 @@ def choose_backbone(options: ModelOptions) -> LoadedBackbone:
         else "",
     )
     return loaded
+
+
+def _choose_name(
+    options: ModelOptions,
+    device: torch.device,
+    catalog: Catalog,
+    cache: Cache,
+    on_transfer: TransferCallback,
+) -> tuple[str, str]:
+    """A model's name or path, and why: no network unless there is a graphics card to use it."""
+    if options.model != "auto":
+        reason = "as asked" if options.weights is None else f"as asked, with {options.weights}"
+        return options.model, reason
+    if options.weights is not None:
+        return identify(options.weights), f"the one that {options.weights} is for"
+    if device.type == "cpu":
+        why = "no graphics card" if options.device == "auto" else "no graphics card in use"
+        return BUNDLED, f"the bundled model ({why})"
+    if WAN not in catalog:
+        return BUNDLED, "the bundled model"
+    entry = catalog.get(WAN)
+    is_here = locate(entry) is not None
+    if not is_here and entry.needs_acceptance:
+        return BUNDLED, f"the bundled model ({WAN} has terms to accept: refvid models download)"
+    try:
+        fetch(entry, cache, on_transfer)
+    except CheckpointUnavailable as error:
+        logger.warning("%s", error)
+        return BUNDLED, f"the bundled model ({WAN} could not be fetched)"
+    had = "its weights are at hand" if is_here else "its weights were fetched"
+    return WAN, f"there is a graphics card, and {had}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,8 @@ from typing import Any
 import torch
 
 from refvid import __version__
-from refvid.errors import OutOfMemory
 from refvid.inference.chunks import Chunk, split_into_chunks
 from refvid.inference.cuts import mark_cuts
-from refvid.inference.device import is_out_of_memory
 from refvid.inference.memory import Budget
 from refvid.inference.pixels import Pixels, blend, clip_to_frames, frames_to_clip
 from refvid.inference.reconstruct import ShotState, reconstruct
@@ -36,6 +33,7 @@ from refvid.workflows.enhance_options import (
 )
 from refvid.workflows.enhance_plan import EnhancePlan, EnhanceReport, Preparation, prepare
 from refvid.workflows.pipeline import CheckStop, run_pipeline
+from refvid.workflows.plan import out_of_memory_errors
 from refvid.workflows.progress import Progress, ProgressCallback, ignore_progress
 
 __all__ = [
@@ -148,7 +146,7 @@ class _Rebuilder:
         pictures = [frame.pixels for frame in chunk.frames]
         if self._strength == 0:
             return _RebuiltChunk(chunk.frames, pictures)
-        with _out_of_memory():
+        with out_of_memory_errors():
             clip = frames_to_clip(pictures, self._loaded.device)
             result = reconstruct(
                 self._loaded.backbone, clip, self._reference, self._state, self._budget
@@ -219,22 +217,8 @@ def _prepare_reference(
         ).pixels
     width, height = preparation.info.size
     fitted = fit_image(pixels, width, height, options.reference_fit)
-    with _out_of_memory():
+    with out_of_memory_errors():
         return prepare_reference(loaded.backbone, fitted, loaded.device)
-
-
-@contextmanager
-def _out_of_memory() -> Iterator[None]:
-    """Name the failure of what is too small to be planned."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise OutOfMemory(
-            "Memory ran out beside the model's own work. Close other programs, or choose a "
-            f"smaller --chunk or another --device. ({str(error).partition(chr(10))[0]})"
-        ) from error
 
 
 def _provenance(options: EnhanceOptions, plan: EnhancePlan) -> str:

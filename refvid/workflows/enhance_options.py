@@ -94,7 +94,10 @@ class ModelOptions:
     """Which model runs, where and how."""
 
     model: str = "auto"
-    """auto, mini, or the path of a folder or safetensors file with weights."""
+    """auto, mini, wan2.1, or the path of a file with weights or of a folder with one."""
+
+    weights: Path | None = None
+    """A file with weights for that model; with auto, its contents tell which model it is."""
 
     device: str = "auto"
     """auto, cpu, cuda, cuda:N, mps or xpu[:N]."""
@@ -105,6 +108,13 @@ class ModelOptions:
 
     tile: int | Literal["auto", "off"] = "auto"
     """Side of the spatial windows [pixels]."""
+
+    memory: int | None = None
+    """What the model's work may take [bytes]; None is what is free."""
+
+    chunking: Literal["carry", "independent"] = "carry"
+    """Whether wan2.1 carries its causal state from chunk to chunk, or decodes each alone as the
+    published inference script does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from refvid.errors import InputError, OptionError, OutOfMemory
+from refvid.errors import InputError, OptionError
 from refvid.inference.chunks import count_chunks
-from refvid.inference.device import free_bytes
-from refvid.inference.memory import Budget, choose_budget, describe_budget, plan_budget
+from refvid.inference.memory import Budget
 from refvid.media.image import read_image
 from refvid.media.output_plan import plan_output
 from refvid.media.partial_file import check_target
 from refvid.media.video_info import VideoInfo, read_video_info
 from refvid.workflows.choose_model import LoadedBackbone
-from refvid.workflows.enhance_options import EnhanceOptions, ReferenceSource
-
-logger = logging.getLogger(__name__)
+from refvid.workflows.enhance_options import EnhanceOptions, FrameRange, ReferenceSource
+from refvid.workflows.plan import plain, plan_memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +57,7 @@ class EnhancePlan:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types."""
-        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+        return {field.name: plain(getattr(self, field.name)) for field in fields(self)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +74,7 @@ class EnhanceReport:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types."""
-        values = {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+        values = {field.name: plain(getattr(self, field.name)) for field in fields(self)}
         return {**values, "plan": self.plan.to_json()}
 
 
@@ -100,19 +97,16 @@ def prepare(options: EnhanceOptions, loaded: LoadedBackbone) -> Preparation:
         OutOfMemory: Frames of this size do not fit into memory.
     """
     info = read_video_info(options.source, rate=options.sequence_rate)
-    _check_dynamic_range(options, info)
+    check_dynamic_range(info, options.hdr)
     _check_output_is_no_input(options)
     output = plan_output(options.output, info, options.encoding)
     check_target(options.output, overwrite=options.overwrite)
     if options.reference is not None:
         _check_reference(options.reference, info)
-    budget, memory_bytes, notes = _plan_memory(options, loaded, info)
-    frames = options.range.count_frames(info.frame_count, info.frame_rate)
-    if frames == 0 and info.frame_count_is_exact:
-        raise InputError(
-            f"{info.path} has only {info.frame_count} frames: none of them is in the range asked "
-            "for. Choose an earlier start."
-        )
+    budget, memory_bytes, notes = plan_memory(
+        options.model, loaded, info.path, info.height, info.width
+    )
+    frames = count_frames(info, options.range)
     plan = EnhancePlan(
         source=options.source,
         output=options.output,
@@ -135,8 +129,24 @@ def prepare(options: EnhanceOptions, loaded: LoadedBackbone) -> Preparation:
     return Preparation(plan=plan, info=info, budget=budget)
 
 
-def _check_dynamic_range(options: EnhanceOptions, info: VideoInfo) -> None:
-    if info.color.is_hdr and options.hdr == "refuse":
+def count_frames(info: VideoInfo, part: FrameRange) -> int | None:
+    """Number of frames in a part of a video; None where it is unknown.
+
+    Raises:
+        InputError: There are none.
+    """
+    frames = part.count_frames(info.frame_count, info.frame_rate)
+    if frames == 0 and info.frame_count_is_exact:
+        raise InputError(
+            f"{info.path} has only {info.frame_count} frames: none of them is in the range asked "
+            "for. Choose an earlier start."
+        )
+    return frames
+
+
+def check_dynamic_range(info: VideoInfo, hdr: Literal["refuse", "passthrough"]) -> None:
+    """Refuse HDR video, unless it is asked for."""
+    if info.color.is_hdr and hdr == "refuse":
         raise InputError(
             f"{info.path} is HDR video ({info.color.transfer_name}), which the model was not made "
             "for: colours and highlights may suffer. Convert it to SDR first, or use "
@@ -163,39 +173,3 @@ def _check_reference(reference: ReferenceSource, info: VideoInfo) -> None:
                 f"{info.path} has no frame {reference.frame} for the reference: the last one is "
                 f"{info.frame_count - 1}."
             )
-
-
-def _plan_memory(
-    options: EnhanceOptions, loaded: LoadedBackbone, info: VideoInfo
-) -> tuple[Budget, int, list[str]]:
-    """Choose chunk and tile; with the estimate [bytes] and notes for the user."""
-    backbone, model = loaded.backbone, options.model
-    wanted = choose_budget(backbone.limits, info.height, info.width, model.chunk, model.tile)
-    free = free_bytes(loaded.device)
-    planned = plan_budget(backbone, info.height, info.width, wanted, free)
-    if planned.budget == wanted and planned.fits:
-        return wanted, planned.memory_bytes, []
-    assert free is not None, "an unknown amount fits anything"
-    numbers = f"about {_gib(planned.memory_bytes)}, and {_gib(free)} are free on {loaded.device}"
-    if not planned.fits and model.tile == "auto":
-        raise OutOfMemory(
-            f"{info.path}: {info.width}x{info.height} does not fit into memory: even "
-            f"{describe_budget(planned.budget)} needs {numbers}. Close other programs or choose "
-            "another --device."
-        )
-    if planned.fits:
-        note = f"{describe_budget(planned.budget)}, to fit into {_gib(free)} of free memory"
-    else:
-        note = f"this may not fit: {describe_budget(planned.budget)} needs {numbers}"
-    logger.warning("%s: %s", info.path, note)
-    return planned.budget, planned.memory_bytes, [note]
-
-
-def _gib(count: int) -> str:
-    return f"{count / 2**30:.1f} GiB"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Path):
-        return str(value)
-    return list(value) if isinstance(value, tuple) else value

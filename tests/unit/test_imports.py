@@ -31,7 +31,14 @@ def loaded_after(code: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "words",
-    [["--help"], ["--version"], ["enhance", "--help"], ["enhance", "--bad"], ["doctor", "--help"]],
+    [
+        ["--help"],
+        ["--version"],
+        ["enhance", "--help"],
+        ["decode", "--help"],
+        ["enhance", "--bad"],
+        ["doctor", "--help"],
+    ],
     ids=" ".join,
 )
 def test_words_alone_load_nothing_heavy(words):
@@ -56,7 +63,16 @@ def test_completion_loads_nothing_heavy(shell):
     assert not loaded_after(code) & set(HEAVY)
 
 
-@pytest.mark.parametrize("words", [["enhance", "missing.mp4"], ["enhance", ".", "--tile", "x"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["enhance", "missing.mp4"],
+        ["enhance", ".", "--tile", "x"],
+        ["decode", "missing.pt"],
+        ["decode", "pyproject.toml", "--ref", "missing.png"],
+        ["encode", "missing.mp4"],
+    ],
+)
 def test_cheap_failures_come_before_torch(words):
     code = f"from refvid.cli.app import app\ntry: app({words!r})\nexcept SystemExit: pass"
     assert "torch" not in loaded_after(code)
@@ -70,6 +86,11 @@ def test_files_do_not_need_torch(module):
         "    importlib.import_module(f'{top.__name__}.{entry.name}')"
     )
     assert not loaded_after(code) & {"torch", "diffusers"}
+
+
+def test_the_package_itself_is_light():
+    assert not loaded_after("import refvid") & set(HEAVY)
+    assert "diffusers" in loaded_after("from refvid import RefDecoderVAE")
 
 
 def test_networks_know_no_files():

@@ -38,7 +38,7 @@ class FakeWorkflow:
     load_error: Exception | None = None
     loads: int = 0
 
-    def choose_backbone(self, _options: object) -> Any:
+    def choose_backbone(self, _options: object, _on_transfer: object) -> Any:
         self.loads += 1
         if self.load_error:
             raise self.load_error
