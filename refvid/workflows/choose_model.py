@@ -15,6 +15,7 @@ from refvid.checkpoints.transfer import TransferCallback, ignore_transfer
 from refvid.errors import CheckpointUnavailable
 from refvid.inference.device import DTYPE_NAMES, choose_device, choose_dtype, describe_device
 from refvid.models.backbone import Backbone
+from refvid.models.wan.autoencoder import WanBackbone
 from refvid.workflows.enhance_options import ModelOptions
 
 logger = logging.getLogger(__name__)
@@ -75,6 +76,9 @@ def choose_backbone(
         on_transfer=on_transfer,
         chunking=options.chunking,
     )
+    if options.memory is not None and isinstance(backbone, WanBackbone) and device.type != "cpu":
+        # Left alone it looks at what is free, which may be more than is allowed.
+        backbone.park_state = True
     loaded = LoadedBackbone(backbone=backbone, device=device, dtype=dtype, reason=reason)
     logger.info(
         "Computing on %s in %s.%s",
