@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -13,6 +14,9 @@ import numpy as np
 import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent
+
+# Jobs in the background of a script ignore Ctrl-C, and so would the programs that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass

@@ -51,8 +51,13 @@ def test_a_clean_frame_brings_detail_back(
 
 def test_an_unrelated_picture_does_no_harm(clip: np.ndarray, loaded: LoadedBackbone) -> None:
     rng = np.random.default_rng(0)
-    blocks = rng.integers(0, 256, (10, 14, 3), dtype=np.uint8)
-    unrelated = np.kron(blocks, np.ones((32, 32, 1), np.uint8))
+    # Noise at all scales, larger ones stronger, as natural pictures have it.
+    picture = np.full((320, 448, 3), 128.0)
+    for size in (4, 8, 16, 32, 64):
+        noise = rng.normal(0, 150 / size, (320 // size + 1, 448 // size + 1, 3))
+        large = np.kron(noise, np.ones((size, size, 1)))[:320, :448]
+        picture += large * size / 8
+    unrelated = picture.clip(0, 255).astype(np.uint8)
     degraded = degrade(clip, EVALUATION_DEGRADATIONS["half"])
     wrong = gain(_rebuild(loaded, degraded, unrelated), degraded, clip)
     alone = gain(_rebuild(loaded, degraded, None), degraded, clip)
