@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -32,19 +33,40 @@ def flicker(frames: Sequence[Frame], clean: Sequence[Frame]) -> float:
     return float(np.mean(changes))
 
 
-def warping_error(frames: Sequence[Frame], clean: Sequence[Frame]) -> float:
-    """Mean |o_t - warp(o_s)|, s = t - 1, the motion taken from the clean clip.
+@dataclass(frozen=True, slots=True)
+class BlockMotion:
+    """How a clean clip moves from one frame to the next: one translation per 8x8 block."""
 
-    Motion is one translation per 8x8 block, found by matching the clean frames. Blocks in which
-    the clean clip itself does not follow that motion (occlusions, rotation) do not count.
+    position: Tensor
+    """(M, 2) where each block was in the frame before: row and column of its corner [pixels]."""
+
+    follows: Tensor
+    """(M,) whether the clean clip itself follows that motion: no occlusion, no rotation."""
+
+
+def block_motion(clean: Sequence[Frame]) -> list[BlockMotion]:
+    """Find the motion between neighbouring frames, by matching: one for each frame but the first.
+
+    It takes longer than using it: find it once per clip.
+    """
+    motions = []
+    for now, before in zip(clean[1:], clean, strict=False):
+        position = _motion(now, before)
+        follows = _blocks_error(now, before, position) < _WELL_MATCHED
+        motions.append(BlockMotion(position, follows))
+    return motions
+
+
+def warping_error(frames: Sequence[Frame], motions: Sequence[BlockMotion]) -> float:
+    """Mean |o_t - warp(o_s)|, s = t - 1, with the motion of the clean clip.
+
+    Blocks that do not follow the motion do not count. 1 is the whole pixel range.
     """
     errors = []
-    pairs = zip(frames[1:], frames, clean[1:], clean, strict=False)
-    for now, before, clean_now, clean_before in pairs:
-        position = _motion(clean_now, clean_before)
-        follows = _blocks_error(clean_now, clean_before, position) < _WELL_MATCHED
-        if bool(follows.any()):
-            errors.append(float(_blocks_error(now, before, position)[follows].mean()))
+    for now, before, motion in zip(frames[1:], frames, motions, strict=False):
+        if bool(motion.follows.any()):
+            error = _blocks_error(now, before, motion.position)[motion.follows]
+            errors.append(float(error.mean()))
     return float(np.mean(errors)) if errors else 0.0
 
 

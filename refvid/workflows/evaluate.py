@@ -26,7 +26,7 @@ from refvid.media.image import fit_image
 from refvid.media.pixel_conversion import to_uint8
 from refvid.media.reader import open_video
 from refvid.quality.picture import psnr, ssim
-from refvid.quality.temporal import flicker, warping_error
+from refvid.quality.temporal import BlockMotion, block_motion, flicker, warping_error
 from refvid.training.degradations import EVALUATION_DEGRADATIONS, degrade
 from refvid.workflows.enhance import LoadedBackbone, ModelOptions, choose_backbone
 from refvid.workflows.progress import Progress, ProgressCallback
@@ -215,12 +215,13 @@ def _evaluate_clip(
     step: Callable[[], None],
 ) -> list[ClipResult]:
     results = []
+    motions = block_motion(list(clean[1:]))
     for kind, degradation in EVALUATION_DEGRADATIONS.items():
         degraded = degrade(clean, degradation)
         outputs, gains = {}, {}
         for case in CASES:
             rebuilt = _rebuild(loaded, degraded, references[case])
-            outputs[case] = _score(rebuilt, clean)
+            outputs[case] = _score(rebuilt, clean, motions)
             if case == "right":
                 gains = _gain_by_distance(rebuilt, degraded, clean)
             step()
@@ -228,7 +229,7 @@ def _evaluate_clip(
             ClipResult(
                 clip=name,
                 degradation=kind,
-                input=_score(degraded, clean),
+                input=_score(degraded, clean, motions),
                 outputs=outputs,
                 gain_by_distance=gains,
             )
@@ -256,14 +257,14 @@ def _rebuild(loaded: LoadedBackbone, frames: Frames, reference: Frames | None) -
     return np.concatenate(rebuilt)
 
 
-def _score(frames: Frames, clean: Frames) -> Scores:
+def _score(frames: Frames, clean: Frames, motions: list[BlockMotion]) -> Scores:
     """Frame 0 is the reference itself and does not count."""
     pairs = list(zip(frames[1:], clean[1:], strict=True))
     return Scores(
         psnr=fmean(psnr(a, b) for a, b in pairs),
         ssim=fmean(ssim(a, b) for a, b in pairs),
         flicker=flicker(list(frames[1:]), list(clean[1:])),
-        warping_error=warping_error(list(frames[1:]), list(clean[1:])),
+        warping_error=warping_error(list(frames[1:]), motions),
     )
 
 

@@ -27,5 +27,5 @@ def test_less_memory_gives_a_smaller_plan() -> None:
 
 
 def test_mini_has_no_independent_chunks() -> None:
-    with pytest.raises(OptionError, match="wan2.1"):
+    with pytest.raises(OptionError, match=r"wan2\.1"):
         load_backbone("mini", torch.device("cpu"), torch.float32, chunking="independent")
