@@ -82,9 +82,10 @@ class Batch:
             console.error(outcome.error, context=context)
         elif report is not None and hasattr(report, "bytes_written"):  # else a plan
             speed = report.frames / report.seconds if report.seconds > 0 else 0.0
+            digits = 1 if speed >= 1 else 3
             console.note(
                 f"{job.source.name}: {report.frames} frames in {format_duration(report.seconds)} "
-                f"({speed:.1f} frames/s), {format_bytes(report.bytes_written)}"
+                f"({speed:.{digits}f} frames/s), {format_bytes(report.bytes_written)}"
             )
             for note in report.plan.notes:
                 console.note(f"note: {note}")
