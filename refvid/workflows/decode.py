@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ from refvid.workflows.enhance_options import ModelOptions
 from refvid.workflows.pipeline import CheckStop, run_pipeline
 from refvid.workflows.plan import (
     out_of_memory_errors,
-    plain,
+    plain_fields,
     plan_memory,
     refuse_independent_chunks,
 )
@@ -103,7 +103,7 @@ class DecodePlan:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types."""
-        return {field.name: plain(getattr(self, field.name)) for field in fields(self)}
+        return plain_fields(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +117,7 @@ class DecodeReport:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types."""
-        values = {field.name: plain(getattr(self, field.name)) for field in fields(self)}
-        return {**values, "plan": self.plan.to_json()}
+        return {**plain_fields(self), "plan": self.plan.to_json()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

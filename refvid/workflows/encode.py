@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from refvid.workflows.enhance_plan import check_dynamic_range, count_frames
 from refvid.workflows.pipeline import CheckStop, run_pipeline
 from refvid.workflows.plan import (
     out_of_memory_errors,
-    plain,
+    plain_fields,
     plan_memory,
     refuse_independent_chunks,
 )
@@ -70,7 +70,7 @@ class EncodePlan:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types."""
-        return {field.name: plain(getattr(self, field.name)) for field in fields(self)}
+        return plain_fields(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +85,7 @@ class EncodeReport:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types."""
-        values = {field.name: plain(getattr(self, field.name)) for field in fields(self)}
-        return {**values, "plan": self.plan.to_json()}
+        return {**plain_fields(self), "plan": self.plan.to_json()}
 
 
 def plan_encode(options: EncodeOptions, loaded: LoadedBackbone) -> EncodePlan:

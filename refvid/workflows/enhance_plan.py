@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from refvid.media.partial_file import check_target
 from refvid.media.video_info import VideoInfo, read_video_info
 from refvid.workflows.choose_model import LoadedBackbone
 from refvid.workflows.enhance_options import EnhanceOptions, FrameRange, ReferenceSource
-from refvid.workflows.plan import plain, plan_memory
+from refvid.workflows.plan import plain_fields, plan_memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ class EnhancePlan:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types."""
-        return {field.name: plain(getattr(self, field.name)) for field in fields(self)}
+        return plain_fields(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +74,7 @@ class EnhanceReport:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types."""
-        values = {field.name: plain(getattr(self, field.name)) for field in fields(self)}
-        return {**values, "plan": self.plan.to_json()}
+        return {**plain_fields(self), "plan": self.plan.to_json()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

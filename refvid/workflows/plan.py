@@ -5,14 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from refvid.errors import OptionError, OutOfMemory
 from refvid.inference.device import free_bytes, is_out_of_memory
 from refvid.inference.memory import Budget, choose_budget, describe_budget, plan_budget
 from refvid.workflows.choose_model import LoadedBackbone
 from refvid.workflows.enhance_options import ModelOptions
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 logger = logging.getLogger(__name__)
 
@@ -83,8 +87,12 @@ def out_of_memory_errors() -> Iterator[None]:
         ) from error
 
 
-def plain(value: Any) -> Any:
-    """Turn a field into plain JSON types."""
+def plain_fields(record: DataclassInstance) -> dict[str, Any]:
+    """Turn a plan or report into plain JSON types, field by field."""
+    return {field.name: _plain(getattr(record, field.name)) for field in fields(record)}
+
+
+def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     return list(value) if isinstance(value, tuple) else value
