@@ -30,7 +30,7 @@ _PIXELS_IN_FLIGHT = 1 << 22
 """Bounds the frames that CPU workers hold: ten of 480p, two of 1080p, one of 2160p."""
 
 HALO_PX = 96
-"""Context around a tile; the decoder's convolutions see at most 88 pixels to each side."""
+"""Context around a tile; the fusion network sees at most 84 pixels to each side."""
 
 
 @dataclass(frozen=True, slots=True)

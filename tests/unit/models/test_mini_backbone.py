@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import torch
 
+from refvid.models.mini.attention import Attended
 from refvid.models.mini.autoencoder import HALO_PX, MiniBackbone
 from refvid.models.mini.config import MiniConfig
 from refvid.models.mini.decoder import MiniDecoder
@@ -84,12 +85,17 @@ def test_the_halo_is_wider_than_what_the_network_sees() -> None:
     decoder = MiniDecoder(MiniConfig())
     for parameter in decoder.fusion.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
-    frame = torch.zeros(1, 3, 32, 512, requires_grad=True)
-    decoder(frame, None)[..., 256:258].sum().backward()
-    assert frame.grad is not None
-    seen = frame.grad.abs().sum((0, 1, 2)).nonzero().flatten()
-    reach = max(256 - int(seen.min()), int(seen.max()) - 257)
-    assert 32 < reach <= HALO_PX
+    values = torch.randn(1, decoder.attention.value_channels, 16, 256, requires_grad=True)
+    statistics = torch.randn(1, 3, 16, 256, requires_grad=True)
+    for attended in (None, Attended(values, statistics)):
+        frame = torch.zeros(1, 3, 32, 512, requires_grad=True)
+        decoder(frame, attended)[..., 256:258].sum().backward()
+        inputs = [(frame, 1)] if attended is None else [(frame, 1), (values, 2), (statistics, 2)]
+        for tensor, scale in inputs:
+            assert tensor.grad is not None
+            seen = tensor.grad.abs().sum((0, 1, 2)).nonzero().flatten() * scale
+            reach = max(256 - int(seen.min()), int(seen.max()) + scale - 1 - 257)
+            assert 32 < reach <= HALO_PX
 
 
 def test_batches_equal_single_clips(
