@@ -1,0 +1,158 @@
+"""`refvid metrics`: words -> options -> the workflow -> a table."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import refvid
+from refvid.cli import options as opt
+from refvid.quality.catalog import MEASURES
+
+if TYPE_CHECKING:
+    from refvid.workflows.metrics import MetricsReport
+
+
+def metrics(
+    ctx: typer.Context,
+    distorted: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="DISTORTED",
+            help="Videos, images or image sequences to measure.",
+            show_default=False,
+        ),
+    ],
+    reference: Annotated[
+        Path,
+        typer.Option(
+            "--reference",
+            metavar="CLEAN",
+            help="The clean video: of the same size, with the same frames.",
+            rich_help_panel=opt.REFERENCE_PANEL,
+            show_default=False,
+        ),
+    ],
+    measures: Annotated[
+        str,
+        typer.Option(
+            "--measures",
+            metavar="NAME,...",
+            help=f"Out of {', '.join(MEASURES)}; or all that can be had: all.",
+            rich_help_panel=opt.REFERENCE_PANEL,
+        ),
+    ] = "psnr,ssim",
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            "--mask",
+            metavar="FILE",
+            help="Measure where this image or video is white.",
+            rich_help_panel=opt.REFERENCE_PANEL,
+        ),
+    ] = None,
+    frames: opt.Frames = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            "--csv",
+            metavar="FILE",
+            help="Write the measures of every frame.",
+            rich_help_panel=opt.IO_PANEL,
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            "--plot",
+            metavar="FILE",
+            help="Draw the measures over time: .png or .svg.",
+            rich_help_panel=opt.IO_PANEL,
+        ),
+    ] = None,
+    overwrite: opt.Overwrite = False,
+    device: opt.Device = None,
+    as_json: opt.AsJson = False,
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+    debug: opt.Debug = False,
+) -> None:
+    """Measure videos against a clean one, frame by frame.
+
+    Frames are aligned by their times, or by their order where one side is an image sequence;
+    where they cannot be, the first mismatch is named. Pixels are compared as RGB. The table shows
+    means over the frames; PSNR is given as the mean of the frames' PSNRs, and of the mean squared
+    error of all frames.
+
+    \b
+      refvid metrics enhanced.mp4 --reference clean.mp4
+      refvid metrics a.mp4 b.mp4 --reference clean.mp4 --measures psnr,ms-ssim --plot curves.svg
+    """
+    console, settings = opt.start(ctx, quiet=quiet, verbose=verbose, debug=debug, as_json=as_json)
+    from refvid.workflows.metrics_options import MetricsOptions, available_measures, parse_measures
+
+    all_there_are = measures.strip().lower() == "all"
+    wanted = (
+        available_measures(masked=mask is not None)
+        if all_there_are
+        else parse_measures(measures.split(","))
+    )
+    options = MetricsOptions(
+        distorted=tuple(distorted),
+        reference=reference,
+        measures=wanted,
+        only_available=all_there_are,
+        mask=mask,
+        frames=frames,
+        device=device or settings.device,
+    )
+    from refvid.workflows.metrics_files import check_files, write_csv, write_plot
+
+    check_files(options, csv_file=csv, plot=plot, overwrite=overwrite)
+    from refvid.workflows.metrics_frames import check_inputs
+
+    check_inputs(options)  # before torch is loaded
+    from refvid.workflows.metrics import measure
+
+    with console.progress("metrics") as on_progress:
+        report = measure(options, on_progress)
+    if csv is not None:
+        write_csv(report, csv, overwrite=overwrite)
+    if plot is not None:
+        write_plot(report, plot, overwrite=overwrite)
+    if as_json:
+        console.result_json({"refvid": refvid.__version__, **report.to_json(), "exit_code": 0})
+    else:
+        console.result(_table(report))
+
+
+def _table(report: MetricsReport) -> str:
+    """Aligned columns: file, frames, and the mean of each measure."""
+    header, digits = ["file", "frames"], {}
+    for name in report.measures:
+        measure = MEASURES[name]
+        header.append(f"{measure.label} [{measure.unit}]" if measure.unit else measure.label)
+        digits[name] = measure.digits
+        if name == "psnr":
+            header.append("PSNR of mean MSE [dB]")
+            digits["psnr_of_mean_mse"] = measure.digits
+    rows = [header]
+    for clip in report.clips:
+        summary = clip.summary()
+        cells = [_cell(summary[name], places) for name, places in digits.items()]
+        rows.append([str(clip.source.path), str(clip.frames), *cells])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for first, *rest in rows:
+        cells = [text.rjust(width) for text, width in zip(rest, widths[1:], strict=True)]
+        lines.append("  ".join([first.ljust(widths[0]), *cells]))
+    return "\n".join(lines)
+
+
+def _cell(value: float | None, digits: int) -> str:
+    if value is None:
+        return "-"
+    return "inf" if math.isinf(value) else f"{value:.{digits}f}"
