@@ -16,7 +16,19 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 import refvid
-from refvid.cli import decode, demo, doctor, encode, enhance, evaluate, info, models, train
+from refvid.cli import (
+    compare,
+    decode,
+    demo,
+    doctor,
+    encode,
+    enhance,
+    evaluate,
+    info,
+    metrics,
+    models,
+    train,
+)
 from refvid.cli.console import Console, error_document
 from refvid.cli.exit_codes import SIGTERM_EXIT_CODE
 from refvid.cli.options import PanelCommand
@@ -93,9 +105,11 @@ for _command in (
     decode.decode,
     encode.encode,
     demo.demo,
+    compare.compare,
     info.info,
     doctor.doctor,
     evaluate.evaluate,
+    metrics.metrics,
     train.train,
 ):
     app.command(cls=PanelCommand, context_settings=_HELP)(_command)

@@ -1,0 +1,100 @@
+"""`--compare`: the page of `refvid compare` beside a result."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from refvid.cli import options as opt
+from refvid.errors import OptionError
+
+if TYPE_CHECKING:
+    from refvid.cli.console import Console
+    from refvid.workflows.enhance_options import FrameRange
+
+Compare = Annotated[
+    bool,
+    typer.Option(
+        "--compare",
+        help="Also write a page that compares: {stem}_compare.html beside the result.",
+        rich_help_panel=opt.IO_PANEL,
+    ),
+]
+
+
+def page_beside(output: Path) -> Path:
+    """Name the page of a result; a sequence of images has one in its folder."""
+    from refvid.media.sequence import is_pattern
+
+    if is_pattern(output):
+        return output.with_name("compare.html")
+    return output.with_name(f"{output.stem}_compare.html")
+
+
+def check_page(output: Path, *, overwrite: bool) -> None:
+    """Raise OutputError, before any work, where the page of a result could not be written."""
+    from refvid.media.partial_file import check_target
+
+    page = page_beside(output)
+    # The folder of a result may be about to be made.
+    if page.parent.is_dir():
+        check_target(page, overwrite=overwrite)
+
+
+def check_range(part: FrameRange) -> None:
+    """Refuse parts that do not begin with the input.
+
+    Raises:
+        OptionError: The result begins later than the input that it is compared with.
+    """
+    if part.start:
+        raise OptionError(
+            "--compare needs the beginning of the input: it excludes --start; compare a part "
+            "afterwards with refvid compare"
+        )
+
+
+def write_comparison(
+    console: Console,
+    before: Path,
+    result: Path,
+    *,
+    labels: tuple[str, str],
+    frames: int,
+    overwrite: bool,
+    rate: Fraction | None = None,
+) -> None:
+    """Compare a result with what it was made from, or with another way to make it.
+
+    Args:
+        console: Hears where the page is.
+        before: A video that shows at least as many frames.
+        result: The result; the page lies beside it.
+        labels: What the two are called.
+        frames: How many frames the result has.
+        overwrite: Replace an existing page.
+        rate: Frame rate where both are image sequences.
+    """
+    from refvid.workflows.compare import MOST_FRAMES, compare
+    from refvid.workflows.compare_options import CompareOptions
+    from refvid.workflows.enhance_options import FrameRange
+
+    options = CompareOptions(
+        sources=(before, result),
+        page=page_beside(result),
+        labels=labels,
+        range=FrameRange(frames=min(frames, MOST_FRAMES)),
+        measures=("psnr",),
+        sequence_rate=rate,
+        overwrite=overwrite,
+    )
+    with console.progress(f"compare {result.name}") as on_progress:
+        report = compare(options, on_progress)
+    if frames > MOST_FRAMES:
+        console.note(f"note: the page shows the first {MOST_FRAMES} of {frames} frames")
+    for note in report.notes:
+        console.note(f"note: {note}")
+    console.note(f"comparison: {options.page}")

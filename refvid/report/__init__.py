@@ -1,0 +1,1 @@
+"""Comparison reports: the HTML page, difference maps, votes. No torch, no video files."""
