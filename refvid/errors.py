@@ -2,6 +2,7 @@
 
     RefvidError
     ├── OptionError             2   options impossible or contradictory (also a ValueError)
+    │   └── LicenceNotAccepted      terms that must be accepted before a download
     ├── InputError              3   source or reference missing, damaged, without a video track
     ├── OutputError             4   output exists, cannot be written, encoder missing, disk full
     ├── CheckpointError         5   weights
@@ -30,6 +31,14 @@ class OptionError(RefvidError, ValueError):
     """Options are impossible on their own or contradict each other."""
 
     exit_code = 2
+
+
+class LicenceNotAccepted(OptionError):
+    """A model's terms must be accepted before its weights are downloaded."""
+
+    def __init__(self, message: str, *, entry_name: str) -> None:
+        super().__init__(message)
+        self.entry_name = entry_name
 
 
 class InputError(RefvidError):

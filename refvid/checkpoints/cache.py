@@ -3,6 +3,7 @@
     <cache>/converted/<sha256>.<backbone>.safetensors   made from a file with that hash
     <cache>/records/<name>.json                         what is known about a catalogue entry
     <cache>/hashes/<hash of a path>.json                so that a file is hashed once
+    <cache>/licences/<hash of its name>.json            accepted by the user
 
 Downloads themselves lie in the hub's cache, where other programs find them too.
 """
@@ -14,7 +15,7 @@ import json
 import logging
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -23,6 +24,7 @@ from typing import Any
 import platformdirs
 from huggingface_hub.utils import WeakFileLock
 
+from refvid.checkpoints.catalog import CatalogEntry
 from refvid.checkpoints.transfer import Transfer, TransferCallback, ignore_transfer
 from refvid.errors import CheckpointUnavailable
 
@@ -76,13 +78,19 @@ class Cache:
         Raises:
             CheckpointUnavailable: The cache cannot be written.
         """
-        try:
-            _write_json(self._record(name), asdict(record))
-        except OSError as error:
-            raise CheckpointUnavailable(
-                f"Cannot write to {self.folder}: {error.strerror or error}. "
-                f"{CACHE_VARIABLE} moves that folder."
-            ) from error
+        self._write(self._record(name), asdict(record))
+
+    def has_accepted(self, entry: CatalogEntry) -> bool:
+        """Whether the user has accepted the entry's licence, for it or another of its kind."""
+        return _read_json(self._licence(entry)) == _licence_facts(entry)
+
+    def accept(self, entry: CatalogEntry) -> None:
+        """Remember that the user accepts the entry's licence.
+
+        Raises:
+            CheckpointUnavailable: The cache cannot be written.
+        """
+        self._write(self._licence(entry), _licence_facts(entry))
 
     def sha256(
         self, path: Path, on_transfer: TransferCallback = ignore_transfer, *, fresh: bool = False
@@ -120,6 +128,19 @@ class Cache:
         with WeakFileLock(path.with_name(f".{path.name}.lock")):
             yield
 
+    def _write(self, path: Path, values: dict[str, Any]) -> None:
+        try:
+            _write_json(path, values)
+        except OSError as error:
+            raise CheckpointUnavailable(
+                f"Cannot write to {self.folder}: {error.strerror or error}. "
+                f"{CACHE_VARIABLE} moves that folder."
+            ) from error
+
+    def _licence(self, entry: CatalogEntry) -> Path:
+        key = hashlib.sha256(f"{entry.backbone} {entry.licence}".encode()).hexdigest()[:32]
+        return self.folder / "licences" / f"{key}.json"
+
     def _record(self, name: str) -> Path:
         return self.folder / "records" / f"{name}.json"
 
@@ -149,6 +170,15 @@ def hash_file(path: Path, on_transfer: TransferCallback = ignore_transfer) -> st
     except OSError as error:
         raise CheckpointUnavailable(f"Cannot read {path}: {error.strerror or error}.") from error
     return digest.hexdigest()
+
+
+def join_sha256(hashes: Sequence[str]) -> str:
+    """One hash for what is made of several files, in their order; of one file, its own."""
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256(" ".join(hashes).encode()).hexdigest()
+
+
+def _licence_facts(entry: CatalogEntry) -> dict[str, Any]:
+    return {"backbone": entry.backbone, "licence": entry.licence}
 
 
 def _fingerprint(path: Path) -> dict[str, Any]:

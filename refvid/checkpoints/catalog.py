@@ -36,6 +36,13 @@ class CatalogEntry:
     needs_acceptance: bool = False
     """Whether the licence must be accepted before a download."""
 
+    terms: str = ""
+    """What the licence means, in a sentence, where it must be accepted."""
+
+    base: str | None = None
+    """Name of the entry that holds the weights under this one's: they are loaded first, and these
+    on top."""
+
     description: str = ""
 
     def __post_init__(self) -> None:
@@ -66,6 +73,21 @@ class Catalog:
     def names(self) -> tuple[str, ...]:
         return tuple(entry.name for entry in self.entries)
 
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names that `--model` takes: what only lies under other entries is none."""
+        bases = {entry.base for entry in self.entries}
+        return tuple(name for name in self.names if name not in bases)
+
+    def layers(self, name: str) -> tuple[CatalogEntry, ...]:
+        """The entries that a model is made of, the lowest first.
+
+        Raises:
+            CheckpointUnavailable: There is no such model.
+        """
+        entry = self.get(name)
+        return (entry,) if entry.base is None else (*self.layers(entry.base), entry)
+
     def get(self, name: str) -> CatalogEntry:
         """The entry of that name.
 
@@ -80,6 +102,10 @@ class Catalog:
         )
 
 
+_VIDEOVAE_PLUS_TERMS = (
+    "non-commercial use only, with attribution, and no sharing of changed versions"
+)
+
 CATALOG = Catalog(
     (
         CatalogEntry(
@@ -92,6 +118,29 @@ CATALOG = Catalog(
             size=1_098_670_837,
             sha256="e77b2634f96e5096605b26da99b59cd71ece85d481d3ae86dc23fa14206f9841",
             description="RefDecoder on the Wan 2.1 autoencoder, the model of the paper",
+        ),
+        CatalogEntry(
+            name="videovae+",
+            repository="Arrokothwhi/RefDecoder",
+            path="VAE/VideoVAEPlus/videovaeplus_ref.pt",
+            revision="77ce6fb",
+            backbone="videovae+",
+            licence="CC BY-NC-ND 4.0",
+            needs_acceptance=True,
+            terms=_VIDEOVAE_PLUS_TERMS,
+            base="videovae+base",
+            description="RefDecoder on VideoVAE+, the paper's second model",
+        ),
+        CatalogEntry(
+            name="videovae+base",
+            repository="Arrokothwhi/RefDecoder",
+            path="VideoVAEPlus/sota-4-16z.ckpt",
+            revision="77ce6fb",
+            backbone="videovae+",
+            licence="CC BY-NC-ND 4.0",
+            needs_acceptance=True,
+            terms=_VIDEOVAE_PLUS_TERMS,
+            description="VideoVAE+ itself, the weights under videovae+",
         ),
     )
 )

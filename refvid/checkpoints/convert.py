@@ -1,6 +1,7 @@
 """Official files (.pt, .ckpt, .safetensors) -> one safetensors file with the network's keys.
 
-Done once per file, kept in refvid's cache under the file's hash, and memory-mapped ever after.
+Done once per file (or per pair of files, one on top of the other), kept in refvid's cache under the
+file's hash, and memory-mapped ever after.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import pickle
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import refvid
-from refvid.checkpoints.cache import Cache
+from refvid.checkpoints.cache import Cache, join_sha256
 from refvid.checkpoints.state_dict import check_blocks, clean_keys, compare_keys, unwrap
 from refvid.checkpoints.transfer import Transfer, TransferCallback, ignore_transfer
 from refvid.errors import CheckpointMismatch, CheckpointUnavailable
@@ -93,26 +94,36 @@ def ready_weights(
     network: NetworkKeys,
     cache: Cache,
     on_transfer: TransferCallback = ignore_transfer,
+    *,
+    base: Path | None = None,
 ) -> Path:
     """A safetensors file with exactly the network's keys: the source itself, or its conversion.
 
     Safe in several processes at once: one converts, the others wait and use its file.
 
+    Args:
+        source: The weights.
+        network: What they must hold, together with the base.
+        cache: Where conversions are kept.
+        on_transfer: Told how far the work is.
+        base: Weights under them: what the source has too counts for nothing.
+
     Raises:
         CheckpointUnavailable: The source cannot be read, or there is no room.
         CheckpointMismatch: The source holds other weights than the network's.
     """
-    kind = detect_kind(source)
-    if kind == "safetensors" and _fits(source, network):
+    if detect_kind(source) == "safetensors" and _fits(source, network):
         return source
+    sources = [source] if base is None else [base, source]
     try:
-        target = cache.converted(cache.sha256(source, on_transfer), network.backbone)
+        sha256 = join_sha256([cache.sha256(path, on_transfer) for path in sources])
+        target = cache.converted(sha256, network.backbone)
         if _fits(target, network):
             return target
         with cache.lock(target):
             if not _fits(target, network):
                 on_transfer(Transfer(f"converting {source.name}", 0, 1))
-                _convert(source, kind, target, network, cache)
+                _convert(sources, target, network, cache)
                 on_transfer(Transfer(f"converting {source.name}", 1, 1))
     except OSError as error:
         raise CheckpointUnavailable(
@@ -142,11 +153,10 @@ def _fits(path: Path, network: NetworkKeys) -> bool:
         return False
 
 
-def _convert(
-    source: Path, kind: FileKind, target: Path, network: NetworkKeys, cache: Cache
-) -> None:
+def _convert(sources: Sequence[Path], target: Path, network: NetworkKeys, cache: Cache) -> None:
     """Write beside the target and rename; the caller holds its lock."""
-    weights = read_official(source, kind, network)
+    weights = read_official(sources, network)
+    source = sources[-1]
     for leftover in target.parent.glob(f".{target.stem}.*.partial"):
         leftover.unlink(missing_ok=True)  # of a process that was killed: we hold the lock
     size = sum(tensor.nbytes for tensor in weights.values())
@@ -182,18 +192,44 @@ def _convert(
     logger.info("Converted %s once; later starts use %s", source, target)
 
 
-def read_official(source: Path, kind: FileKind, network: NetworkKeys) -> dict[str, Tensor]:
-    """Weights of an official file under the network's keys, strictly, without copying them.
+def read_weights(source: Path) -> dict[str, Tensor]:
+    """Weights of an official file without the training program's prefixes and losses, not copied.
 
     Raises:
-        CheckpointMismatch: It is damaged, or holds other weights than the network's.
+        CheckpointMismatch: It is damaged, or holds other things than weights.
+        CheckpointUnavailable: It cannot be read.
     """
+    load = _load_torch if detect_kind(source) == "torch" else _load_safetensors
     try:
-        document = _load_torch(source) if kind == "torch" else _load_safetensors(source)
-        found = clean_keys(unwrap(document))
-        foreign = [key for key, value in found.items() if not isinstance(value, Tensor)]
-        if foreign:
-            raise ValueError(f"it holds things that are no weights: {', '.join(foreign[:12])}")
+        found = clean_keys(unwrap(load(source)))
+    except SafetensorError as error:
+        raise CheckpointMismatch(
+            f"{source} is no whole safetensors file ({error}). Fetch it again."
+        ) from error
+    except ValueError as error:
+        raise CheckpointMismatch(f"{source} is no weights file: {error}.") from error
+    foreign = [key for key, value in found.items() if not isinstance(value, Tensor)]
+    if foreign:
+        raise CheckpointMismatch(
+            f"{source} holds things that are no weights: {', '.join(foreign[:12])}."
+        )
+    return found
+
+
+def read_official(sources: Sequence[Path], network: NetworkKeys) -> dict[str, Tensor]:
+    """Weights of official files under the network's keys, strictly, without copying them.
+
+    Of a weight that is in several files, the last one's counts.
+
+    Raises:
+        CheckpointMismatch: A file is damaged, or together they hold other weights than the
+            network's.
+        CheckpointUnavailable: A file cannot be read.
+    """
+    found: dict[str, Tensor] = {}
+    for source in sources:
+        found |= read_weights(source)
+    try:
         check_blocks(found, network.blocks)
         shapes = {key: tuple(tensor.shape) for key, tensor in found.items()}
         if differences := compare_keys(network.shapes, shapes):
@@ -202,15 +238,10 @@ def read_official(source: Path, kind: FileKind, network: NetworkKeys) -> dict[st
         whole = [key for key, tensor in found.items() if not tensor.is_floating_point()]
         if whole:
             raise ValueError(f"these weights are not floating-point: {', '.join(whole[:12])}")
-    except CheckpointMismatch:
-        raise
-    except SafetensorError as error:
-        raise CheckpointMismatch(
-            f"{source} is no whole safetensors file ({error}). Fetch it again."
-        ) from error
     except ValueError as error:
+        files = " with those in ".join(str(source) for source in reversed(sources))
         raise CheckpointMismatch(
-            f"The weights in {source} do not fit the network {network.backbone}: {error}."
+            f"The weights in {files} do not fit the network {network.backbone}: {error}."
         ) from error
     # Only now that the shapes are the network's: a stride of 0 makes gigabytes out of nothing.
     return {key: found[key].detach().contiguous() for key in network.shapes}

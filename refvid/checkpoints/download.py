@@ -38,6 +38,7 @@ from huggingface_hub.utils import (
 
 from refvid.checkpoints.cache import Cache, EntryRecord, hash_file
 from refvid.checkpoints.catalog import CatalogEntry
+from refvid.checkpoints.licence import check_licence
 from refvid.checkpoints.transfer import Transfer, TransferCallback, ignore_transfer
 from refvid.errors import CheckpointMismatch, CheckpointUnavailable
 
@@ -77,11 +78,13 @@ def fetch(
     A download that was stopped goes on where it stopped. A file that is here needs no network.
 
     Raises:
+        LicenceNotAccepted: It is not here, and its licence was never accepted.
         CheckpointUnavailable: It is not here and cannot be had.
         CheckpointMismatch: It is not the file that was expected.
     """
     path = locate(entry)
     if path is None:
+        check_licence(entry, cache)
         path = _download(entry, cache, on_transfer, pauses_s)
     check(entry, path, cache, on_transfer)
     return path

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import fields
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from refvid.checkpoints.cache import Cache
-from refvid.checkpoints.catalog import CATALOG, Catalog
+from refvid.checkpoints.catalog import CATALOG, Catalog, CatalogEntry
 from refvid.checkpoints.convert import (
     NetworkKeys,
     detect_kind,
     read_metadata,
     read_shapes,
+    read_weights,
     ready_weights,
 )
 from refvid.checkpoints.download import fetch
@@ -32,6 +33,11 @@ from refvid.models.backbone import Backbone
 from refvid.models.mini.autoencoder import MiniBackbone
 from refvid.models.mini.config import MiniConfig
 from refvid.models.mini.decoder import MiniDecoder
+from refvid.models.videovaeplus.autoencoder import (
+    VideoVaePlusAutoencoder,
+    VideoVaePlusBackbone,
+)
+from refvid.models.videovaeplus.config import VideoVaePlusConfig
 from refvid.models.wan.autoencoder import Chunking, WanAutoencoder, WanBackbone
 from refvid.models.wan.config import WanConfig
 
@@ -41,11 +47,18 @@ BUNDLED = "mini"
 WAN = "wan2.1"
 """Name of the Wan 2.1 backbone."""
 
+VIDEOVAE_PLUS = "videovae+"
+"""Name of the VideoVAE+ backbone."""
+
 _SUFFIX = ".safetensors"
 _CONFIG_KEY = "config"
 """Metadata entry with the network's sizes as JSON."""
 
+_SIZES_KEY = "network"
+"""The same of the large backbones, whose published files have none."""
+
 _SHOWN_FILES = 3
+_Sizes = TypeVar("_Sizes", WanConfig, VideoVaePlusConfig)
 
 
 def load_backbone(
@@ -58,6 +71,7 @@ def load_backbone(
     cache: Cache | None = None,
     on_transfer: TransferCallback = ignore_transfer,
     wan_config: WanConfig | None = None,
+    videovae_plus_config: VideoVaePlusConfig | None = None,
     chunking: Chunking = "carry",
 ) -> Backbone:
     """Load a backbone by name or from a file.
@@ -71,28 +85,39 @@ def load_backbone(
         catalog: What can be downloaded.
         cache: Where conversions are kept; None is the user's.
         on_transfer: Told how far downloading, checking and converting are.
-        wan_config: Sizes of the Wan network; None is the published one.
-        chunking: Of the Wan backbone, see there.
+        wan_config: Sizes of the Wan network; None is what the file says, else the published ones.
+        videovae_plus_config: Sizes of the VideoVAE+ network; None is what the file says, else the
+            published ones.
+        chunking: "independent" decodes every chunk alone, as the published scripts do.
 
     Raises:
         OptionError: Weights are given for a path, or independent chunks for another backbone.
+        LicenceNotAccepted: The weights must be fetched, and their licence was never accepted.
         CheckpointUnavailable: There is no such file, and it cannot be fetched.
         CheckpointMismatch: The file is no checkpoint of a network that refvid knows.
     """
     cache = cache or Cache.default()
     name = str(name_or_path)
-    if weights is not None and name != BUNDLED and name not in catalog:
+    if weights is not None and name != BUNDLED and name not in catalog.models:
         raise OptionError(
-            f"--weights goes with the name of a model ({', '.join([BUNDLED, *catalog.names])}), "
+            f"--weights goes with the name of a model ({', '.join([BUNDLED, *catalog.models])}), "
             f"not with --model {name}."
         )
+    if name in catalog and name not in catalog.models:
+        raise OptionError(f"{name} is no model of its own, but what another one is built on.")
     if name == BUNDLED and weights is None:
         _refuse_independent(chunking)
         with _bundled_file() as path:
             return _load_mini(path, device, dtype)
+    base: CatalogEntry | None = None
     if name in catalog:
-        path = fetch(catalog.get(name), cache, on_transfer) if weights is None else _file(weights)
-        backbone = catalog.get(name).backbone
+        *below, entry = catalog.layers(name)
+        base = below[-1] if below else None
+        # The base first: nothing is fetched for a model that cannot be had whole.
+        if base is not None and weights is None:
+            fetch(base, cache, on_transfer)
+        path = fetch(entry, cache, on_transfer) if weights is None else _file(weights)
+        backbone = entry.backbone
     else:
         path = _file(weights or Path(name_or_path))
         backbone = BUNDLED if weights else identify(path)
@@ -100,8 +125,19 @@ def load_backbone(
         _refuse_independent(chunking)
         return _load_mini(path, device, dtype)
     if backbone == WAN:
-        network = load_wan_autoencoder(path, wan_config or WanConfig(), cache, on_transfer)
+        sizes = wan_config or _read_sizes(path, WanConfig)
+        network = load_wan_autoencoder(path, sizes, cache, on_transfer)
         return WanBackbone(network, device, dtype, chunking=chunking)
+    if backbone == VIDEOVAE_PLUS:
+        base = base or _base_of(VIDEOVAE_PLUS, catalog)
+        autoencoder = load_videovae_plus_autoencoder(
+            path,
+            videovae_plus_config or _read_sizes(path, VideoVaePlusConfig),
+            base,
+            cache,
+            on_transfer,
+        )
+        return VideoVaePlusBackbone(autoencoder, device, dtype, overlapping=chunking == "carry")
     raise CheckpointMismatch(
         f"{path} is for the backbone {backbone!r}, which this version does not know. "
         "A newer refvid may load it."
@@ -110,7 +146,10 @@ def load_backbone(
 
 def _refuse_independent(chunking: Chunking) -> None:
     if chunking == "independent":
-        raise OptionError(f"--chunking independent is for {WAN}: {BUNDLED} always carries state.")
+        raise OptionError(
+            f"--chunking independent is for {WAN} and {VIDEOVAE_PLUS}: {BUNDLED} always carries "
+            "state."
+        )
 
 
 def identify(path: Path) -> str:
@@ -121,13 +160,20 @@ def identify(path: Path) -> str:
         CheckpointMismatch: It is no weights file.
     """
     if detect_kind(path) == "torch":
-        return WAN  # the only backbone published in that format
+        # Only these two are published in that format.
+        return VIDEOVAE_PLUS if _is_videovae_plus(read_weights(path)) else WAN
     metadata = read_metadata(path)
     if _CONFIG_KEY in metadata:
         return BUNDLED
-    if "backbone" in metadata or _looks_like_wan(path):
-        return metadata.get("backbone", WAN)
-    return BUNDLED
+    if "backbone" in metadata:
+        return metadata["backbone"]
+    try:
+        keys = [clean_key(key) for key in read_shapes(path)]
+    except (SafetensorError, OSError):
+        return BUNDLED
+    if _is_videovae_plus(keys):
+        return VIDEOVAE_PLUS
+    return WAN if any(key.startswith(("ae.", "transformer.")) for key in keys) else BUNDLED
 
 
 def load_wan_autoencoder(
@@ -150,11 +196,69 @@ def load_wan_autoencoder(
     """
     with torch.device("meta"):
         network = WanAutoencoder(config)
-    shapes = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
-    keys = NetworkKeys(backbone=WAN, shapes=shapes, blocks=config.transformer_blocks)
+    keys = _keys_of(network, WAN, config.transformer_blocks)
     ready = ready_weights(path, keys, cache or Cache.default(), on_transfer)
     network.load_state_dict(load_file(ready), strict=True, assign=True)
     return network
+
+
+def load_videovae_plus_autoencoder(
+    path: Path,
+    config: VideoVaePlusConfig,
+    base: Path | CatalogEntry | None = None,
+    cache: Cache | None = None,
+    on_transfer: TransferCallback = ignore_transfer,
+) -> VideoVaePlusAutoencoder:
+    """Build the network without memory of its own: it uses that of the mapped file.
+
+    Args:
+        path: RefDecoder's file in any of its layouts, or one that refvid has converted.
+        config: Sizes of the network; the files together must have exactly these.
+        base: VideoVAE+'s own weights, which lie under the file's; fetched only where the file is
+            not whole without them.
+        cache: Where the conversion is kept; None is the user's.
+        on_transfer: Told how far fetching, checking and converting are.
+
+    Raises:
+        LicenceNotAccepted: The base must be fetched, and its licence was never accepted.
+        CheckpointUnavailable: A file cannot be had or read, or there is no room.
+        CheckpointMismatch: Together they hold other weights than the network's.
+    """
+    cache = cache or Cache.default()
+    with torch.device("meta"):
+        network = VideoVaePlusAutoencoder(config)
+    keys = _keys_of(network, VIDEOVAE_PLUS, config.transformer_blocks)
+    if base is not None and not _has_all(path, keys):
+        below = base if isinstance(base, Path) else fetch(base, cache, on_transfer)
+    else:
+        below = None
+    ready = ready_weights(path, keys, cache, on_transfer, base=below)
+    network.load_state_dict(load_file(ready), strict=True, assign=True)
+    return network
+
+
+def _keys_of(network: nn.Module, backbone: str, blocks: int) -> NetworkKeys:
+    shapes = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+    return NetworkKeys(backbone=backbone, shapes=shapes, blocks=blocks)
+
+
+def _has_all(path: Path, keys: NetworkKeys) -> bool:
+    """Whether a file needs nothing under it."""
+    return keys.shapes.keys() <= read_weights(path).keys()
+
+
+def _base_of(backbone: str, catalog: Catalog) -> CatalogEntry | None:
+    """What lies under the weights of a file that was given by its path."""
+    for entry in catalog:
+        if entry.backbone == backbone and entry.base is not None:
+            return catalog.get(entry.base)
+    return None
+
+
+def _is_videovae_plus(keys: Iterable[str]) -> bool:
+    """Its keys have no prefix; each of its files has some of these."""
+    own = ("encoder_temporal.", "decoder_temporal.", "decoder.pre_transformer_norms.")
+    return any(key.startswith(own) for key in keys)
 
 
 def has_bundled_weights() -> bool:
@@ -181,8 +285,8 @@ def _file(path: Path) -> Path:
     if path.is_file():
         return path
     raise CheckpointUnavailable(
-        f"There is no model {path}: --model takes auto, {BUNDLED}, {WAN}, or the path of a "
-        "weights file or of a folder that holds one."
+        f"There is no model {path}: --model takes auto, {BUNDLED}, {WAN}, {VIDEOVAE_PLUS}, or the "
+        "path of a weights file or of a folder that holds one."
     )
 
 
@@ -195,13 +299,6 @@ def _load_mini(path: Path, device: torch.device, dtype: torch.dtype) -> Backbone
     _check_keys(path, decoder.state_dict(), weights)
     decoder.load_state_dict(weights)
     return MiniBackbone(decoder, config, device, dtype)
-
-
-def _looks_like_wan(path: Path) -> bool:
-    try:
-        return any(clean_key(key).startswith(("ae.", "transformer.")) for key in read_shapes(path))
-    except (SafetensorError, OSError):
-        return False
 
 
 def _only_weights_in(folder: Path) -> Path:
@@ -246,6 +343,20 @@ def _parse_config(path: Path, text: str | None) -> MiniConfig:
             "A newer refvid may load it."
         )
     return MiniConfig(**{key: _freeze(value) for key, value in values.items()})
+
+
+def _read_sizes(path: Path, kind: type[_Sizes]) -> _Sizes:
+    """Sizes that `refvid train` stored beside the weights; the default ones where it did not."""
+    text = read_metadata(path).get(_SIZES_KEY)
+    if text is None:
+        return kind()
+    try:
+        return kind(**{key: _freeze(value) for key, value in json.loads(text).items()})
+    except (ValueError, TypeError, AttributeError) as error:
+        raise CheckpointMismatch(
+            f"{path} describes a network that this version does not know ({error}). "
+            "A newer refvid may load it."
+        ) from error
 
 
 def _freeze(value: Any) -> Any:

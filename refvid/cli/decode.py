@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from refvid.cli import comparing
 from refvid.cli import options as opt
 from refvid.cli.console import Console, format_bytes
 from refvid.cli.jobs import Batch, RunJob, facts_text, results_folder
+from refvid.cli.licence import asking_for_licence
 from refvid.errors import InputError, OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from refvid.workflows.batch import Job
+    from refvid.workflows.choose_model import LoadedBackbone
     from refvid.workflows.decode import DecodePlan, DecodeReport
     from refvid.workflows.decode_options import DecodeOptions
 
@@ -65,6 +70,7 @@ def decode(
     overwrite: opt.Overwrite = False,
     skip_existing: opt.SkipExisting = False,
     recursive: opt.Recursive = False,
+    compare: comparing.Compare = False,
     fps: Annotated[
         str | None,
         typer.Option(
@@ -142,7 +148,8 @@ def decode(
 ) -> None:
     """Decode latents that a diffusion pipeline saved, with a reference image.
 
-    For Wan 2.1 (and what shares its VAE) and for files of `refvid encode`. Axes, scale and key
+    For Wan 2.1 (and what shares its VAE), for VideoVAE+ where --model says so, and for files of
+    `refvid encode`. Axes, scale and key
     are told from the contents; what is not clear is asked for. `refvid info FILE` shows it all.
 
     \b
@@ -153,6 +160,8 @@ def decode(
     console, settings = opt.start(ctx, quiet=quiet, verbose=verbose, debug=debug, as_json=as_json)
     if overwrite and skip_existing:
         raise OptionError("--overwrite and --skip-existing exclude each other")
+    if compare and ref is None and refs is None:
+        raise OptionError("--compare shows what a reference brings: give --ref or --refs")
 
     # Everything that can fail cheaply comes before torch, which takes seconds to import.
     from refvid.latents.containers import holds_tensors
@@ -205,7 +214,9 @@ def decode(
         fail_fast=fail_fast,
         dry_run=dry_run,
     )
-    raise typer.Exit(batch.run(lambda ready: _start(ready, options, console, dry_run=dry_run)))
+    raise typer.Exit(
+        batch.run(lambda ready: _start(ready, options, console, compare=compare, dry_run=dry_run))
+    )
 
 
 def _parse_reference(text: str | None) -> Path | None:
@@ -224,7 +235,12 @@ def _check_folder(folder: Path | None) -> Path | None:
 
 
 def _start(
-    ready: Sequence[Job], options: DecodeOptions, console: Console, *, dry_run: bool
+    ready: Sequence[Job],
+    options: DecodeOptions,
+    console: Console,
+    *,
+    compare: bool,
+    dry_run: bool,
 ) -> RunJob:
     """Load the model; the jobs go through it, or are only planned."""
     from refvid.workflows import decode as workflow
@@ -235,8 +251,9 @@ def _start(
         console.note("no --ref: decoding without a reference, which brings less back")
     with console.transfers() as on_transfer:
         try:
-            loaded = workflow.choose_decoder(
-                options.model, [job.source for job in ready], on_transfer
+            sources = [job.source for job in ready]
+            loaded = asking_for_licence(
+                console, lambda: workflow.choose_decoder(options.model, sources, on_transfer)
             )
         except InputError:
             # None can be read: each job says what is wrong with its own.
@@ -245,6 +262,8 @@ def _start(
 
     def run(job: Job) -> DecodePlan | DecodeReport:
         mine = replace(options, source=job.source, output=job.output)
+        if compare:
+            comparing.check_page(mine.output, overwrite=mine.overwrite)
         if dry_run:
             return workflow.plan_decode(mine, loaded)
 
@@ -253,9 +272,38 @@ def _start(
                 console.note(f"{job.source.name}: {name} {words}")
 
         with console.progress(job.source.name) as on_progress:
-            return workflow.decode(mine, loaded, on_progress, on_plan)
+            report = workflow.decode(mine, loaded, on_progress, on_plan)
+        if compare:
+            _compare_with_plain(mine, loaded, report, console)
+        return report
 
     return run
+
+
+def _compare_with_plain(
+    options: DecodeOptions, loaded: LoadedBackbone, report: DecodeReport, console: Console
+) -> None:
+    """Decode once more without the reference, for a page beside the result."""
+    from refvid.workflows import decode as workflow
+
+    has_plain = hasattr(loaded.backbone, "without_attention")
+    with TemporaryDirectory(prefix="refvid-compare-") as folder:
+        # Encoded alike: the page shows the difference between decoders, not between encoders.
+        plain = Path(folder, options.output.name)
+        without = replace(
+            options, output=plain, reference=None, references=None, baseline=has_plain
+        )
+        with console.progress(f"{options.source.name}, without reference") as on_progress:
+            workflow.decode(without, loaded, on_progress)
+        comparing.write_comparison(
+            console,
+            plain,
+            options.output,
+            labels=("plain decoder" if has_plain else "without reference", "with reference"),
+            frames=report.frames,
+            overwrite=options.overwrite,
+            rate=Fraction(report.plan.frame_rate),
+        )
 
 
 def _decisions(plan: DecodePlan) -> dict[str, object]:
@@ -264,6 +312,7 @@ def _decisions(plan: DecodePlan) -> dict[str, object]:
     key = f"key {latents['key']}, " if latents["key"] else ""
     return {
         "latents": f"{latents['container']} file, {key}{latents['dtype']} {latents['shape']}",
+        "from": f"{latents['backbone']} ({latents['backbone_reason']})",
         **{
             name: f"{latents[name]} ({latents[f'{name}_reason']}"
             f"{_margin(latents[f'{name}_margin'])})"

@@ -11,6 +11,7 @@ import typer
 from refvid.cli import options as opt
 from refvid.cli.console import Console, format_bytes
 from refvid.cli.jobs import Batch, RunJob, facts_text, results_folder
+from refvid.cli.licence import asking_for_licence
 from refvid.errors import OptionError
 
 if TYPE_CHECKING:
@@ -108,7 +109,9 @@ def _start(options: EncodeOptions, console: Console, *, dry_run: bool) -> RunJob
     from refvid.workflows import encode as workflow
 
     with console.transfers() as on_transfer:
-        loaded = workflow.choose_backbone(options.model, on_transfer)
+        loaded = asking_for_licence(
+            console, lambda: workflow.choose_backbone(options.model, on_transfer)
+        )
     console.note(f"model {loaded.name}: {loaded.reason}")
 
     def run(job: Job) -> EncodePlan | EncodeReport:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from refvid.cli import comparing
 from refvid.cli import options as opt
 from refvid.cli.console import Console, format_bytes
 from refvid.cli.jobs import Batch, RunJob, facts_text, results_folder
+from refvid.cli.licence import asking_for_licence
 from refvid.errors import InputError, OptionError
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ def enhance(
     overwrite: opt.Overwrite = False,
     skip_existing: opt.SkipExisting = False,
     recursive: opt.Recursive = False,
+    compare: comparing.Compare = False,
     rate: opt.Rate = None,
     start: opt.Start = None,
     end: opt.End = None,
@@ -158,6 +161,8 @@ def enhance(
             chunking=chunking,
         ),
     )
+    if compare:
+        comparing.check_range(options.range)
     jobs = _find_jobs(inputs, output or settings.output, recursive=recursive)
     _refuse_loss_of_reference(jobs, options)
     batch = Batch(
@@ -169,7 +174,9 @@ def enhance(
         fail_fast=fail_fast,
         dry_run=dry_run,
     )
-    raise typer.Exit(batch.run(lambda _ready: _start(options, console, dry_run=dry_run)))
+    raise typer.Exit(
+        batch.run(lambda _ready: _start(options, console, compare=compare, dry_run=dry_run))
+    )
 
 
 def _find_jobs(inputs: list[str], output: str | None, *, recursive: bool) -> list[Job]:
@@ -199,22 +206,37 @@ def _refuse_loss_of_reference(jobs: Sequence[Job], options: EnhanceOptions) -> N
             raise OptionError(f"the output {job.output} is the reference; choose another name")
 
 
-def _start(options: EnhanceOptions, console: Console, *, dry_run: bool) -> RunJob:
+def _start(options: EnhanceOptions, console: Console, *, compare: bool, dry_run: bool) -> RunJob:
     """Load the model; the jobs go through it, or are only planned."""
     from refvid.workflows import enhance as workflow
 
     if options.reference is None:
         console.note("no --ref: decoding without a reference, which brings less back")
     with console.transfers() as on_transfer:
-        loaded = workflow.choose_backbone(options.model, on_transfer)
+        loaded = asking_for_licence(
+            console, lambda: workflow.choose_backbone(options.model, on_transfer)
+        )
     console.note(f"model {loaded.name}: {loaded.reason}")
 
     def run(job: Job) -> EnhancePlan | EnhanceReport:
         mine = replace(options, source=job.source, output=job.output)
+        if compare:
+            comparing.check_page(mine.output, overwrite=mine.overwrite)
         if dry_run:
             return workflow.plan_enhance(mine, loaded)
         with console.progress(job.source.name) as on_progress:
-            return workflow.enhance(mine, loaded, on_progress)
+            report = workflow.enhance(mine, loaded, on_progress)
+        if compare:
+            comparing.write_comparison(
+                console,
+                mine.source,
+                mine.output,
+                labels=("input", "result"),
+                frames=report.frames,
+                overwrite=mine.overwrite,
+                rate=mine.sequence_rate,
+            )
+        return report
 
     return run
 

@@ -12,6 +12,7 @@ from refvid.checkpoints.catalog import CATALOG, Catalog
 from refvid.cli import options as opt
 from refvid.cli.console import format_bytes
 from refvid.cli.exit_codes import batch_exit_code
+from refvid.cli.licence import asking_for_licence
 
 if TYPE_CHECKING:
     from refvid.workflows.models import ModelStatus, Removal, Verdict
@@ -70,27 +71,37 @@ def list_(
 def download(
     ctx: typer.Context,
     name: Name,
-    accept_licence: Annotated[
+    accept_license: Annotated[
         bool,
-        typer.Option("--accept-licence", help="Agree to the terms of a model that has some."),
+        typer.Option(
+            "--accept-license",
+            "--accept-licence",
+            help="Agree to the terms of a model that has some, without being asked.",
+        ),
     ] = False,
     as_json: opt.AsJson = False,
     quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
     debug: opt.Debug = False,
 ) -> None:
-    """Fetch a model and check it.
+    """Fetch a model, with what it is built on, and check it.
 
-    Prints its path. A download that was stopped goes on where it stopped. HF_ENDPOINT,
-    HF_HUB_OFFLINE, HF_HUB_CACHE and HF_TOKEN mean what they mean elsewhere.
+    Prints its path. Terms that must be accepted are shown and asked for, once. A download that
+    was stopped goes on where it stopped. HF_ENDPOINT, HF_HUB_OFFLINE, HF_HUB_CACHE and HF_TOKEN
+    mean what they mean elsewhere.
     """
     console, _ = opt.start(ctx, quiet=quiet, verbose=verbose, debug=debug, as_json=as_json)
     from refvid.checkpoints.cache import Cache
     from refvid.workflows.models import download_model
 
+    catalog = _catalog(ctx)
     with console.transfers() as on_transfer:
-        model = download_model(
-            name, _catalog(ctx), Cache.default(), on_transfer, accept_licence=accept_licence
+        model = asking_for_licence(
+            console,
+            lambda: download_model(
+                name, catalog, Cache.default(), on_transfer, accept_licence=accept_license
+            ),
+            catalog=catalog,
         )
     if as_json:
         console.result_json(_document(model=model.to_json()))

@@ -51,7 +51,7 @@ Model = Annotated[
     typer.Option(
         "--model",
         metavar="NAME|PATH",
-        help="auto, mini, wan2.1, or a path with weights.  [default: auto]",
+        help="auto, mini, wan2.1, videovae+, or a path with weights.  [default: auto]",
         rich_help_panel=MODEL_PANEL,
     ),
 ]
@@ -115,7 +115,8 @@ Chunking = Annotated[
     Literal["carry", "independent"],
     typer.Option(
         "--chunking",
-        help="wan2.1: carry state across chunks, or decode each alone as published.",
+        help="Join chunks (wan2.1: carry state, videovae+: overlap), or decode each alone as "
+        "published.",
         rich_help_panel=MODEL_PANEL,
     ),
 ]

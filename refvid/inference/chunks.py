@@ -4,6 +4,9 @@ A backbone with temporal stride `s` takes a multiple of `s` frames, and `first_c
 in the first chunk of a shot, or in every chunk where chunks are independent. The frames of a shot
 rarely end on such a length: the last chunk is padded by repeating its last frame, and what the
 model makes of the repeats is thrown away.
+
+Where a model carries no state from one chunk to the next, chunks overlap instead: a chunk begins
+with the last frames of the one before, and the two results are cross-faded (`overlap.py`).
 """
 
 from __future__ import annotations
@@ -26,7 +29,10 @@ class ChunkLengths:
     """The first chunk of a shot."""
 
     following: int
-    """Every later chunk."""
+    """Every later chunk, the frames that it shares included."""
+
+    overlap: int = 0
+    """Frames that a later chunk shares with the one before it."""
 
     @property
     def longest(self) -> int:
@@ -43,6 +49,17 @@ class Chunk(Generic[T]):
 
     starts_shot: bool
     """Whether the causal state starts anew here."""
+
+    shared: int = 0
+    """Frames at its start that the chunk before had too."""
+
+    held_back: int = 0
+    """Frames at its end that the next chunk has too."""
+
+    @property
+    def final(self) -> tuple[T, ...]:
+        """The frames that are done with this chunk: it and those before hold all of them."""
+        return self.frames[: len(self.frames) - self.held_back]
 
 
 def choose_chunk_lengths(limits: BackboneLimits, asked: int | None = None) -> ChunkLengths:
@@ -68,7 +85,8 @@ def choose_chunk_lengths(limits: BackboneLimits, asked: int | None = None) -> Ch
     elif first > limits.max_chunk and extra:
         first = extra
     # Where every chunk stands alone, every one is a first one.
-    return ChunkLengths(first=first, following=first if limits.independent_chunks else following)
+    following = first if limits.independent_chunks else following
+    return ChunkLengths(first, following, overlap=min(limits.overlap, following - stride))
 
 
 def halve_chunk_lengths(lengths: ChunkLengths, limits: BackboneLimits) -> ChunkLengths | None:
@@ -93,17 +111,12 @@ def count_chunks(frames: int, lengths: ChunkLengths) -> int:
     """Number of chunks of a video with so many frames and no cuts."""
     if frames <= 0:
         return 0
-    return 1 + -(-max(frames - lengths.first, 0) // lengths.following)
+    return 1 + -(-max(frames - lengths.first, 0) // (lengths.following - lengths.overlap))
 
 
-def split_length(frames: int, starts_shot: bool, lengths: ChunkLengths) -> list[int]:
-    """Cut a number of consecutive frames of one shot into chunks; the last may be shorter."""
-    parts: list[int] = []
-    while frames > 0:
-        longest = lengths.first if starts_shot and not parts else lengths.following
-        parts.append(min(longest, frames))
-        frames -= parts[-1]
-    return parts
+def next_length(frames: int, starts_shot: bool, lengths: ChunkLengths) -> int:
+    """Length of the next chunk of a shot of which so many frames are left."""
+    return min(lengths.first if starts_shot else lengths.following, frames)
 
 
 def split_into_chunks(
@@ -117,23 +130,29 @@ def split_into_chunks(
 
     Yields:
         Chunks as soon as they are full, cut short at a cut and at the end. Every frame is in
-        exactly one chunk, in order.
+        exactly one chunk, in order; with an overlap, in the `final` part of exactly one. A full
+        chunk that may share frames with another waits for the next frame, which tells.
     """
     collected: list[T] = []
     index = 0
     starts_shot = True
+    shared = 0
     for frame, is_cut in frames:
-        if is_cut and collected:
-            yield Chunk(tuple(collected), index, starts_shot)
-            index += len(collected)
-            collected = []
+        full = len(collected) == (lengths.first if starts_shot else lengths.following)
+        if collected and (is_cut or full):
+            held_back = 0 if is_cut else lengths.overlap
+            yield Chunk(tuple(collected), index, starts_shot, shared, held_back)
+            index += len(collected) - held_back
+            collected = collected[len(collected) - held_back :]
+            starts_shot, shared = False, held_back
         if is_cut:
             starts_shot = True
         collected.append(frame)
-        if len(collected) == (lengths.first if starts_shot else lengths.following):
+        full = len(collected) == (lengths.first if starts_shot else lengths.following)
+        if full and not lengths.overlap:
             yield Chunk(tuple(collected), index, starts_shot)
             index += len(collected)
             collected = []
             starts_shot = False
     if collected:
-        yield Chunk(tuple(collected), index, starts_shot)
+        yield Chunk(tuple(collected), index, starts_shot, shared)

@@ -1,8 +1,8 @@
 """How much to compute at once: chunk lengths and tile, from the most down to the least memory.
 
 Planning takes the first budget that fits the free memory, and running out of memory goes on to
-the next one: shorter chunks first, since a causal model gives the same pixels with them, tiles
-after that.
+the next one: shorter chunks first, since a causal model gives the same pixels with them (another
+one sees fewer frames at a time), tiles after that.
 """
 
 from __future__ import annotations

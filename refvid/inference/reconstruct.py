@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from refvid.errors import DeviceError, OutOfMemory
-from refvid.inference.chunks import pad_length, split_length
+from refvid.inference.chunks import next_length, pad_length
 from refvid.inference.device import free_bytes, is_out_of_memory, release_cached_memory
 from refvid.inference.memory import Budget, describe_budget, estimate_bytes, shrink
+from refvid.inference.overlap import cross_fade
 from refvid.inference.pixels import pad_clip
 from refvid.models.backbone import Backbone
 
@@ -84,8 +85,11 @@ def work_within_budget(
     state: ShotState | None,
     budget: Budget,
     device: torch.device,
+    stride: int = 1,
 ) -> Reconstructed:
     """Take consecutive frames of one shot through a model, in ever smaller pieces if need be.
+
+    Pieces overlap where the budget's chunks do, and what they share is cross-faded.
 
     Args:
         step: Does `length` frames from `position` on, with a state and a tile; gives a clip and
@@ -96,21 +100,26 @@ def work_within_budget(
         state: None at the start of a shot.
         budget: Chunk lengths and tile to start with.
         device: Where the memory is.
+        stride: Frames for each frame of what `step` gives.
     """
     smaller = shrink(budget, backbone.limits, *size)
     done: list[Tensor] = []
     position = 0
     while position < frames:
-        length = split_length(frames - position, state is None, budget.lengths)[0]
+        shared = min(budget.lengths.overlap, position)
+        start = position - shared
+        length = next_length(frames - start, state is None, budget.lengths)
         try:
-            rebuilt, state = step(position, length, state, budget.tile)
+            rebuilt, state = step(start, length, state, budget.tile)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             failure = str(error).partition("\n")[0]
         else:
+            if shared:
+                done[-1], rebuilt = cross_fade(done[-1], rebuilt, shared // stride)
             done.append(rebuilt)
-            position += length
+            position = start + length
             continue
         # Outside the handler: the error's traceback holds the tensors that did not fit.
         release_cached_memory(device)

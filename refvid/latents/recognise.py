@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,10 +15,19 @@ from torch import Tensor
 from refvid.errors import InputError
 from refvid.latents.layout import Decision, decide_layout, to_bcthw
 from refvid.latents.measure import Measures, measure
+from refvid.latents.own_facts import OwnFacts
 from refvid.latents.producers import FORMAT, Producer, identify_producer
-from refvid.latents.scale import decide_scale_by_spread
+from refvid.latents.scale import decide_scale
 from refvid.latents.tensor_file import Entry, TensorFile, open_tensor_file
-from refvid.latents.wan import CHANNELS, OTHER_MODELS, SPATIAL_STRIDE, TEMPORAL_STRIDE, WAN, to_raw
+from refvid.latents.wan import (
+    CHANNELS,
+    OTHER_MODELS,
+    SPATIAL_STRIDE,
+    TEMPORAL_STRIDE,
+    VIDEOVAE_PLUS,
+    WAN,
+    to_raw,
+)
 from refvid.latents.wishes import LatentWishes
 
 _KEYS: Final = ("latent_tensor", "latents", "latent", "samples", "frames")
@@ -29,6 +38,19 @@ _SHOWN_KEYS: Final = 8
 _IMPOSSIBLE_VALUE: Final = 1e4
 _STRANGE_VALUE: Final = 60.0
 _NOISE_CORRELATION: Final = 0.1
+
+
+class LatentChunk(NamedTuple):
+    """What goes through the decoder at once."""
+
+    latents: Tensor
+    """(1, C, t, h, w) float32, raw."""
+
+    shared: int
+    """Latent frames at its start that stand for the same frames as the last ones before it."""
+
+    held_back: int
+    """Latent frames at its end that the next chunk shares."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +65,7 @@ class Latents:
     backbone: str
     """Name of the backbone whose latents these are."""
 
+    backbone_reason: str
     producer: str | None
     layout: Decision
     scale: Decision
@@ -61,6 +84,12 @@ class Latents:
     padded_height: int
     frames: int
     temporal_stride: int
+    chunk_latents: int
+    """Latent frames of each stored chunk, where a model's chunks stand alone; 0: one sequence."""
+
+    overlap_latents: int
+    """Latent frames that a stored chunk shares with the one before it; both are stored."""
+
     frame_rate: Fraction | None
     image_name: str | None
     metadata: dict[str, str]
@@ -108,13 +137,25 @@ class Latents:
         piece = self.tensor[None, :, start:stop].to(torch.float32)
         return to_raw(piece) if self.scale.value == "normalized" else piece.clone()
 
-    def chunks(self, first: int, following: int) -> Iterator[Tensor]:
-        """Load all latents, so many at a time."""
-        start = 0
+    def chunks(self, first: int, following: int, overlap: int = 0) -> Iterator[LatentChunk]:
+        """Load all latents, so many at a time; as they were encoded, where chunks stand alone.
+
+        Args:
+            first: Latent frames of the first chunk.
+            following: Of every later one, what it shares included.
+            overlap: What a later chunk shares with the one before it.
+        """
+        stored = self.chunk_latents
+        if stored:
+            first, following, overlap = stored, stored, self.overlap_latents
+        start = shared = 0
         while start < self.length:
             stop = min(start + (following if start else first), self.length)
-            yield self.read(start, stop)
-            start = stop
+            held_back = overlap if stop < self.length else 0
+            yield LatentChunk(self.read(start, stop), shared, held_back)
+            # Stored chunks hold what they share themselves.
+            start = stop if stored else stop - held_back
+            shared = held_back
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -126,6 +167,7 @@ class Latents:
             "shape": list(self.saved_shape),
             "dtype": self.dtype,
             "backbone": self.backbone,
+            "backbone_reason": self.backbone_reason,
             "producer": self.producer,
             "layout": self.layout.value,
             "layout_reason": self.layout.reason,
@@ -135,6 +177,8 @@ class Latents:
             "scale_margin": _rounded(self.scale.margin),
             "videos": self.items,
             "latent_frames": self.length,
+            "chunk_latents": self.chunk_latents or None,
+            "overlap_latents": self.overlap_latents if self.chunk_latents else None,
             "frames": self.frames,
             "width": self.width,
             "height": self.height,
@@ -164,7 +208,7 @@ def recognise_latents(path: Path, wishes: LatentWishes | None = None) -> Latents
     key = _choose_key(file, wishes.key)
     producer = identify_producer(file, key)
     entry = file.entries[key]
-    facts = _OwnFacts.of(file) if producer is not None and producer.name == "refvid" else None
+    facts = OwnFacts.of(file) if producer is not None and producer.name == "refvid" else None
     _check_entry(path, key, entry)
     saved = entry.load()
     known = producer.name if producer is not None and producer.is_channels_first else None
@@ -176,9 +220,11 @@ def recognise_latents(path: Path, wishes: LatentWishes | None = None) -> Latents
     # An open layout is shown with the usual order.
     whole = to_bcthw(saved, layout.value or "bcthw")
     items = whole.shape[0]
+    if facts and facts.chunk_latents and wishes.drop:
+        raise InputError(f"{path} holds chunks that overlap: none of its latents can be dropped.")
     tensor = _drop(path, whole[_choose_item(path, items, wishes.item)], wishes.drop)
     measures = measure(tensor)
-    backbone = facts.backbone if facts else WAN
+    backbone, backbone_reason = _decide_backbone(facts, producer, wishes)
     return Latents(
         path=path,
         container=file.container,
@@ -186,13 +232,16 @@ def recognise_latents(path: Path, wishes: LatentWishes | None = None) -> Latents
         saved_shape=entry.shape,
         dtype=entry.dtype,
         backbone=backbone,
+        backbone_reason=backbone_reason,
         producer=None if producer is None else producer.name,
         layout=layout,
-        scale=_decide_scale(wishes, producer, backbone, measures),
+        scale=decide_scale(wishes, producer, backbone, measures),
         items=items,
         measures=measures,
         tensor=tensor,
-        **_shown_size(tensor, facts, wishes.drop),
+        **_shown_size(tensor, facts, backbone, wishes.drop),
+        chunk_latents=facts.chunk_latents if facts else 0,
+        overlap_latents=facts.overlap_latents if facts else 0,
         frame_rate=_frame_rate(file.metadata),
         image_name=_text(file.metadata, "image_name"),
         metadata={name: str(value) for name, value in file.metadata.items()},
@@ -209,61 +258,6 @@ def read_backbone_name(path: Path) -> str:
     file = open_tensor_file(path)
     name = file.metadata.get("backbone")
     return name if file.metadata.get("format") == FORMAT and isinstance(name, str) else WAN
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _OwnFacts:
-    """What refvid notes in its own files; see `write`."""
-
-    backbone: str
-    channels: int
-    width: int
-    height: int
-    padded_width: int
-    padded_height: int
-    frames: int
-    temporal_stride: int
-    first_chunk_extra: int
-
-    @classmethod
-    def of(cls, file: TensorFile) -> _OwnFacts:
-        numbers = {}
-        for name in (
-            "channels",
-            "width",
-            "height",
-            "padded_width",
-            "padded_height",
-            "frames",
-            "temporal_stride",
-            "first_chunk_extra",
-        ):
-            text = file.metadata.get(name)
-            if not isinstance(text, str) or not text.isascii() or not text.isdigit():
-                raise InputError(f"{file.path}: its metadata has no valid {name!r}. Encode again.")
-            numbers[name] = min(int(text[:12]), 2**31)
-        backbone = file.metadata.get("backbone")
-        if not isinstance(backbone, str) or not backbone:
-            raise InputError(f"{file.path}: its metadata names no backbone. Encode again.")
-        facts = cls(backbone=backbone, **numbers)
-        tensor = file.entries.get("latents")
-        extra, stride = facts.first_chunk_extra, facts.temporal_stride
-        whole = (
-            tensor is not None
-            and len(tensor.shape) == 5
-            and stride > 0
-            and extra <= 1
-            and 0 < facts.width <= facts.padded_width <= 2**15
-            and 0 < facts.height <= facts.padded_height <= 2**15
-            and 0 < facts.frames <= extra + (tensor.shape[2] - extra) * stride
-            and tensor.shape[1] == facts.channels
-            and all(side > 0 for side in tensor.shape)
-            and facts.padded_height % tensor.shape[3] == 0
-            and facts.padded_width % tensor.shape[4] == 0
-        )
-        if not whole:
-            raise InputError(f"{file.path}: its metadata contradicts its tensor. Encode again.")
-        return facts
 
 
 def _choose_key(file: TensorFile, asked: str | None) -> str:
@@ -348,21 +342,25 @@ def _drop(path: Path, tensor: Tensor, count: int) -> Tensor:
     return tensor[:, count:]
 
 
-def _decide_scale(
-    wishes: LatentWishes, producer: Producer | None, backbone: str, measures: Measures
-) -> Decision:
-    if wishes.scale is not None:
-        return Decision(value=wishes.scale, reason="as asked")
-    by_numbers = (
-        decide_scale_by_spread(measures.channel_stds) if backbone.startswith("wan") else None
+def _decide_backbone(
+    facts: OwnFacts | None, producer: Producer | None, wishes: LatentWishes
+) -> tuple[str, str]:
+    """Name of the backbone, and why: two of them have 16 channels, and nothing tells them apart."""
+    if facts is not None:
+        return facts.backbone, "refvid noted it in the file"
+    if wishes.backbone == VIDEOVAE_PLUS:
+        return VIDEOVAE_PLUS, "as asked; the file does not say"
+    if producer is not None:
+        return WAN, f"what {producer.name} saves"
+    return WAN, (
+        "the usual one of those with 16 channels; the file does not say. If it is VideoVAE+, "
+        f"use --model {VIDEOVAE_PLUS}"
     )
-    margin = by_numbers.margin if by_numbers else None
-    if producer is not None and producer.scale is not None:
-        return Decision(value=producer.scale, reason=producer.scale_reason, margin=margin)
-    return by_numbers or Decision(value="raw", reason=f"{backbone} has no other")
 
 
-def _shown_size(tensor: Tensor, facts: _OwnFacts | None, dropped: int) -> dict[str, int]:
+def _shown_size(
+    tensor: Tensor, facts: OwnFacts | None, backbone: str, dropped: int
+) -> dict[str, int]:
     length, height, width = tensor.shape[1:]
     if facts is None:
         tall, wide = height * SPATIAL_STRIDE, width * SPATIAL_STRIDE
@@ -371,10 +369,12 @@ def _shown_size(tensor: Tensor, facts: _OwnFacts | None, dropped: int) -> dict[s
             "height": tall,
             "padded_width": wide,
             "padded_height": tall,
-            "frames": 1 + (length - 1) * TEMPORAL_STRIDE,
+            # Wan's first latent frame stands for one frame.
+            "frames": length * TEMPORAL_STRIDE - (TEMPORAL_STRIDE - 1 if backbone == WAN else 0),
             "temporal_stride": TEMPORAL_STRIDE,
         }
     extra, stride = facts.first_chunk_extra, facts.temporal_stride
+    length = facts.distinct(length)
     padding = extra + (length + dropped - extra) * stride - facts.frames
     return {
         "width": facts.width,

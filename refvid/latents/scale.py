@@ -11,10 +11,37 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
+from refvid.errors import InputError
 from refvid.latents.layout import Decision
-from refvid.latents.wan import STD
+from refvid.latents.measure import Measures
+from refvid.latents.producers import Producer
+from refvid.latents.wan import STD, VIDEOVAE_PLUS
+from refvid.latents.wishes import LatentWishes
 
 LEAST_MARGIN: Final = 0.03
+
+
+def decide_scale(
+    wishes: LatentWishes, producer: Producer | None, backbone: str, measures: Measures
+) -> Decision:
+    """Decide by what is asked for, by who wrote the file, and by the numbers, in this order.
+
+    Raises:
+        InputError: The backbone has no normalised latents.
+    """
+    if backbone == VIDEOVAE_PLUS:
+        if wishes.scale == "normalized":
+            raise InputError(f"{backbone} has raw latents only: leave out --latent-scale.")
+        return Decision(value="raw", reason=f"{backbone} has no other")
+    if wishes.scale is not None:
+        return Decision(value=wishes.scale, reason="as asked")
+    by_numbers = (
+        decide_scale_by_spread(measures.channel_stds) if backbone.startswith("wan") else None
+    )
+    margin = by_numbers.margin if by_numbers else None
+    if producer is not None and producer.scale is not None:
+        return Decision(value=producer.scale, reason=producer.scale_reason, margin=margin)
+    return by_numbers or Decision(value="raw", reason=f"{backbone} has no other")
 
 
 def decide_scale_by_spread(stds: Sequence[float]) -> Decision:

@@ -10,6 +10,9 @@ from torch import Tensor
 WAN: Final = "wan2.1"
 """Name of the backbone: Wan 2.1, Wan 2.2 A14B, SkyReels-V2 and Qwen-Image share its VAE."""
 
+VIDEOVAE_PLUS: Final = "videovae+"
+"""Name of the other backbone with as many channels and the same strides."""
+
 CHANNELS: Final = 16
 SPATIAL_STRIDE: Final = 8
 TEMPORAL_STRIDE: Final = 4

@@ -22,6 +22,9 @@ class LatentWishes:
     key: str | None = None
     layout: Layout | None = None
     scale: Scale | None = None
+    backbone: str | None = None
+    """The model that is to decode it: whose latents they are, where nothing else tells."""
+
     item: int | None = None
     """Which of several videos in one tensor."""
 

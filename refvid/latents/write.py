@@ -4,12 +4,16 @@ One tensor `latents`, float32 [1, C, T, h, w], and text beside it:
 
     format, format_version    refvid-latents, 1
     refvid                    version that wrote it
-    backbone                  mini, wan2.1: which model reads it
+    backbone                  mini, wan2.1, videovae+: which model reads it
     scale                     raw: what the encoder gave, not normalised
     frame_rate                frames per second, e.g. 30000/1001
     frames, width, height     of the video, without padding
     padded_width, padded_height, channels, temporal_stride, first_chunk_extra
                               how the model sees it
+    chunk_latents, overlap_latents
+                              only where the model's chunks stand alone: the latent frames of
+                              each, and how many of them a chunk shares with the one before; both
+                              are stored, since each is right beside its own neighbours only
     bit_depth, primaries, transfer
                               of its pixels; the last two as H.273 numbers
     source                    its name

@@ -39,6 +39,10 @@ class BackboneLimits:
     """Largest area of a frame that the network was trained with; larger ones go in tiles unless
     the user says otherwise. None: no such limit."""
 
+    overlap: int = 0
+    """Frames that neighbouring chunks of a shot share, where the model carries no state from one
+    to the next; their results are cross-faded. A multiple of `temporal_stride`."""
+
     independent_chunks: bool = False
     """Whether every chunk is a shot of its own to the model: `first_chunk_extra` for all."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,9 @@ EPSILON = 1e-6
 
 _TOKENS_PER_STEP = 4096
 """Embedding, feed-forward and projection work on so many tokens at once: this bounds memory."""
+
+_VALUES_PER_STEP = 64_000_000
+"""Embedding and projection cut or join so many values at once: a token may stand for 65536."""
 
 
 class TokenGrid(NamedTuple):
@@ -51,6 +54,8 @@ class HeadsNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (B, N, D), which may be overwritten; float32, for the rotation follows."""
         x = x.float()
+        if torch.is_grad_enabled():
+            return functional.rms_norm(x, self.weight.shape, self.weight.float(), EPSILON)
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
         scale = length.square_().div_(x.shape[-1]).add_(EPSILON).rsqrt_()
         return x.mul_(scale).mul_(self.weight.float())
@@ -124,7 +129,10 @@ class TransformerBlock(nn.Module):
         self.ffn = FeedForward(heads * head_channels, hidden)
 
     def forward(self, x: Tensor, rotation: Tensor) -> Tensor:
-        """(B, N, D); `x` is overwritten."""
+        """(B, N, D); `x` is overwritten where no gradient is needed."""
+        if torch.is_grad_enabled():
+            x = x + self.attn1(_layer_norm(x), rotation)
+            return x + cast("Tensor", self.ffn(_layer_norm(x)))
         x += self.attn1(_layer_norm(x), rotation)
         x += self.ffn(_layer_norm(x))
         return x
@@ -221,7 +229,7 @@ class ReferenceAttention(nn.Module):
         tokens = video.new_empty(batch, grid.frames * per_frame, weight.shape[0])
         position = 0
         for features in (video,) if reference is None else (reference, video):
-            for part in torch.split(features, _frames_per_step(per_frame), 1):
+            for part in torch.split(features, _frames_per_step(per_frame, weight.shape[1]), 1):
                 patches = _cut_patches(part, patch)
                 count = patches.shape[1]
                 tokens[:, position : position + count] = functional.linear(patches, weight, bias)
@@ -250,7 +258,8 @@ class ReferenceAttention(nn.Module):
         first = 1 if has_reference else 0
         reference = tokens.new_empty(batch, 1, *size, channels) if has_reference else None
         video = tokens.new_empty(batch, grid.frames - first, *size, channels)
-        for start, stop in _steps(grid.frames, _frames_per_step(per_frame), first):
+        longest = _frames_per_step(per_frame, channels * patch**2)
+        for start, stop in _steps(grid.frames, longest, first):
             part = tokens[:, start * per_frame : stop * per_frame]
             patches = self.proj_outs[stage](_layer_norm(part))
             features = _join_patches(patches, grid._replace(frames=stop - start), patch, size)
@@ -288,8 +297,10 @@ def rotary_table(grid: TokenGrid, head_channels: int, device: torch.device) -> T
 
 
 def rotate(x: Tensor, rotation: Tensor) -> Tensor:
-    """Rotate neighbouring pairs of channels of (B, N, heads, D) float32; `x` is overwritten."""
+    """Rotate neighbouring pairs of channels of (B, N, heads, D) float32; `x` may be overwritten."""
     pairs = torch.view_as_complex(x.view(*x.shape[:-1], -1, 2))
+    if torch.is_grad_enabled():
+        return torch.view_as_real(pairs * rotation).flatten(-2)
     return torch.view_as_real(pairs.mul_(rotation)).flatten(-2)
 
 
@@ -298,8 +309,9 @@ def _layer_norm(x: Tensor) -> Tensor:
     return functional.layer_norm(x, x.shape[-1:], eps=EPSILON)
 
 
-def _frames_per_step(tokens_per_frame: int) -> int:
-    return max(1, _TOKENS_PER_STEP // tokens_per_frame)
+def _frames_per_step(tokens_per_frame: int, values_per_token: int) -> int:
+    tokens = min(_TOKENS_PER_STEP, _VALUES_PER_STEP // values_per_token)
+    return max(1, tokens // tokens_per_frame)
 
 
 def _steps(frames: int, longest: int, first: int) -> Iterator[tuple[int, int]]:

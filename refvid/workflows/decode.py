@@ -12,18 +12,23 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from refvid import __version__
 from refvid.checkpoints.transfer import TransferCallback, ignore_transfer
 from refvid.errors import InputError, OptionError
-from refvid.inference.chunks import count_chunks
+from refvid.inference.chunks import ChunkLengths, count_chunks
 from refvid.inference.decode import decode_latents
 from refvid.inference.memory import Budget
+from refvid.inference.overlap import ChunkJoiner
 from refvid.inference.pixels import Pixels, clip_to_frames, padded_size
 from refvid.inference.reconstruct import ShotState
 from refvid.inference.reference import prepare_reference
-from refvid.latents.recognise import Latents, read_backbone_name, recognise_latents
+from refvid.latents.recognise import (
+    LatentChunk,
+    Latents,
+    read_backbone_name,
+    recognise_latents,
+)
 from refvid.latents.wan import DEFAULT_RATE
 from refvid.media.color import (
     PRIMARIES_NAMES,
@@ -196,11 +201,12 @@ def decode(
         provenance={"comment": _provenance(preparation)},
     ) as output:
 
-        def read(check_stop: CheckStop) -> Iterator[Tensor]:
+        def read(check_stop: CheckStop) -> Iterator[LatentChunk]:
             lengths, stride = budget.lengths, latents.temporal_stride
             # The first chunk of a shot has an extra frame where it has an extra latent.
             first = max(1, -(-lengths.first // stride))
-            for piece in latents.chunks(first, max(1, lengths.following // stride)):
+            following = max(1, lengths.following // stride)
+            for piece in latents.chunks(first, following, lengths.overlap // stride):
                 check_stop()
                 yield piece
 
@@ -261,6 +267,8 @@ class _Decoder:
         self._reference = reference
         self._budget = preparation.budget
         self._state: ShotState | None = None
+        self._joiner = ChunkJoiner()
+        self._stride = preparation.latents.temporal_stride
         self._size = preparation.info.size
         self._padded_size = (
             preparation.latents.padded_height,
@@ -269,27 +277,30 @@ class _Decoder:
         self._left = preparation.plan.frames
         self._dtype = np.uint16 if preparation.info.bit_depth > 8 else np.uint8
 
-    def decode(self, latents: Tensor) -> Pixels:
-        """(1, C, t, h, w) -> (T, H, W, 3), without what encoding had padded."""
+    def decode(self, chunk: LatentChunk) -> Pixels:
+        """One chunk -> (T, H, W, 3): its final frames, without what encoding had padded."""
         with out_of_memory_errors():
             result = decode_latents(
                 self._backbone,
-                latents.to(self._device),
+                chunk.latents.to(self._device),
                 self._reference,
                 self._state,
                 self._budget,
                 self._padded_size,
             )
             self._state, self._budget = result.state, result.budget
+            joined = self._joiner.join(
+                result.clip, chunk.shared * self._stride, chunk.held_back * self._stride
+            )
             width, height = self._size
-            clip = result.clip[:, :, : self._left, :height, :width]
+            clip = joined[:, :, : self._left, :height, :width]
             self._left -= clip.shape[2]
             return clip_to_frames(clip, self._dtype)
 
 
 def _prepare(options: DecodeOptions, loaded: LoadedBackbone) -> _Preparation:
     """Check everything that can be checked cheaply, and decide how the run will go."""
-    latents = recognise_latents(options.source, options.wishes)
+    latents = recognise_latents(options.source, replace(options.wishes, backbone=loaded.name))
     latents.check()
     if latents.items > 1 and options.wishes.item is None:
         raise InputError(
@@ -308,6 +319,7 @@ def _prepare(options: DecodeOptions, loaded: LoadedBackbone) -> _Preparation:
     budget, memory_bytes, notes = plan_memory(
         options.model, loaded, latents.path, info.height, info.width
     )
+    budget = replace(budget, lengths=_stored_lengths(latents, budget.lengths))
     plan = DecodePlan(
         source=options.source,
         output=options.output,
@@ -338,6 +350,14 @@ def _prepare(options: DecodeOptions, loaded: LoadedBackbone) -> _Preparation:
         budget=budget,
         frame_rate=rate,
     )
+
+
+def _stored_lengths(latents: Latents, lengths: ChunkLengths) -> ChunkLengths:
+    """The chunks that the latents were encoded in, where they stand alone and are no longer."""
+    stored = latents.chunk_latents * latents.temporal_stride
+    if not 0 < stored <= lengths.longest:
+        return lengths
+    return ChunkLengths(stored, stored, latents.overlap_latents * latents.temporal_stride)
 
 
 def _check_model(latents: Latents, loaded: LoadedBackbone) -> None:

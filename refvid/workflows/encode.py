@@ -143,6 +143,7 @@ def encode(
 
         run_pipeline(read, encoder.encode, write)
         output.metadata.update(_metadata(loaded, info, frames, latent_frames, encoder.channels))
+        output.metadata.update(_chunk_metadata(loaded, budget))
     return EncodeReport(
         plan=plan,
         frames=frames,
@@ -163,7 +164,7 @@ class _Encoder:
 
     @torch.inference_mode()
     def encode(self, chunk: Chunk[Frame]) -> tuple[int, Tensor]:
-        """Give the number of frames and their latents (1, C, t, h, w)."""
+        """Give the number of frames that are final, and the chunk's latents (1, C, t, h, w)."""
         backbone = self._loaded.backbone
         with out_of_memory_errors():
             clip = frames_to_clip([frame.pixels for frame in chunk.frames], self._loaded.device)
@@ -181,11 +182,18 @@ class _Encoder:
                 return encoded.latents.to(torch.float32), ShotState(encoded.state, None)
 
             result = work_within_budget(
-                step, backbone, frames, (height, width), self._state, self._budget, clip.device
+                step,
+                backbone,
+                frames,
+                (height, width),
+                self._state,
+                self._budget,
+                clip.device,
+                stride=backbone.limits.temporal_stride,
             )
         self._state, self._budget = result.state, result.budget
         self.channels = result.clip.shape[1]
-        return frames, result.clip.cpu()
+        return len(chunk.final), result.clip.cpu()
 
 
 def _prepare(
@@ -252,3 +260,14 @@ def _metadata(
     if info.frame_rate is not None:
         values["frame_rate"] = info.frame_rate
     return {name: str(value) for name, value in values.items()}
+
+
+def _chunk_metadata(loaded: LoadedBackbone, budget: Budget) -> dict[str, str]:
+    """How the latents were cut, where each chunk must be decoded as it was encoded."""
+    limits, lengths = loaded.backbone.limits, budget.lengths
+    if not limits.overlap:
+        return {}
+    return {
+        "chunk_latents": str(lengths.following // limits.temporal_stride),
+        "overlap_latents": str(lengths.overlap // limits.temporal_stride),
+    }

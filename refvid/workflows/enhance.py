@@ -15,6 +15,7 @@ from refvid import __version__
 from refvid.inference.chunks import Chunk, split_into_chunks
 from refvid.inference.cuts import mark_cuts
 from refvid.inference.memory import Budget
+from refvid.inference.overlap import ChunkJoiner
 from refvid.inference.pixels import Pixels, blend, clip_to_frames, frames_to_clip
 from refvid.inference.reconstruct import ShotState, reconstruct
 from refvid.inference.reference import prepare_reference
@@ -135,6 +136,7 @@ class _Rebuilder:
         self._reference = reference
         self._budget = budget
         self._state: ShotState | None = None
+        self._joiner = ChunkJoiner()
 
     @torch.inference_mode()
     def rebuild(self, chunk: Chunk[Frame]) -> _RebuiltChunk:
@@ -145,15 +147,16 @@ class _Rebuilder:
                 logger.info("Shot cut at frame %s.", chunk.index)
         pictures = [frame.pixels for frame in chunk.frames]
         if self._strength == 0:
-            return _RebuiltChunk(chunk.frames, pictures)
+            return _RebuiltChunk(chunk.final, pictures[: len(chunk.final)])
         with out_of_memory_errors():
             clip = frames_to_clip(pictures, self._loaded.device)
             result = reconstruct(
                 self._loaded.backbone, clip, self._reference, self._state, self._budget
             )
             self._state, self._budget = result.state, result.budget
-            blended = blend(clip, result.clip, self._strength)
-            return _RebuiltChunk(chunk.frames, clip_to_frames(blended, pictures[0].dtype))
+            joined = self._joiner.join(result.clip, chunk.shared, chunk.held_back)
+            blended = blend(clip[:, :, : joined.shape[2]], joined, self._strength)
+            return _RebuiltChunk(chunk.final, clip_to_frames(blended, pictures[0].dtype))
 
 
 class _Counter:

@@ -94,7 +94,7 @@ class ModelOptions:
     """Which model runs, where and how."""
 
     model: str = "auto"
-    """auto, mini, wan2.1, or the path of a file with weights or of a folder with one."""
+    """auto, mini, wan2.1, videovae+, or the path of a file with weights or of a folder with one."""
 
     weights: Path | None = None
     """A file with weights for that model; with auto, its contents tell which model it is."""
@@ -113,8 +113,8 @@ class ModelOptions:
     """What the model's work may take [bytes]; None is what is free."""
 
     chunking: Literal["carry", "independent"] = "carry"
-    """Whether wan2.1 carries its causal state from chunk to chunk, or decodes each alone as the
-    published inference script does."""
+    """Whether chunks are joined (wan2.1 carries its causal state from one to the next, those of
+    videovae+ overlap), or each is decoded alone as the published inference scripts do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

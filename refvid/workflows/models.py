@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from refvid.checkpoints.cache import Cache, hash_file
+from refvid.checkpoints.cache import Cache, hash_file, join_sha256
 from refvid.checkpoints.catalog import Catalog, CatalogEntry
 from refvid.checkpoints.download import (
     check,
@@ -87,7 +87,7 @@ class Removal:
 
 def list_models(catalog: Catalog, cache: Cache) -> list[ModelStatus]:
     """Every model that `--model` takes by name."""
-    return [_bundled_status(), *(_status(entry, cache) for entry in catalog)]
+    return [_bundled_status(), *(_status(name, catalog, cache) for name in catalog.names)]
 
 
 def download_model(
@@ -98,22 +98,19 @@ def download_model(
     *,
     accept_licence: bool = False,
 ) -> ModelStatus:
-    """Bring a model onto this machine, and check it.
+    """Bring a model onto this machine, with what it is built on, and check it.
 
     Raises:
-        OptionError: Its licence must be accepted first.
+        LicenceNotAccepted: Its licence must be accepted first.
         CheckpointError: It cannot be had, or is not what it should be.
     """
     if name == BUNDLED:
         return _bundled_status()
-    entry = catalog.get(name)
-    if entry.needs_acceptance and not accept_licence and locate(entry) is None:
-        raise OptionError(
-            f"{name} comes under {entry.licence}; read it on {entry.page} and run again with "
-            "--accept-licence"
-        )
-    fetch(entry, cache, on_transfer)
-    return _status(entry, cache)
+    for entry in catalog.layers(name):
+        if accept_licence and entry.needs_acceptance:
+            cache.accept(entry)
+        fetch(entry, cache, on_transfer)
+    return _status(name, catalog, cache)
 
 
 def find_model(name: str, catalog: Catalog, cache: Cache) -> Path:
@@ -122,7 +119,7 @@ def find_model(name: str, catalog: Catalog, cache: Cache) -> Path:
     Raises:
         CheckpointUnavailable: It is not on this machine.
     """
-    status = _bundled_status() if name == BUNDLED else _status(catalog.get(name), cache)
+    status = _bundled_status() if name == BUNDLED else _status(name, catalog, cache)
     if status.path is None:
         raise CheckpointUnavailable(
             f"{name} is not on this machine. Run: refvid models download {name}"
@@ -153,7 +150,7 @@ def verify_models(
             continue
         entry = catalog.get(name)
         verdicts.append(_verify_file(entry, path, cache, on_transfer))
-        verdicts += _verify_conversion(entry, cache, on_transfer)
+        verdicts += _verify_conversion(name, catalog, cache, on_transfer)
     return verdicts
 
 
@@ -169,7 +166,7 @@ def remove_model(name: str, catalog: Catalog, cache: Cache) -> Removal:
     entry = catalog.get(name)
     files = hub_files(entry)
     mine = is_own_download(entry, cache)
-    doomed = [*(files if mine else ()), *partial_files(entry), *_conversions(entry, cache)]
+    doomed = [*(files if mine else ()), *partial_files(entry), *_conversions(name, catalog, cache)]
     freed = sum(path.stat().st_size for path in doomed if not path.is_symlink())
     for path in doomed:
         try:
@@ -201,13 +198,16 @@ def _bundled_status() -> ModelStatus:
     )
 
 
-def _status(entry: CatalogEntry, cache: Cache) -> ModelStatus:
+def _status(name: str, catalog: Catalog, cache: Cache) -> ModelStatus:
+    *below, entry = catalog.layers(name)
     path = locate(entry)
     state: State = "downloaded"
     if path is None:
         state = "partly downloaded" if partial_files(entry) else "not downloaded"
+    elif any(locate(layer) is None for layer in below):
+        state = "partly downloaded"
     record = cache.record(entry.name, entry.revision)
-    conversions = _conversions(entry, cache)
+    conversions = _conversions(name, catalog, cache)
     return ModelStatus(
         name=entry.name,
         backbone=entry.backbone,
@@ -228,10 +228,15 @@ def _hash(entry: CatalogEntry, cache: Cache) -> str | None:
     return entry.sha256 or (record.sha256 if record else None)
 
 
-def _conversions(entry: CatalogEntry, cache: Cache) -> list[Path]:
-    sha256 = _hash(entry, cache)
-    path = None if sha256 is None else cache.converted(sha256, entry.backbone)
-    return [path] if path is not None and path.is_file() else []
+def _conversions(name: str, catalog: Catalog, cache: Cache) -> list[Path]:
+    """What was made of a model's files: of the topmost one alone, or with those under it."""
+    layers = catalog.layers(name)
+    known = [sha256 for layer in layers if (sha256 := _hash(layer, cache)) is not None]
+    if not known or _hash(layers[-1], cache) is None:
+        return []
+    made = {join_sha256(hashes) for hashes in (known, known[-1:])}
+    paths = [cache.converted(sha256, layers[-1].backbone) for sha256 in sorted(made)]
+    return [path for path in paths if path.is_file()]
 
 
 def _verify_file(
@@ -247,19 +252,19 @@ def _verify_file(
 
 
 def _verify_conversion(
-    entry: CatalogEntry, cache: Cache, on_transfer: TransferCallback
+    name: str, catalog: Catalog, cache: Cache, on_transfer: TransferCallback
 ) -> list[Verdict]:
     verdicts = []
-    for path in _conversions(entry, cache):
+    for path in _conversions(name, catalog, cache):
         expected = cache.known_sha256(path)  # before it is read again
         sha256 = hash_file(path, on_transfer)
         error = None
         if sha256 != expected:
             error = CheckpointMismatch(
-                f"{path}, the conversion of {entry.name}, has changed since refvid wrote it. "
+                f"{path}, the conversion of {name}, has changed since refvid wrote it. "
                 "Delete it: the next start makes it again."
             )
-        verdicts.append(Verdict(name=entry.name, path=str(path), sha256=sha256, error=error))
+        verdicts.append(Verdict(name=name, path=str(path), sha256=sha256, error=error))
     return verdicts
 
 

@@ -264,3 +264,24 @@ def test_bombs_need_no_memory(tmp_path):
     assert process.stderr.count("error: ") == len(bombs)
     assert "bug" not in process.stderr
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 2 * 2**20
+
+
+def test_compare_with_the_plain_decoder(run, make_latents, picture, tmp_path):
+    latents = make_latents()
+    result = run("decode", latents, "--ref", picture, "--compare")
+    assert result.exit_code == 0, result.stderr
+    page = tmp_path / "latents_refvid_compare.html"
+    assert result.stdout.split() == [str(tmp_path / "latents_refvid.mp4")]
+    assert f"comparison: {page}" in result.stderr
+    assert "plain decoder \u00b7 with reference" in page.read_text(encoding="utf-8")
+    assert run("decode", latents, "--compare", "-y").exit_code == 2  # compared with what?
+
+
+def test_an_existing_page_is_kept(run, make_latents, picture, tmp_path):
+    page = tmp_path / "latents_refvid_compare.html"
+    page.write_text("precious")
+    result = run("decode", make_latents(), "--ref", picture, "--compare")
+    assert result.exit_code == 4
+    assert page.name in result.stderr
+    assert page.read_text() == "precious"
+    assert not (tmp_path / "latents_refvid.mp4").exists()

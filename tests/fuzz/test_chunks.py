@@ -10,9 +10,9 @@ from refvid.inference.chunks import (
     choose_chunk_lengths,
     count_chunks,
     halve_chunk_lengths,
+    next_length,
     pad_length,
     split_into_chunks,
-    split_length,
 )
 from refvid.models.backbone import BackboneLimits
 
@@ -20,7 +20,8 @@ from refvid.models.backbone import BackboneLimits
 @st.composite
 def some_limits(draw: st.DrawFn) -> BackboneLimits:
     stride = draw(st.integers(1, 8))
-    extra = draw(st.integers(0, 1))
+    overlap = draw(st.integers(0, 2)) * stride
+    extra = draw(st.integers(0, 1)) if overlap == 0 else 0
     default = draw(st.integers(1, 6)) * stride
     return BackboneLimits(
         size_multiple=8,
@@ -29,6 +30,7 @@ def some_limits(draw: st.DrawFn) -> BackboneLimits:
         first_chunk_extra=extra,
         default_chunk=default,
         max_chunk=draw(st.integers(default, 60)),
+        overlap=overlap,
     )
 
 
@@ -41,6 +43,8 @@ def test_lengths_are_legal(limits: BackboneLimits, data: st.DataObject) -> None:
         assert (lengths.first - limits.first_chunk_extra) % limits.temporal_stride == 0
         assert 0 < lengths.first <= limits.max_chunk
         assert 0 < lengths.following <= limits.max_chunk
+        assert lengths.overlap % limits.temporal_stride == 0
+        assert lengths.overlap <= min(limits.overlap, lengths.following - limits.temporal_stride)
         half = halve_chunk_lengths(lengths, limits)
         assert half is None or half.longest < lengths.longest
         lengths = half
@@ -52,7 +56,7 @@ def test_every_frame_is_in_one_chunk(
 ) -> None:
     lengths = choose_chunk_lengths(limits, data.draw(st.none() | st.integers(1, limits.max_chunk)))
     chunks = list(split_into_chunks(enumerate_pairs(cuts), lengths))
-    assert [frame for chunk in chunks for frame in chunk.frames] == list(range(len(cuts)))
+    assert [frame for chunk in chunks for frame in chunk.final] == list(range(len(cuts)))
     for number, chunk in enumerate(chunks):
         assert chunk.index == chunk.frames[0]
         assert not any(cuts[frame] for frame in chunk.frames[1:]), "no cut inside a chunk"
@@ -62,6 +66,13 @@ def test_every_frame_is_in_one_chunk(
         assert padded - len(chunk.frames) < limits.temporal_stride
         ends_shot = number + 1 == len(chunks) or chunks[number + 1].starts_shot
         assert ends_shot or padded == len(chunk.frames), "padding only where a shot ends"
+        assert chunk.held_back == (0 if ends_shot else lengths.overlap)
+        if not ends_shot:
+            following = chunks[number + 1]
+            assert following.shared == chunk.held_back
+            shared = following.frames[: following.shared]
+            assert shared == chunk.frames[len(chunk.frames) - chunk.held_back :]
+            assert len(following.frames) > following.shared, "every chunk brings frames of its own"
     if not any(cuts[1:]):
         assert len(chunks) == count_chunks(len(cuts), lengths)
 
@@ -71,8 +82,13 @@ def test_split_agrees_with_the_stream(
     limits: BackboneLimits, frames: int, starts_shot: bool
 ) -> None:
     lengths = choose_chunk_lengths(limits)
-    parts = split_length(frames, starts_shot, lengths)
-    assert sum(parts) == frames
+    parts: list[int] = []
+    position = 0
+    while position < frames:
+        start = position - min(lengths.overlap, position)
+        parts.append(next_length(frames - start, starts_shot and not parts, lengths))
+        position = start + parts[-1]
+    assert position == frames
     if starts_shot:
         stream = split_into_chunks(enumerate_pairs([False] * frames), lengths)
         assert parts == [len(chunk.frames) for chunk in stream]

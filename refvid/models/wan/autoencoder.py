@@ -10,12 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from refvid.models.backbone import BackboneLimits, Decoded, Encoded
+from refvid.models.placement import place
 from refvid.models.reference_attention import ReferenceAttention
+from refvid.models.tiles import Blend, Windows, crop, plan_windows
 from refvid.models.wan.blocks import Past, PointwiseConv3d
 from refvid.models.wan.config import WanConfig
 from refvid.models.wan.decoder import WanDecoder
 from refvid.models.wan.encoder import WanEncoder
-from refvid.models.wan.tiles import Blend, Windows, crop, plan_windows, recut
+from refvid.models.wan.tiles import recut
 
 Chunking = Literal["carry", "independent"]
 """Whether causal state goes from chunk to chunk, or each chunk stands alone as in the published
@@ -206,11 +208,11 @@ class WanBackbone:
         self.chunking: Chunking = chunking
         self.limits = replace(LIMITS, independent_chunks=chunking == "independent")
         self.model = model.eval().requires_grad_(False)
-        _place(model.ae.encoder, device, torch.float32)
-        _place(model.ae.quant_conv, device, torch.float32)
-        _place(model.ae.post_quant_conv, device, dtype)
-        _place(model.ae.decoder, device, dtype)
-        _place(model.transformer, device, dtype)
+        place(model.ae.encoder, device, torch.float32)
+        place(model.ae.quant_conv, device, torch.float32)
+        place(model.ae.post_quant_conv, device, dtype)
+        place(model.ae.decoder, device, dtype)
+        place(model.transformer, device, dtype)
         self.park_state = park_state
 
     @property
@@ -342,14 +344,3 @@ LIMITS = BackboneLimits(
 
 def _frames_per_step(pixels: int) -> int:
     return min(max(_PIXELS_PER_STEP // pixels, 1), _LONGEST_STEP)
-
-
-def _place(module: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
-    """Move to the device; change the precision unless that would only take more memory."""
-    for part in module.modules():
-        for parameter in part.parameters(recurse=False):
-            keep = parameter.dtype.itemsize < dtype.itemsize
-            moved = parameter.data.to(device, None if keep else dtype)
-            if device.type == "cuda" and moved.ndim == 5:
-                moved = moved.contiguous(memory_format=torch.channels_last_3d)
-            parameter.data = moved

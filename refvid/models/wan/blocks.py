@@ -22,6 +22,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from refvid.models.convolution import (
+    convolve_frames,
+    convolve_times,
+    enlarge_frames,
+    layer_weights,
+    linear,
+)
+
 PAST_FRAMES = 2
 """Frames that a causal convolution looks back."""
 
@@ -44,6 +52,10 @@ class ChannelNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., C) -> the same shape."""
+        if torch.is_grad_enabled():
+            # Writing into given memory, as below, leaves no trace for gradients.
+            normed = functional.normalize(x.float(), dim=-1) * math.sqrt(x.shape[-1])
+            return normed.to(x.dtype) * self.gamma.flatten().to(x.dtype)
         return self._normalise(x, torch.empty_like(x))
 
     def silu_into(self, x: Tensor, out: Tensor) -> None:
@@ -94,10 +106,12 @@ class CausalConv3d(nn.Conv3d):
         del before
         if norm is None:
             extended[:, PAST_FRAMES:] = x
+        elif torch.is_grad_enabled():
+            extended[:, PAST_FRAMES:] = functional.silu(norm(x))
         else:
             norm.silu_into(x, extended[:, PAST_FRAMES:])
         past[self] = extended[:, -PAST_FRAMES:].clone()
-        weight, bias = _weights(self, x)
+        weight, bias = layer_weights(self, x)
         if starts and frames == 1:
             # Zeros before it: only the last slice of the kernel counts.
             return convolve_frames(extended[:, PAST_FRAMES:], weight[:, :, -1], bias, padding=1)
@@ -112,7 +126,7 @@ class PointwiseConv3d(nn.Conv3d):
         super().__init__(inputs, outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return _linear(self, x)
+        return linear(self, x)
 
 
 class ResidualBlock(nn.Module):
@@ -148,9 +162,9 @@ class FrameAttention(nn.Module):
         """(B, T, H, W, C) -> the same shape."""
         batch, frames, height, width, channels = x.shape
         normed = self.norm(x).view(batch * frames, 1, height * width, channels)
-        query, key, value = _linear(self.to_qkv, normed).chunk(3, -1)
+        query, key, value = linear(self.to_qkv, normed).chunk(3, -1)
         attended = functional.scaled_dot_product_attention(query, key, value)
-        return _linear(self.proj, attended).view_as(x).add_(x)
+        return linear(self.proj, attended).view_as(x).add_(x)
 
 
 class MiddleBlock(nn.Module):
@@ -189,12 +203,12 @@ class Downsample(nn.Module):
         # One row and column of zeros at the far sides only.
         padded = functional.pad(x, (0, 0, 0, 1, 0, 1))
         del x
-        x = convolve_frames(padded, *_weights(self.resample[1], padded), stride=2)
+        x = convolve_frames(padded, *layer_weights(self.resample[1], padded), stride=2)
         if self.time_conv is None:
             return x
         before = past.pop(self, None)
         past[self] = x[:, -1:].clone()
-        weights = _weights(self.time_conv, x)
+        weights = layer_weights(self.time_conv, x)
         if before is not None:
             return convolve_times(torch.cat((before, x), 1), *weights, stride=2)
         # The first frame of a shot stays as it is and is what the others look back on.
@@ -221,7 +235,7 @@ class Upsample(nn.Module):
             (B, 2T or T, 2H, 2W, outputs); in time, one frame less at the start of a shot.
         """
         if self.time_conv is not None:
-            x = self._double_rate(x, past, *_weights(self.time_conv, x))
+            x = self._double_rate(x, past, *layer_weights(self.time_conv, x))
         return self.enlarge(x)
 
     def _double_rate(self, x: Tensor, past: Past, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -240,60 +254,10 @@ class Upsample(nn.Module):
         return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
 
     def enlarge(self, x: Tensor) -> Tensor:
-        """(B, T, H, W, C) -> (B, T, 2H, 2W, outputs): nearest neighbour and a 3x3 convolution.
-
-        Both at once, as a transposed convolution of 4x4 taps: four multiplications per pixel
-        instead of nine, and no enlarged tensor in between.
-        """
-        weight, bias = _weights(self.resample[1], x)
-        for axis in (2, 3):
-            near, middle, far = weight.unbind(axis)
-            weight = torch.stack((far, middle + far, near + middle, near), axis)
-        enlarged = functional.conv_transpose2d(
-            x.flatten(0, 1).permute(0, 3, 1, 2), weight.transpose(0, 1), bias, stride=2, padding=1
-        )
-        return _as_frames(enlarged, x)
-
-
-def convolve_frames(
-    x: Tensor, weight: Tensor, bias: Tensor | None, *, stride: int = 1, padding: int = 0
-) -> Tensor:
-    """Convolve every frame of (B, T, H, W, C) with a kernel (outputs, C, h, w)."""
-    images = x.flatten(0, 1).permute(0, 3, 1, 2)
-    return _as_frames(functional.conv2d(images, weight, bias, stride, padding), x)
-
-
-def convolve_times(x: Tensor, weight: Tensor, bias: Tensor | None, *, stride: int = 1) -> Tensor:
-    """Convolve (B, T, H, W, C) in time alone with a kernel (outputs, C, t, 1, 1), no padding.
-
-    As a convolution over images of one pixel row per frame, which is fast on every device.
-    """
-    batch, _, height, width, _ = x.shape
-    rows = x.flatten(2, 3).permute(0, 3, 1, 2)  # (B, C, T, H * W)
-    result = functional.conv2d(rows, weight.squeeze(-1), bias, stride=(stride, 1))
-    outputs, frames = result.shape[1:3]
-    return result.permute(0, 2, 3, 1).reshape(batch, frames, height, width, outputs)
-
-
-def _as_frames(images: Tensor, like: Tensor) -> Tensor:
-    """(B * T, C, H, W) -> (B, T, H, W, C) with the batch and frames of another tensor."""
-    channels, height, width = images.shape[1:]
-    return images.permute(0, 2, 3, 1).reshape(*like.shape[:2], height, width, channels)
+        """(B, T, H, W, C) -> (B, T, 2H, 2W, outputs): nearest neighbour and a 3x3 convolution."""
+        return enlarge_frames(x, *layer_weights(self.resample[1], x))
 
 
 def _second_of_two(layer: nn.Module) -> nn.ModuleList:
     """Give a layer the place it has in checkpoints, after one without weights."""
     return nn.ModuleList([nn.Identity(), layer])
-
-
-def _weights(layer: nn.Module, like: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Weight and bias of a convolution in the precision of the features."""
-    assert isinstance(layer, nn.Conv2d | nn.Conv3d)
-    bias = None if layer.bias is None else layer.bias.to(like.dtype)
-    return layer.weight.to(like.dtype), bias
-
-
-def _linear(layer: nn.Module, x: Tensor) -> Tensor:
-    """Apply a convolution of one tap to the last axis."""
-    weight, bias = _weights(layer, x)
-    return functional.linear(x, weight.flatten(1), bias)

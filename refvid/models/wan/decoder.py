@@ -143,5 +143,8 @@ class WanDecoder(nn.Module):
             for block in self.up_blocks[self.stages - 1 :]:
                 part = block(part, past)
             part = self.conv_out(part, past, self.norm_out)
-            torch.clamp(part, -1, 1, out=pixels[:, start : start + frames_per_step])
+            if torch.is_grad_enabled():
+                pixels[:, start : start + frames_per_step] = part.clamp(-1, 1)
+            else:
+                torch.clamp(part, -1, 1, out=pixels[:, start : start + frames_per_step])
         return pixels

@@ -56,8 +56,10 @@ def test_a_backbone_of_the_future(tmp_path: Path, load) -> None:
 
 
 def test_the_published_catalogue() -> None:
-    assert CATALOG.names == ("wan2.1",)
-    [entry] = CATALOG
+    assert CATALOG.names == ("wan2.1", "videovae+", "videovae+base")
+    assert CATALOG.models == ("wan2.1", "videovae+")
+    assert [entry.name for entry in CATALOG.layers("videovae+")] == ["videovae+base", "videovae+"]
+    entry = CATALOG.get("wan2.1")
     assert entry.sha256 is not None
     assert len(entry.sha256) == 64
     assert entry.page.startswith("https://huggingface.co/Arrokothwhi/RefDecoder/blob/77ce6fb/")

@@ -4,6 +4,7 @@ import json
 import os
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -365,3 +366,56 @@ class TestSettings:
 def test_relative_paths_stay_relative(run, fake, clip, monkeypatch):
     monkeypatch.chdir(clip.parent)
     assert run("enhance", clip.name).stdout == f"{Path('clip_refvid.mp4')}\n"
+
+
+def test_compare_gets_the_input_and_the_result(run, fake, clip, monkeypatch, tmp_path):
+    from refvid.workflows import compare as workflow
+
+    asked = []
+
+    def compare(options, on_progress):
+        asked.append(options)
+        return SimpleNamespace(notes=("a note",))
+
+    monkeypatch.setattr(workflow, "compare", compare)
+    result = run("enhance", clip, "--compare", "-o", tmp_path / "better.mp4")
+    assert result.exit_code == 0, result.stderr
+    (options,) = asked
+    assert options.sources == (clip, tmp_path / "better.mp4")
+    assert options.page == tmp_path / "better_compare.html"
+    assert options.range.frames == 48
+    assert result.stdout == f"{tmp_path / 'better.mp4'}\n"
+    assert f"comparison: {options.page}" in result.stderr
+    assert "note: a note" in result.stderr
+
+
+def test_compare_of_images_lies_beside_them(run, fake, clip, monkeypatch, tmp_path):
+    from refvid.workflows import compare as workflow
+
+    pages = []
+
+    def compare(options, on_progress):
+        pages.append(options.page)
+        return SimpleNamespace(notes=())
+
+    monkeypatch.setattr(workflow, "compare", compare)
+    result = run("enhance", clip, "--compare", "-o", tmp_path / "frame_%04d.png")
+    assert result.exit_code == 0, result.stderr
+    assert pages == [tmp_path / "compare.html"]
+
+
+def test_compare_needs_the_beginning(run, fake, clip):
+    result = run("enhance", clip, "--compare", "--start", "5s")
+    assert result.exit_code == 2
+    assert "--start" in result.stderr
+    assert fake.loads == 0
+
+
+def test_an_existing_page_stops_its_job_before_any_work(run, fake, clip):
+    page = clip.with_name("clip_refvid_compare.html")
+    page.write_text("precious")
+    result = run("enhance", clip, "--compare")
+    assert result.exit_code == 4
+    assert page.read_text() == "precious"
+    assert fake.calls == []
+    assert run("enhance", clip, "--compare", "--dry-run").exit_code == 4

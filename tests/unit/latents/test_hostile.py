@@ -228,6 +228,10 @@ def test_own_metadata_is_not_trusted(tmp_path):
         {"frames": "3"}, {"frames": "0"}, {"frames": "x"}, {"width": "33"}, {"channels": "4"},
         {"padded_width": "31"}, {"padded_height": "99999999999999"}, {"temporal_stride": "0"},
         {"first_chunk_extra": "7"}, {"backbone": ""}, {"height": "-1"}, {"height": "²"},
+        {"chunk_latents": "x"}, {"overlap_latents": "1"},
+        {"chunk_latents": "1", "overlap_latents": "1"},
+        {"chunk_latents": "2", "overlap_latents": "2"},
+        {"chunk_latents": "1", "first_chunk_extra": "1"},
     ):  # fmt: skip
         save_file(tensor, path, own_metadata(**change))
         with pytest.raises(InputError, match="metadata"):

@@ -119,7 +119,7 @@ def test_every_program_gives_the_same_latents(
 
 def test_chunks_are_the_whole(write, wan_latents):
     found = recognise_latents(write("torch"))
-    pieces = list(found.chunks(2, 2))
+    pieces = [chunk.latents for chunk in found.chunks(2, 2)]
     assert [piece.shape[2] for piece in pieces] == [2, 2, 1]
     torch.testing.assert_close(torch.cat(pieces, 2), wan_latents(raw=True))
 

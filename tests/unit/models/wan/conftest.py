@@ -1,16 +1,11 @@
-"""A small random network with every kind of layer, and a counter of live tensor bytes."""
+"""A small random network with every kind of layer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 import torch
-from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from refvid.models.wan.autoencoder import WanAutoencoder, WanBackbone
 from refvid.models.wan.config import WanConfig
@@ -59,42 +54,3 @@ def noise() -> Any:
         return torch.randn(1, *shape, generator=generator)
 
     return make
-
-
-class LiveBytes(TorchDispatchMode):
-    """Counts the bytes of all tensors on a device that operations made and that still exist."""
-
-    def __init__(self, device: torch.device) -> None:
-        super().__init__()
-        self.device = device
-        self.storages: dict[int, tuple[StorageWeakRef, int]] = {}
-        self.known: set[int] = set()
-        self.peak = 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        result = function(*args, **(kwargs or {}))
-        self.storages = {key: e for key, e in self.storages.items() if not e[0].expired()}
-        for tensor in tree_leaves(result):
-            if isinstance(tensor, torch.Tensor) and tensor.device == self.device:
-                storage = tensor.untyped_storage()
-                if storage._cdata not in self.known:
-                    self.storages[storage._cdata] = (StorageWeakRef(storage), storage.nbytes())
-        self.peak = max(self.peak, sum(size for _, size in self.storages.values()))
-        return result
-
-
-@pytest.fixture
-def count_live_bytes(monkeypatch) -> Any:
-    """A context that gives a counter; attention counts as a kernel without a score matrix."""
-
-    @contextmanager
-    def count(backbone: WanBackbone) -> Iterator[LiveBytes]:
-        with monkeypatch.context() as patch, LiveBytes(backbone.device) as counter:
-            patch.setattr(
-                torch.nn.functional, "scaled_dot_product_attention", lambda q, k, v: v.clone()
-            )
-            weights = backbone.model.parameters()
-            counter.known |= {weight.untyped_storage()._cdata for weight in weights}
-            yield counter
-
-    return count

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refvid.models.wan.tiles import MIN_OVERLAP, Blend, Span, crop, plan_windows, recut
+from refvid.models.tiles import MIN_OVERLAP, Blend, Span, crop, plan_windows
+from refvid.models.wan.tiles import recut
 
 sides = st.integers(2, 140)
 

@@ -1,0 +1,1 @@
+"""RefDecoder on VideoVAE+."""
