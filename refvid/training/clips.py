@@ -1,7 +1,7 @@
 """The training set: clips, their degraded versions, and a cache of both on disk.
 
-Decoding and degrading cost far more than a training step's reading, so they are done once: every
-clip becomes a pair of arrays, mapped into memory when drawn.
+Decoding and degrading cost far more than a training step's reading, so they are done once, in
+worker processes: every excerpt becomes a pair of arrays, mapped into memory when drawn.
 """
 
 from __future__ import annotations
@@ -9,9 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import multiprocessing
 import random
-from collections.abc import Iterable, Iterator
+import signal
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -19,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from refvid.training.degradations import decode_rgb, degrade, random_degradation
+from refvid.errors import OutputError
+from refvid.training.degradations import degrade, random_degradation
 from refvid.training.synthetic import moving_photo
 
 log = logging.getLogger(__name__)
@@ -27,6 +32,12 @@ log = logging.getLogger(__name__)
 Frames = NDArray[np.uint8]
 VIDEO_SUFFIXES = {".mp4", ".mkv", ".webm", ".mov", ".avi"}
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
+
+# What PyAV and Pillow raise on files that are damaged or something else.
+_BROKEN = (
+    OSError, ValueError, IndexError, SyntaxError, EOFError, Image.DecompressionBombError,
+    av.FFmpegError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,114 +51,255 @@ class TrainingClip:
     """(T, H, W, 3) uint8 RGB."""
 
     degraded: tuple[Frames, ...]
-    """Each (T, H, W, 3) uint8 RGB, one draw of the degradations."""
+    """Each (T, H, W, 3) uint8 RGB, one draw of the degradations; none where networks are given
+    clean clips."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Frames, height and width."""
+        frames, height, width = self.clean.shape[:3]
+        return frames, height, width
+
+    def open(self) -> TrainingClip:
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class CachedClip:
+    """A clip on disk; it goes to worker processes as a name."""
+
+    source: str
+    record: Path
+    shape: tuple[int, int, int]
+    """Frames, height and width."""
+
+    variants: int
+
+    def open(self) -> TrainingClip:
+        """Map its arrays into memory."""
+        clean = np.load(_array(self.record, "clean"), mmap_mode="r")
+        degraded = (
+            tuple(np.load(_array(self.record, "degraded"), mmap_mode="r")) if self.variants else ()
+        )
+        return TrainingClip(self.source, clean, degraded)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipCacheOptions:
     """What goes into the cache."""
 
-    videos: Path
+    videos: Path | None = None
     images: Path | None = None
     cache: Path
     variants: int = 3
     """Degraded versions of every clip."""
 
     max_frames: int = 33
+    excerpts: int = 1
+    """Excerpts per video."""
+
+    short_side: int | None = None
+    """Larger videos are shrunk to this [pixels]."""
+
+    frame_step: int = 1
     photo_frames: int = 13
     photo_size: tuple[int, int] = (448, 320)
     exclude: tuple[str, ...] = ()
     """File names left out, e.g. for their licence or because they serve as a test."""
 
     seed: int = 0
+    workers: int = 0
+    """Processes; 0 works in this one."""
 
 
-def read_clip(path: Path, max_frames: int) -> Frames:
-    """First frames of a video, cropped to multiples of 8: (T, H, W, 3) uint8 RGB."""
-    clip = np.stack(decode_rgb(path, max_frames))
-    height, width = clip.shape[1] // 8 * 8, clip.shape[2] // 8 * 8
-    return np.ascontiguousarray(clip[:, :height, :width])
-
-
-def build_cache(options: ClipCacheOptions) -> Iterator[tuple[int, int]]:
-    """Fill the cache; yields (done, total). Clips already there are kept.
+def build_cache(
+    options: ClipCacheOptions, part: int = 0, parts: int = 1
+) -> Iterator[tuple[int, int]]:
+    """Fill the cache; yields (done, total) files. Clips already there are kept.
 
     A file that cannot be read is skipped with a warning; the last one counts them all.
+
+    Args:
+        options: What goes in.
+        part: This process does every `parts`-th file from this one on; the others do the rest.
+        parts: Processes that fill the cache together.
+
+    Raises:
+        OutputError: The cache cannot be written.
     """
-    options.cache.mkdir(parents=True, exist_ok=True)
+    try:
+        options.cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"Cannot make {options.cache}: {error.strerror or error}.") from error
     sources = _source_files(options)
+    mine = sources[part::parts]
     broken = 0
-    for done, path in enumerate(sources, start=1):
-        try:
-            _cache_one(path, options)
-        except (OSError, ValueError, av.FFmpegError) as error:
+    for done, (path, problem) in enumerate(_cache_all(mine, options), start=1):
+        if problem is not None:
             broken += 1
-            log.warning("skipped %s: %s", path, error)
-        yield done, len(sources)
+            log.warning("skipped %s: %s", path, problem)
+        yield done, len(mine)
     if broken:
-        log.warning("%d of %d training files could not be read", broken, len(sources))
+        log.warning("%d of %d training files could not be read", broken, len(mine))
 
 
-def load_cache(cache: Path) -> list[TrainingClip]:
-    """Every clip of a cache, memory-mapped."""
+def load_cache(options: ClipCacheOptions) -> list[CachedClip]:
+    """Every clip that these options put into the cache."""
     clips = []
-    for record in sorted(cache.glob("*.json")):
-        facts = json.loads(record.read_text())
-        clean = np.load(record.with_suffix(".clean.npy"), mmap_mode="r")
-        degraded = np.load(record.with_suffix(".degraded.npy"), mmap_mode="r")
-        clips.append(TrainingClip(facts["source"], clean, tuple(degraded)))
+    for path in _source_files(options):
+        for excerpt in range(options.excerpts):
+            record = _record(path, excerpt, options)
+            if record.exists():
+                facts = json.loads(record.read_text(encoding="utf-8"))
+                frames, height, width = facts["shape"]
+                shape = (frames, height, width)
+                clips.append(CachedClip(facts["source"], record, shape, options.variants))
     return clips
 
 
 def _source_files(options: ClipCacheOptions) -> list[Path]:
-    def files(folder: Path, suffixes: set[str]) -> Iterable[Path]:
+    def files(folder: Path | None, suffixes: set[str]) -> Iterable[Path]:
         return (
             path
-            for path in sorted(folder.iterdir())
+            for path in sorted(folder.rglob("*") if folder is not None else ())
             if path.suffix.lower() in suffixes and path.name not in options.exclude
         )
 
-    found = list(files(options.videos, VIDEO_SUFFIXES))
-    if options.images is not None:
-        found += files(options.images, IMAGE_SUFFIXES)
-    return found
+    return [*files(options.videos, VIDEO_SUFFIXES), *files(options.images, IMAGE_SUFFIXES)]
 
 
-def _cache_one(path: Path, options: ClipCacheOptions) -> None:
-    key = hashlib.sha256(
-        repr((path.name, path.stat().st_size, options.variants, options.max_frames,
-              options.photo_frames, options.photo_size, options.seed)).encode()
-    ).hexdigest()[:16]  # fmt: skip
-    record = options.cache / f"{path.stem}-{key}.json"
-    if record.exists():
+def _cache_all(
+    paths: Sequence[Path], options: ClipCacheOptions
+) -> Iterator[tuple[Path, str | None]]:
+    """Cache files, in workers if there are any; yields each with what is wrong with it."""
+    pictures = [path for path in _source_files(options) if path.suffix.lower() in IMAGE_SUFFIXES]
+    if options.workers == 0:
+        for path in paths:
+            yield path, _cache_one(path, options, pictures)
         return
-    rng = random.Random(f"{options.seed}:{path.name}")
-    if path.suffix.lower() in VIDEO_SUFFIXES:
-        clean = read_clip(path, options.max_frames)
-    else:
-        clean = _clip_of_photo(path, options, rng)
+    # Spawned processes hold neither this one's threads nor its graphics card.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(
+        min(options.workers, max(1, len(paths))), mp_context=context, initializer=_leave_stopping
+    ) as pool:
+        try:
+            tasks = {pool.submit(_cache_one, path, options, pictures): path for path in paths}
+            for task in as_completed(tasks):
+                yield tasks[task], task.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _leave_stopping() -> None:
+    """Ctrl-C reaches the whole group of processes; the one that trains decides what it means."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _cache_one(path: Path, options: ClipCacheOptions, pictures: Sequence[Path]) -> str | None:
+    """Cache one file's excerpts, and say what is wrong with it."""
+    is_video = path.suffix.lower() in VIDEO_SUFFIXES
+    records = [_record(path, e, options) for e in range(options.excerpts if is_video else 1)]
+    if records[0].exists():
+        return None  # the first excerpt is written last: all are there
+    rng = random.Random(f"{options.seed}:{records[0].name}")
+    try:
+        made = (
+            _video_excerpts(path, options)
+            if is_video
+            else iter([_clip_of_photo(path, options, pictures, rng)])
+        )
+        first = next(made, None)
+        if first is None:
+            return "it has no frames"
+        for record, clean in zip(records[1:], made, strict=False):
+            _write(record, path, clean, options, rng)
+        _write(records[0], path, first, options, rng)
+    except _BROKEN as error:
+        return str(error) or type(error).__name__
+    return None
+
+
+def _video_excerpts(path: Path, options: ClipCacheOptions) -> Iterator[Frames]:
+    """Consecutive excerpts of a video, (T, H, W, 3) uint8 RGB with H and W multiples of 8."""
+    with av.open(str(path), "r") as container:
+        pictures = islice(container.decode(video=0), 0, None, options.frame_step)
+        while frames := [
+            _shrunk(picture.to_ndarray(format="rgb24").astype(np.uint8), options.short_side)
+            for picture in islice(pictures, options.max_frames)
+        ]:
+            clip = np.stack(frames)
+            height, width = clip.shape[1] // 8 * 8, clip.shape[2] // 8 * 8
+            yield np.ascontiguousarray(clip[:, :height, :width])
+
+
+def _shrunk(frame: NDArray[np.uint8], short_side: int | None) -> NDArray[np.uint8]:
+    height, width = frame.shape[:2]
+    if short_side is None or min(height, width) <= short_side:
+        return frame
+    scale = short_side / min(height, width)
+    size = (round(width * scale), round(height * scale))
+    return np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS))
+
+
+def _write(
+    record: Path, path: Path, clean: Frames, options: ClipCacheOptions, rng: random.Random
+) -> None:
     degraded = [
         degrade(clean, random_degradation(rng), seed=rng.randrange(2**31))
         for _ in range(options.variants)
     ]
-    np.save(record.with_suffix(".clean.npy"), clean)
-    np.save(record.with_suffix(".degraded.npy"), np.stack(degraded))
-    # The record comes last: a clip without it is not whole.
-    record.write_text(json.dumps({"source": path.stem.split("_")[0], "file": path.name}))
+    facts = {"source": path.stem.split("_")[0], "file": path.name, "shape": clean.shape[:3]}
+    try:
+        np.save(_array(record, "clean"), clean)
+        if degraded:
+            np.save(_array(record, "degraded"), np.stack(degraded))
+        # The record comes last: a clip without it is not whole.
+        partial = record.with_suffix(".partial")
+        partial.write_text(json.dumps(facts), encoding="utf-8")
+        partial.replace(record)
+    except OSError as error:
+        # Not a broken source: going on would only fail again.
+        raise OutputError(f"Cannot write {record}: {error.strerror or error}.") from error
 
 
-def _clip_of_photo(path: Path, options: ClipCacheOptions, rng: random.Random) -> Frames:
-    others = [p for p in _source_files(options) if p.suffix.lower() in IMAGE_SUFFIXES]
+def _record(path: Path, excerpt: int, options: ClipCacheOptions) -> Path:
+    root = options.videos if path.suffix.lower() in VIDEO_SUFFIXES else options.images
+    assert root is not None, "a file lies in one of the folders"
+    facts = (
+        path.relative_to(root).as_posix(), path.stat().st_size,
+        options.variants, options.max_frames, options.short_side,
+        options.frame_step, options.photo_frames, options.photo_size, options.seed,
+    )  # fmt: skip
+    key = hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+    return options.cache / f"{path.stem}-{key}-{excerpt}.json"
+
+
+def _array(record: Path, kind: str) -> Path:
+    return record.with_name(f"{record.stem}.{kind}.npy")
+
+
+def _clip_of_photo(
+    path: Path, options: ClipCacheOptions, pictures: Sequence[Path], rng: random.Random
+) -> Frames:
+    with Image.open(path) as picture:
+        photo = picture.convert("RGB")
     foreground = None
     if rng.random() < 0.6:
-        with Image.open(rng.choice(others)) as picture:
-            foreground = picture.convert("RGB")
-    with Image.open(path) as picture:
-        return moving_photo(
-            picture.convert("RGB"),
-            size=options.photo_size,
-            frames=options.photo_frames,
-            rng=rng,
-            foreground=foreground,
-            speed=rng.uniform(0.2, 1.6),
-        )
+        foreground = _readable(rng.choice(pictures))
+    return moving_photo(
+        photo,
+        size=options.photo_size,
+        frames=options.photo_frames,
+        rng=rng,
+        foreground=foreground,
+        speed=rng.uniform(0.2, 1.6),
+    )
+
+
+def _readable(path: Path) -> Image.Image | None:
+    """Another picture, or None: that it is broken is told when its own turn comes."""
+    try:
+        with Image.open(path) as picture:
+            return picture.convert("RGB")
+    except _BROKEN:
+        return None

@@ -1,11 +1,23 @@
-"""The training loss, without downloaded networks."""
+"""The training losses: error of pixels, and of what the eye looks at."""
 
 from __future__ import annotations
 
-from torch import Tensor
+import logging
+import warnings
+from typing import Any
 
-_CHARBONNIER = 1e-3
+from torch import Tensor, nn
+from torch.nn import functional
+
+from refvid.errors import OptionError
+from refvid.training.config import LossConfig
+
+log = logging.getLogger(__name__)
+
+_CHARBONNIER = 1e-2
 """Below this error [1 = half the range of a pixel] the loss turns from absolute to squared."""
+
+_SCALES = 4
 
 
 def reconstruction_loss(output: Tensor, target: Tensor) -> Tensor:
@@ -18,7 +30,90 @@ def reconstruction_loss(output: Tensor, target: Tensor) -> Tensor:
         target: Of the same shape.
     """
     error = output - target
-    pixels = (error.square() + _CHARBONNIER**2).sqrt().mean()
+    pixels = (error.square() + _CHARBONNIER**2).sqrt().mean() - _CHARBONNIER
+    return pixels + 0.5 * _differences(error)
+
+
+def gradient_loss(output: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute error of horizontal and vertical differences at 1, 1/2, 1/4 and 1/8 size.
+
+    It stands for LPIPS where that cannot be had: it has no weights, and as LPIPS it asks for edges
+    and texture at the right places rather than for the right brightness.
+
+    Args:
+        output: (N, 3, H, W) in [-1, 1].
+        target: Of the same shape.
+    """
+    error = output - target
+    total = _differences(error)
+    for _ in range(1, _SCALES):
+        if min(error.shape[-2:]) < 4:
+            break
+        error = functional.avg_pool2d(error, 2)
+        total = total + _differences(error)
+    return total / _SCALES
+
+
+def _differences(error: Tensor) -> Tensor:
     rows = (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
     columns = (error[..., 1:] - error[..., :-1]).abs().mean()
-    return pixels + 0.5 * (rows + columns)
+    return rows + columns
+
+
+class TrainingLoss(nn.Module):
+    """Error of pixels plus a weighted perceptual part, as configured.
+
+    Raises:
+        OptionError: LPIPS is asked for and cannot be had.
+    """
+
+    def __init__(self, config: LossConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.lpips: Any = _load_lpips(config)
+        self.perceptual = config.perceptual
+        if config.perceptual == "auto":
+            self.perceptual = "gradients" if self.lpips is None else "lpips"
+
+    def describe(self) -> str:
+        """What is compared, in words."""
+        pixels = {"l1": "L1", "detail": "Charbonnier error of pixels and differences"}
+        perceptual = {
+            "lpips": f" + {self.config.perceptual_weight:g} LPIPS",
+            "gradients": f" + {self.config.perceptual_weight:g} multi-scale gradients",
+        }
+        return pixels[self.config.pixels] + perceptual.get(self.perceptual, "")
+
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        """Compare clips (B, 3, T, H, W) in [-1, 1]."""
+        output = output.float().transpose(1, 2).flatten(0, 1)
+        target = target.transpose(1, 2).flatten(0, 1)
+        if self.config.pixels == "detail":
+            loss = reconstruction_loss(output, target)
+        else:
+            loss = functional.l1_loss(output, target)
+        if self.perceptual == "lpips":
+            loss = loss + self.config.perceptual_weight * self.lpips(output, target).mean()
+        elif self.perceptual == "gradients":
+            loss = loss + self.config.perceptual_weight * gradient_loss(output, target)
+        return loss
+
+
+def _load_lpips(config: LossConfig) -> nn.Module | None:
+    if config.perceptual not in {"auto", "lpips"}:
+        return None
+    try:
+        with warnings.catch_warnings():
+            # lpips calls torchvision in ways that were in fashion in 2021.
+            warnings.simplefilter("ignore")
+            import lpips  # noqa: PLC0415 -- an extra
+
+            network: nn.Module = lpips.LPIPS(net="vgg", verbose=False)
+    # OSError: the weights of VGG are fetched on first use, and cannot be.
+    except (ImportError, OSError, RuntimeError) as error:
+        problem = f"LPIPS cannot be had ({error}); pip install 'refvid[metrics]' brings the package"
+        if config.perceptual == "lpips":
+            raise OptionError(f"{problem}.") from error
+        log.info("%s. Multi-scale gradients take its place", problem)
+        return None
+    return network.eval().requires_grad_(False)

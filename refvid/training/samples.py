@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,121 +13,89 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from refvid.training.clips import TrainingClip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SampleOptions:
-    """How samples are drawn."""
-
-    clips: int = 4
-    """Clips per batch, each with a reference of its own."""
-
-    frames: int = 3
-    """Frames per clip."""
-
-    crop: int = 128
-    """Side of the frames' crops [pixels], a multiple of 8."""
-
-    reference_crop: int = 256
-    """Side of the reference's crop around them [pixels], a multiple of 8."""
-
-    max_distance: int = 16
-    """Frames between a frame and its reference, at most."""
-
-    unrelated: float = 0.20
-    """Share of samples whose reference comes from another clip."""
-
-    missing: float = 0.12
-    """Share of batches without a reference."""
-
-    degraded_reference: float = 0.05
-    """Share of samples whose reference is as degraded as the clip."""
-
-    undegraded: float = 0.08
-    """Share of samples whose frames are clean: a good video must come out as it went in."""
-
-    relit_reference: float = 0.10
-    """Share of samples whose reference has another exposure."""
+from refvid.training.batch import Batch
+from refvid.training.clips import CachedClip, TrainingClip
+from refvid.training.config import SampleOptions
+from refvid.training.dropout import draw_token_dropout
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """B clips of T frames; pixels in [-1, 1]."""
+class _Sample:
+    degraded: NDArray[np.uint8]
+    clean: NDArray[np.uint8]
+    """Both (T, crop, crop, 3)."""
 
-    degraded: Tensor
-    """(B, T, 3, crop, crop)"""
+    reference: NDArray[np.uint8]
+    origin: list[int]
+    spectrum: Tensor | None
 
-    clean: Tensor
-    """(B, T, 3, crop, crop)"""
 
-    reference: Tensor | None
-    """(B, 3, H, W), larger than the crops."""
-
-    origin: Tensor
-    """(B, 2) where the crops' corner lies in the reference [pixels]."""
+Describe = Callable[[NDArray[np.uint8]], Tensor]
+"""Whole frames (T, H, W, 3) -> (T, C), what a decoder is told of them."""
 
 
 class SampleDrawer:
-    """Endless random batches; its random state is the whole state of the data."""
+    """Random batches, each determined by the seed and its number alone.
+
+    So the position in the data is one number, and however many processes draw, the batches are
+    the same.
+    """
 
     def __init__(
-        self, clips: Sequence[TrainingClip], options: SampleOptions, rng: random.Random
+        self,
+        clips: Sequence[TrainingClip | CachedClip],
+        options: SampleOptions,
+        seed: int = 0,
+        describe: Describe | None = None,
     ) -> None:
-        self.options, self.rng = options, rng
-        by_source: dict[str, list[TrainingClip]] = defaultdict(list)
+        self.options, self.seed, self.describe = options, seed, describe
+        by_source: dict[str, list[TrainingClip | CachedClip]] = defaultdict(list)
         for clip in clips:
-            if min(clip.clean.shape[1:3]) >= options.crop:
+            length, *size = clip.shape
+            long_enough = length >= options.frames or not options.consecutive
+            if min(size) >= options.crop and long_enough:
                 by_source[clip.source].append(clip)
         self.groups = list(by_source.values())
         # Many clips of one source look alike: the square root keeps them from taking over.
         self.weights = [math.sqrt(len(group)) for group in self.groups]
 
-    def draw(self) -> Batch:
-        """One batch."""
-        rng, options = self.rng, self.options
-        samples = [self._sample() for _ in range(options.clips)]
-        degraded, clean, references, origins = zip(*samples, strict=True)
-        size = [min(r.shape[axis] for r in references) for axis in (0, 1)]
+    def draw(self, index: int) -> Batch:
+        """Draw the batch of that number."""
+        options = self.options
+        rng = random.Random(f"{self.seed}:{index}")
+        samples = [self._sample(rng) for _ in range(options.clips)]
         missing = rng.random() < options.missing
-        stacked = []
-        for index, (reference, origin) in enumerate(zip(references, origins, strict=True)):
-            # References of smaller clips decide the size: move the window over the frames' crop.
-            cut, shift = _shrink(reference, origin, size, options.crop)
-            stacked.append(cut)
-            origins[index][:] = shift
+        references, origins = _equal_sizes(samples, options.crop)
         return Batch(
-            torch.stack([to_unit(d) for d in degraded]),
-            torch.stack([to_unit(c) for c in clean]),
-            None if missing else torch.stack([to_unit(r) for r in stacked]),
-            torch.tensor(origins),
+            clip=torch.stack([to_unit(sample.degraded) for sample in samples]).transpose(1, 2),
+            target=torch.stack([to_unit(sample.clean) for sample in samples]).transpose(1, 2),
+            reference=None if missing else torch.stack([to_unit(r) for r in references]),
+            origin=torch.tensor(origins),
+            spectrum=_stack([sample.spectrum for sample in samples]),
+            token_dropout=draw_token_dropout(rng, options.token_dropout),
+            seed=rng.randrange(2**31),
         )
 
-    def _clip(self) -> TrainingClip:
-        return self.rng.choice(self.rng.choices(self.groups, self.weights)[0])
+    def _clip(self, rng: random.Random) -> TrainingClip:
+        return rng.choice(rng.choices(self.groups, self.weights)[0]).open()
 
-    def _sample(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8], list[int]]:
-        rng, options = self.rng, self.options
-        clip = self._clip()
-        variant = rng.choice(clip.degraded)
+    def _sample(self, rng: random.Random) -> _Sample:
+        options, crop = self.options, self.options.crop
+        clip = self._clip(rng)
+        variant = rng.choice(clip.degraded) if clip.degraded else clip.clean
         if rng.random() < options.undegraded:
             variant = clip.clean
-        length, height, width = clip.clean.shape[:3]
-        at = rng.randrange(length)
-        low, high = max(0, at - options.max_distance), min(length - 1, at + options.max_distance)
-        nearby = [frame for frame in range(low, high + 1) if frame != at]
-        frames = rng.sample(nearby, min(options.frames, len(nearby)))
-        frames += [at] * (options.frames - len(frames))
-        crop = options.crop
+        length, height, width = clip.shape
+        at, frames = self._frames(length, rng)
         top, left = rng.randrange(height - crop + 1), rng.randrange(width - crop + 1)
         kind = rng.random()
         source, index = clip.clean, at
         if kind < options.unrelated:
-            source = self._clip().clean
+            source = self._clip(rng).clean
             index = rng.randrange(len(source))
         elif kind < options.unrelated + options.degraded_reference:
             source = variant
-        reference, origin = self._reference(source[index], top, left)
+        reference, origin = self._reference(source[index], top, left, rng)
         if rng.random() < options.relit_reference:
             reference = _relight(reference, rng)
         spot = (slice(top, top + crop), slice(left, left + crop))
@@ -137,10 +105,24 @@ class SampleDrawer:
             degraded, clean = degraded[:, :, ::-1], clean[:, :, ::-1]
             reference = reference[:, ::-1]
             origin[1] = reference.shape[1] - crop - origin[1]
-        return degraded, clean, reference, origin
+        spectrum = self.describe(np.stack([variant[f] for f in frames])) if self.describe else None
+        return _Sample(degraded, clean, reference, origin, spectrum)
+
+    def _frames(self, length: int, rng: random.Random) -> tuple[int, list[int]]:
+        """Index of the reference, and those of the frames."""
+        options = self.options
+        if options.consecutive:
+            start = rng.randrange(length - options.frames + 1)
+            chosen = rng.randrange(options.frames) if options.reference_frame == "random" else 0
+            return start + chosen, list(range(start, start + options.frames))
+        at = rng.randrange(length)
+        low, high = max(0, at - options.max_distance), min(length - 1, at + options.max_distance)
+        nearby = [frame for frame in range(low, high + 1) if frame != at]
+        frames = rng.sample(nearby, min(options.frames, len(nearby)))
+        return at, frames + [at] * (options.frames - len(frames))
 
     def _reference(
-        self, frame: NDArray[np.uint8], top: int, left: int
+        self, frame: NDArray[np.uint8], top: int, left: int, rng: random.Random
     ) -> tuple[NDArray[np.uint8], list[int]]:
         """A crop of the reference frame around the frames' crop, and where that lies in it."""
         options = self.options
@@ -149,7 +131,7 @@ class SampleDrawer:
             side = min(options.reference_crop, extent // 8 * 8)
             # An unrelated reference may be smaller than the clip.
             place = min(start, extent - options.crop)
-            first = self.rng.randint(max(0, place + options.crop - side), min(place, extent - side))
+            first = rng.randint(max(0, place + options.crop - side), min(place, extent - side))
             corner.append(slice(first, first + side))
             origin.append(place - first)
         return frame[corner[0], corner[1]], origin
@@ -161,16 +143,27 @@ def to_unit(pixels: NDArray[np.uint8]) -> Tensor:
     return tensor.float().div_(127.5).sub_(1).movedim(-1, -3)
 
 
-def _shrink(
-    reference: NDArray[np.uint8], origin: list[int], size: list[int], crop: int
-) -> tuple[NDArray[np.uint8], list[int]]:
-    corners, shifted = [], []
-    for axis in (0, 1):
-        excess = reference.shape[axis] - size[axis]
-        first = min(excess, max(0, origin[axis] + crop - size[axis]))
-        corners.append(slice(first, first + size[axis]))
-        shifted.append(origin[axis] - first)
-    return reference[corners[0], corners[1]], shifted
+def _equal_sizes(
+    samples: Sequence[_Sample], crop: int
+) -> tuple[list[NDArray[np.uint8]], list[list[int]]]:
+    """References of smaller clips decide the size: move the window over the frames' crop."""
+    size = [min(sample.reference.shape[axis] for sample in samples) for axis in (0, 1)]
+    references, origins = [], []
+    for sample in samples:
+        corners, origin = [], []
+        for axis in (0, 1):
+            excess = sample.reference.shape[axis] - size[axis]
+            first = min(excess, max(0, sample.origin[axis] + crop - size[axis]))
+            corners.append(slice(first, first + size[axis]))
+            origin.append(sample.origin[axis] - first)
+        references.append(sample.reference[corners[0], corners[1]])
+        origins.append(origin)
+    return references, origins
+
+
+def _stack(spectra: Sequence[Tensor | None]) -> Tensor | None:
+    known = [spectrum for spectrum in spectra if spectrum is not None]
+    return torch.stack(known) if known else None
 
 
 def _relight(reference: NDArray[np.uint8], rng: random.Random) -> NDArray[np.uint8]:

@@ -8,6 +8,7 @@ clips and degradations. Fixed seeds: the same clips and weights give the same nu
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,19 +18,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from refvid.errors import InputError
+from refvid.errors import CheckpointUnavailable, InputError, OptionError
+from refvid.inference.chunks import split_into_chunks
 from refvid.inference.memory import choose_budget
+from refvid.inference.overlap import ChunkJoiner
 from refvid.inference.pixels import clip_to_frames, frames_to_clip
 from refvid.inference.reconstruct import ShotState, reconstruct
 from refvid.inference.reference import prepare_reference
 from refvid.media.image import fit_image
 from refvid.media.pixel_conversion import to_uint8
 from refvid.media.reader import open_video
+from refvid.quality.catalog import MEASURES
+from refvid.quality.perceptual import Lpips, load_lpips, lpips_distance
 from refvid.quality.picture import psnr, ssim
-from refvid.quality.temporal import BlockMotion, block_motion, flicker, warping_error
+from refvid.quality.temporal import block_motion, flicker, warping_error
 from refvid.training.degradations import EVALUATION_DEGRADATIONS, degrade
 from refvid.workflows.enhance import LoadedBackbone, ModelOptions, choose_backbone
+from refvid.workflows.metrics_options import missing_packages
 from refvid.workflows.progress import Progress, ProgressCallback
+
+logger = logging.getLogger(__name__)
 
 Frames = NDArray[np.uint8]
 """(T, H, W, 3) RGB."""
@@ -51,7 +59,7 @@ class EvaluateOptions:
 
     model: ModelOptions = field(default_factory=ModelOptions)
     frames: int = 17
-    """Frames of each clip; the first is the reference."""
+    """Frames of each clip, at least 3; the first is the reference."""
 
     max_clips: int | None = None
     output: Path | None = None
@@ -68,6 +76,8 @@ class Scores:
     ssim: float
     flicker: float
     warping_error: float
+    lpips: float | None = None
+    """None where the network is not to be had."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +103,9 @@ class EvaluationReport:
     clean_psnr: dict[str, float]
     """Clean clip in, its first frame as reference: output to input [dB], by clip."""
 
+    clean_warping_error: dict[str, float]
+    """Of the clean clips themselves: what a perfect result has."""
+
     def gain(self, case: str, over: str = "input", clip: str | None = None) -> float:
         """Mean PSNR of a case minus that of the input or of another case [dB]."""
         return fmean(
@@ -111,6 +124,7 @@ class EvaluationReport:
             "summary": dict(self.summary()),
             "by_distance": self.by_distance(),
             "clean_psnr": self.clean_psnr,
+            "clean_warping_error": self.clean_warping_error,
             "results": [asdict(result) for result in self.results],
         }
 
@@ -137,11 +151,13 @@ class EvaluationReport:
         lines += [f"| {name} | {value:+.2f} |" for name, value in self.summary()]
         lines += ["", "| frames from the reference | gain, dB |", "|---|---|"]
         lines += [f"| {group} | {gain:+.2f} |" for group, gain in self.by_distance().items()]
-        lines += ["", "| mean of all | PSNR | SSIM | flicker | warping error |"]
-        lines.append("|---|---|---|---|---|")
+        lines += ["", "| mean of all | PSNR | SSIM | LPIPS | flicker | warping error |"]
+        lines.append("|---" * 6 + "|")
         lines.append(_row("input", [r.input for r in self.results]))
         for case in CASES:
             lines.append(_row(f"{case} reference", [r.outputs[case] for r in self.results]))
+        perfect = fmean(self.clean_warping_error.values())
+        lines.append(f"| the clean clip itself | | 1.0000 | | 0.0000 | {perfect:.4f} |")
         degradations = tuple(dict.fromkeys(r.degradation for r in self.results))
         lines += ["", f"| clip | {' | '.join(degradations)} | mean | no reference | unrelated |"]
         lines.append("|---" * (len(degradations) + 4) + "|")
@@ -170,16 +186,25 @@ def evaluate(options: EvaluateOptions, on_progress: ProgressCallback) -> Evaluat
         done += 1
         on_progress(Progress(done, total))
 
+    lpips = _optional_lpips(loaded)
     results: list[ClipResult] = []
     clean_psnr: dict[str, float] = {}
+    clean_warping: dict[str, float] = {}
     for position, (name, clean) in enumerate(clips.items()):
         other = list(clips.values())[(position + len(clips) // 2) % len(clips)]
         rebuilt = _rebuild(loaded, clean, clean[0])
         clean_psnr[name] = fmean(psnr(a, b) for a, b in zip(rebuilt[1:], clean[1:], strict=True))
         step()
+        judge = _Judge(clean, lpips)
+        clean_warping[name] = warping_error(list(clean[1:]), judge.motions)
         references = {"right": clean[0], "none": None, "unrelated": other[0]}
-        results += _evaluate_clip(loaded, name, clean, references, step)
-    report = EvaluationReport(model=loaded.name, results=tuple(results), clean_psnr=clean_psnr)
+        results += _evaluate_clip(loaded, name, judge, references, step)
+    report = EvaluationReport(
+        model=loaded.name,
+        results=tuple(results),
+        clean_psnr=clean_psnr,
+        clean_warping_error=clean_warping,
+    )
     if options.output is not None:
         as_json = options.output.suffix == ".json"
         text = json.dumps(report.to_json(), indent=2) if as_json else report.to_markdown()
@@ -207,29 +232,57 @@ def _read(path: Path, frames: int) -> Frames:
     return np.ascontiguousarray(clip[:, : clip.shape[1] // 8 * 8, : clip.shape[2] // 8 * 8])
 
 
+def _optional_lpips(loaded: LoadedBackbone) -> Lpips | None:
+    if missing_packages(MEASURES["lpips"]):
+        return None
+    try:
+        return load_lpips(loaded.device)
+    except (CheckpointUnavailable, OptionError) as error:
+        logger.warning("no LPIPS: %s", error)
+        return None
+
+
+class _Judge:
+    """Measures frames against a clean clip; frame 0 is the reference and does not count."""
+
+    def __init__(self, clean: Frames, lpips: Lpips | None) -> None:
+        self.clean, self.lpips = clean, lpips
+        self.motions = block_motion(list(clean[1:]))
+
+    def score(self, frames: Frames) -> Scores:
+        pairs = list(zip(frames[1:], self.clean[1:], strict=True))
+        network = self.lpips
+        return Scores(
+            psnr=fmean(psnr(a, b) for a, b in pairs),
+            ssim=fmean(ssim(a, b) for a, b in pairs),
+            lpips=fmean(lpips_distance(network, a, b) for a, b in pairs) if network else None,
+            flicker=flicker(list(frames[1:]), list(self.clean[1:])),
+            warping_error=warping_error(list(frames[1:]), self.motions),
+        )
+
+
 def _evaluate_clip(
     loaded: LoadedBackbone,
     name: str,
-    clean: Frames,
+    judge: _Judge,
     references: dict[str, Frames | None],
     step: Callable[[], None],
 ) -> list[ClipResult]:
     results = []
-    motions = block_motion(list(clean[1:]))
     for kind, degradation in EVALUATION_DEGRADATIONS.items():
-        degraded = degrade(clean, degradation)
+        degraded = degrade(judge.clean, degradation)
         outputs, gains = {}, {}
         for case in CASES:
             rebuilt = _rebuild(loaded, degraded, references[case])
-            outputs[case] = _score(rebuilt, clean, motions)
+            outputs[case] = judge.score(rebuilt)
             if case == "right":
-                gains = _gain_by_distance(rebuilt, degraded, clean)
+                gains = _gain_by_distance(rebuilt, degraded, judge.clean)
             step()
         results.append(
             ClipResult(
                 clip=name,
                 degradation=kind,
-                input=_score(degraded, clean, motions),
+                input=judge.score(degraded),
                 outputs=outputs,
                 gain_by_distance=gains,
             )
@@ -247,25 +300,15 @@ def _rebuild(loaded: LoadedBackbone, frames: Frames, reference: Frames | None) -
         prepared = prepare_reference(backbone, fitted, device)
     budget = choose_budget(backbone.limits, height, width)
     state: ShotState | None = None
+    joiner = ChunkJoiner()
     rebuilt: list[Frames] = []
-    size = backbone.limits.default_chunk
-    for start in range(0, len(frames), size):
-        clip = frames_to_clip(list(frames[start : start + size]), device)
+    for chunk in split_into_chunks(((frame, False) for frame in frames), budget.lengths):
+        clip = frames_to_clip(list(chunk.frames), device)
         result = reconstruct(backbone, clip, prepared, state, budget)
-        state = result.state
-        rebuilt.append(clip_to_frames(result.clip, np.uint8))
+        state, budget = result.state, result.budget
+        joined = joiner.join(result.clip, chunk.shared, chunk.held_back)
+        rebuilt.append(clip_to_frames(joined, np.uint8))
     return np.concatenate(rebuilt)
-
-
-def _score(frames: Frames, clean: Frames, motions: list[BlockMotion]) -> Scores:
-    """Frame 0 is the reference itself and does not count."""
-    pairs = list(zip(frames[1:], clean[1:], strict=True))
-    return Scores(
-        psnr=fmean(psnr(a, b) for a, b in pairs),
-        ssim=fmean(ssim(a, b) for a, b in pairs),
-        flicker=flicker(list(frames[1:]), list(clean[1:])),
-        warping_error=warping_error(list(frames[1:]), motions),
-    )
 
 
 def _gain_by_distance(rebuilt: Frames, degraded: Frames, clean: Frames) -> dict[str, float]:
@@ -280,7 +323,8 @@ def _gain_by_distance(rebuilt: Frames, degraded: Frames, clean: Frames) -> dict[
 
 
 def _row(name: str, scores: Sequence[Scores]) -> str:
-    return (
-        f"| {name} | {fmean(s.psnr for s in scores):.2f} | {fmean(s.ssim for s in scores):.4f} "
-        f"| {fmean(s.flicker for s in scores):.4f} | {fmean(s.warping_error for s in scores):.4f} |"
-    )
+    psnrs, ssims = fmean(s.psnr for s in scores), fmean(s.ssim for s in scores)
+    known = [s.lpips for s in scores if s.lpips is not None]
+    perceived = f"{fmean(known):.4f}" if known else "not measured"
+    flickers, warping = fmean(s.flicker for s in scores), fmean(s.warping_error for s in scores)
+    return f"| {name} | {psnrs:.2f} | {ssims:.4f} | {perceived} | {flickers:.4f} | {warping:.4f} |"

@@ -1,52 +1,32 @@
-"""`refvid train`: make weights for the mini backbone from folders of videos and photographs."""
+"""`refvid train`: teach a backbone's decoder to use references, on your own videos."""
 
 from __future__ import annotations
 
-import json
 import logging
-from dataclasses import asdict, dataclass, field
+import math
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, Literal
 
-from refvid.errors import InputError, OptionError, OutputError
-from refvid.models.mini.config import MiniConfig
-from refvid.training.clips import ClipCacheOptions, build_cache, load_cache
-from refvid.training.loop import LoopOptions, Trainer, seeded
-from refvid.training.samples import SampleDrawer, SampleOptions
+import torch
+
+from refvid.errors import CheckpointMismatch, OptionError, OutOfMemory, OutputError
+from refvid.inference.device import choose_device, cpu_has_bf16, is_out_of_memory
+from refvid.training.checkpoint import find_checkpoints, newest_checkpoint
+from refvid.training.config import TrainConfig
+from refvid.training.engine import StepReport, Trainer, make_accelerator
+from refvid.training.loader import Alternating, BatchSource
 from refvid.workflows.progress import Progress, ProgressCallback
+from refvid.workflows.train_config import SAVED_CONFIG, build_config, save_config
+from refvid.workflows.train_data import check_folders, prepare_data
+from refvid.workflows.train_latents import prepare_latents
+from refvid.workflows.train_recipe import make_recipe
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainOptions:
-    """One training run."""
-
-    videos: Path
-    """Folder of clean clips; those of one source start with the same word before a `_`."""
-
-    output: Path
-    """Folder for the cache, the state and the weights."""
-
-    images: Path | None = None
-    """Folder of photographs, which become clips by camera paths."""
-
-    exclude: tuple[str, ...] = ()
-    """File names to leave out."""
-
-    minutes: float = 60.0
-    """Length of the whole run, over all resumptions."""
-
-    resume: bool = False
-    """Go on where the output folder stopped."""
-
-    seed: int = 0
-    samples: SampleOptions = field(default_factory=SampleOptions)
-    config: MiniConfig = field(default_factory=MiniConfig)
-
-    def __post_init__(self) -> None:
-        if self.minutes <= 0:
-            raise OptionError(f"A run needs more than {self.minutes:g} minutes.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,67 +34,214 @@ class TrainReport:
     """What a run learned."""
 
     weights: Path
+    """What `--model` loads."""
+
     steps: int
     minutes: float
     loss: float
-    """Mean of the last steps."""
+    """Of the last step."""
+
+    compared: str
+    """The loss in words."""
+
+    valid_loss: float | None
+    """At the last validation."""
+
+    finished: bool
+    """Whether the planned length is reached; else `--resume` goes on."""
+
+    signal: int | None
+    """What stopped it, if it was a signal."""
+
+    is_main: bool
+    """Whether this process speaks for all that trained together."""
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "weights": str(self.weights)}
+        return {
+            "weights": str(self.weights),
+            "steps": self.steps,
+            "minutes": round(self.minutes, 3),
+            "loss": None if math.isnan(self.loss) else self.loss,
+            "loss_function": self.compared,
+            "valid_loss": self.valid_loss,
+            "finished": self.finished,
+        }
 
 
-def train(options: TrainOptions, on_progress: ProgressCallback) -> TrainReport:
-    """Fill the cache, then train until the time is up; progress counts seconds.
+def train(
+    config: TrainConfig, on_progress: ProgressCallback, *, resume: bool = False
+) -> TrainReport:
+    """Fill the cache, then train to the planned length, or until told to stop.
 
-    The output folder gets `mini.safetensors` (what `--model` loads), `state.pt` (what `--resume`
-    needs) and `log.jsonl`, one line per 20 steps.
+    The output folder gets the weights, `checkpoints/`, `metrics.jsonl`, `pictures/`, the cache, and
+    `config.yaml` with everything that was decided. Ctrl-C and SIGTERM end the step and save.
+
+    Args:
+        config: Of the run.
+        on_progress: Counts steps, or seconds where the length is in minutes.
+        resume: Go on from the newest checkpoint in the output folder; without one, begin.
 
     Raises:
+        OptionError: Something in the config is impossible, or a package is missing.
         InputError: A folder is missing or holds nothing to learn from.
-        OutputError: The output folder has a state and `resume` is not set.
+        OutputError: The output folder has a run and `resume` is not set, or cannot be written.
+        OutOfMemory: A step does not fit.
+        CheckpointError: The weights to begin with cannot be had, or the run to go on with is of
+            another network.
     """
-    for folder in (options.videos, options.images):
-        if folder is not None and not folder.is_dir():
-            raise InputError(f"{folder} is no folder.")
-    state = options.output / "state.pt"
-    if state.exists() and not options.resume:
+    if config.run.steps is None and config.run.minutes is None:
+        raise OptionError("A run has a planned length: give --steps or --minutes.")
+    check_folders(config)
+    begun = bool(find_checkpoints(config.output))
+    if begun and not resume:
         raise OutputError(
-            f"{state} exists: go on with --resume, or choose another --output folder."
+            f"{config.output} holds a run: go on with --resume, or choose another --output folder."
         )
-    cache = options.output / "cache"
-    for done, total in build_cache(
-        ClipCacheOptions(
-            videos=options.videos,
-            images=options.images,
-            cache=cache,
-            exclude=options.exclude,
-            seed=options.seed,
-        )
-    ):
-        log.info("prepared %d of %d clips", done, total)
-    clips = load_cache(cache)
-    drawer = SampleDrawer(clips, options.samples, seeded(options.seed))
-    if not drawer.groups:
-        raise InputError(
-            f"{options.videos} holds no clip of at least {options.samples.crop} pixels a side."
-        )
+    if begun:
+        _check_same_network(config)
+    accelerator = make_accelerator(config.run, config.output, _precision(config))
+    recipe, sizes = make_recipe(config, fresh=not begun)
+    for stage in config.stages:
+        recipe.check_samples(stage.apply(config.samples))
+    config = replace(config, network=sizes)
+    if accelerator.is_main_process:
+        _save_config(config)
+    data = prepare_data(
+        config,
+        part=accelerator.process_index,
+        parts=accelerator.num_processes,
+        wait=accelerator.wait_for_everyone,
+        on_clip=lambda done, total: log.info("prepared %d of %d files", done, total),
+        describe=recipe.describe(),
+    )
+    stages: list[BatchSource] = [*data.stages]
+    if config.latents.folder is not None:
+        recipe.to(accelerator.device)
+        latents = prepare_latents(config, recipe, accelerator)
+        stages = [
+            Alternating(clips, saved, accelerator.num_processes)
+            for clips, saved in zip(stages, latents, strict=True)
+        ]
     trainer = Trainer(
-        options.config, drawer, LoopOptions(output=options.output, minutes=options.minutes)
+        recipe, config, stages, data.valid, accelerator, _drawing_workers(config, accelerator)
     )
-    if options.resume and state.exists():
-        trainer.load(state)
+    if begun:
+        trainer.resume(newest_checkpoint(config.output))
+    log.info("loss: %s", trainer.loss.describe())
     loss = float("nan")
-    seconds = round(options.minutes * 60)
-    with (options.output / "log.jsonl").open("a", encoding="utf-8") as metrics:
-        for report in trainer.run():
+    with _stop_on_signals() as caught, _failures_named(config.output):
+        for report in trainer.run(lambda: bool(caught)):
             loss = report.loss
-            metrics.write(json.dumps(asdict(report)) + "\n")
-            metrics.flush()
-            log.info("step %d, loss %.4f", report.step, report.loss)
-            on_progress(Progress(min(seconds, round(report.minutes * 60)), seconds))
+            if trainer.is_main:
+                on_progress(_progress(config, report))
+        weights = config.output / f"{config.backbone}.safetensors"
+        if trainer.is_main:
+            trainer.write_weights(weights)
     return TrainReport(
-        weights=options.output / "mini.safetensors",
-        steps=trainer.step,
-        minutes=trainer.seconds / 60,
+        weights=weights,
+        steps=trainer.progress.step,
+        minutes=trainer.progress.seconds / 60,
         loss=loss,
+        compared=trainer.loss.describe(),
+        valid_loss=trainer.valid_loss,
+        finished=trainer.is_finished,
+        signal=caught[0] if caught else None,
+        is_main=trainer.is_main,
     )
+
+
+@contextmanager
+def _failures_named(run: Path) -> Iterator[None]:
+    """Say what stopped a run, and that its last checkpoint is there."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{run}: {error.strerror or error}. --resume goes on from the last checkpoint."
+        ) from error
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemory(
+            "There is not enough memory for a step: lower samples.clips, samples.crop or the "
+            "frames of the stages; run.accumulate makes up for fewer clips."
+        ) from error
+
+
+def _check_same_network(config: TrainConfig) -> None:
+    """A checkpoint fits the network that it was made of."""
+    saved = build_config(saved=config.output / SAVED_CONFIG)
+    if saved.backbone != config.backbone:
+        raise CheckpointMismatch(
+            f"{config.output} holds a run of the backbone {saved.backbone}, not {config.backbone}."
+        )
+    other = [
+        key for key, value in config.network.items() if saved.network.get(key) != _plain(value)
+    ]
+    if other:
+        raise CheckpointMismatch(
+            f"{config.output} holds a run of a network of other sizes ({', '.join(other)})."
+        )
+
+
+def _plain(value: Any) -> Any:
+    """As it reads in a file, which has lists alone."""
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _save_config(config: TrainConfig) -> None:
+    try:
+        # How long one call may take is no part of the run.
+        config = replace(config, run=replace(config.run, max_minutes=None))
+        save_config(config, config.output / SAVED_CONFIG)
+    except OSError as error:
+        raise OutputError(f"Cannot write {config.output}: {error.strerror or error}.") from error
+
+
+def _precision(config: TrainConfig) -> Literal["fp32", "bf16", "fp16"]:
+    if config.run.precision != "auto":
+        return config.run.precision
+    device = choose_device(config.run.device).type
+    if device == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    return "bf16" if device == "cpu" and cpu_has_bf16() else "fp32"
+
+
+def _drawing_workers(config: TrainConfig, accelerator: Any) -> int:
+    if config.data.workers is not None:
+        return config.data.workers
+    # Beside a CPU, other processes would only take its cores away.
+    return 0 if accelerator.device.type == "cpu" else 4
+
+
+def _progress(config: TrainConfig, report: StepReport) -> Progress:
+    if config.run.steps is not None:
+        return Progress(report.step, config.run.steps)
+    planned = round((config.run.minutes or 0) * 60)
+    return Progress(min(planned, round(report.seconds)), planned)
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[list[int]]:
+    """Collect Ctrl-C and SIGTERM, so that a step is never left half done; the second one counts
+    at once.
+    """
+    caught: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if caught:
+            signal.default_int_handler(number, frame)
+        caught.append(number)
+        log.warning("stopping after this step; everything is saved")
+
+    before: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
+    try:
+        for number in (int(signal.SIGINT), int(signal.SIGTERM)):
+            before[number] = signal.signal(number, note)
+    except ValueError:
+        pass  # not the main thread: whoever runs it there has signals of its own
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

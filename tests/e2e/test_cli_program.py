@@ -91,6 +91,15 @@ def test_enhance(clip, folder):
     assert count_frames(folder / "out.mp4") == FRAMES
 
 
+def test_enhance_and_compare(clip, folder):
+    words = ("--ref", "frame:0", "--frames", "6", "-o", folder / "seen.mp4", "--compare")
+    run = refvid("enhance", clip, *words, CI="")
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == f"{folder / 'seen.mp4'}\n"
+    page = (folder / "seen_compare.html").read_text(encoding="utf-8")
+    assert "<title>input · result</title>" in page
+
+
 def test_enhance_json_and_dry_run(clip, folder):
     run = refvid("enhance", clip, "--ref", "frame:0", "--dry-run", "--json")
     assert run.returncode == 0, run.stderr

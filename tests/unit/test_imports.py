@@ -36,8 +36,10 @@ def loaded_after(code: str) -> set[str]:
         ["--version"],
         ["enhance", "--help"],
         ["decode", "--help"],
+        ["train", "--help"],
         ["enhance", "--bad"],
         ["doctor", "--help"],
+        ["compare", "--help"],
     ],
     ids=" ".join,
 )
@@ -71,6 +73,10 @@ def test_completion_loads_nothing_heavy(shell):
         ["decode", "missing.pt"],
         ["decode", "pyproject.toml", "--ref", "missing.png"],
         ["encode", "missing.mp4"],
+        ["compare", "missing.mp4", "other.mp4"],
+        ["compare", "--votes", "missing.json"],
+        ["train", "missing", "-o", "run", "--set", "optimizer.rat=1"],
+        ["train", "missing", "-o", "run", "--config", "missing.toml"],
     ],
 )
 def test_cheap_failures_come_before_torch(words):

@@ -1,0 +1,51 @@
+"""What one training step is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """B clips of T frames; pixels in [-1, 1]. Either `clip` or `latents` is what gets decoded."""
+
+    clip: Tensor | None = None
+    """(B, 3, T, H, W): degraded, or clean where only the codec loses detail."""
+
+    latents: Tensor | None = None
+    """(B, C, t, h, w) raw, of a diffusion model."""
+
+    target: Tensor
+    """(B, 3, T, H, W), or (B, 3, 1, H, W) where `supervised` names the one frame."""
+
+    reference: Tensor | None
+    """(B, 3, H', W'), at least as large as the frames."""
+
+    origin: Tensor
+    """(B, 2) where the frames' corner lies in the reference [pixels]."""
+
+    spectrum: Tensor | None = None
+    """(B, T, C) what a decoder is told of the whole frames that the crops are from; None: the
+    crops are all there is."""
+
+    supervised: int | None = None
+    """The one frame that the loss sees: that of the reference, where nothing else is known."""
+
+    token_dropout: float = 0.0
+    """Share of latent tokens that this step zeroes."""
+
+    seed: int = 0
+    """Of this step's noise."""
+
+    def to(self, device: torch.device) -> Batch:
+        """Move every tensor."""
+        moved: dict[str, Any] = {
+            field.name: value.to(device)
+            for field in fields(self)
+            if isinstance(value := getattr(self, field.name), Tensor)
+        }
+        return replace(self, **moved)

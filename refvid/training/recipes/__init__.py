@@ -1,0 +1,1 @@
+"""How each backbone is trained."""

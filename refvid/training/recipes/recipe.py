@@ -1,0 +1,88 @@
+"""What training needs to know of a backbone: what learns, how fast, and how a batch is decoded."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from refvid.training.batch import Batch
+from refvid.training.config import SampleOptions
+from refvid.training.samples import Describe
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterGroup:
+    """Parameters that share a learning rate."""
+
+    name: str
+    parameters: list[nn.Parameter]
+    pretrained: bool
+    """Whether they learn at a share of the base rate (the paper: a tenth)."""
+
+
+class Recipe(nn.Module, ABC):
+    """One backbone with its frozen encoder, as the engine trains it.
+
+    A module, because that is what can be spread over devices: `forward` is one training step's
+    encoding and decoding.
+    """
+
+    backbone: ClassVar[str]
+    """Name in weights files."""
+
+    latent_stride: ClassVar[int] = 8
+    """Pixels per latent position."""
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> Tensor:
+        """Decode a batch's clip or latents with its reference: (B, 3, T, H, W), near [-1, 1]."""
+
+    @abstractmethod
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Everything that learns; the rest is frozen."""
+
+    @abstractmethod
+    def check_samples(self, samples: SampleOptions) -> None:
+        """Refuse samples that the backbone cannot decode.
+
+        Raises:
+            OptionError: The number of frames, or the reference's size, is impossible.
+        """
+
+    def describe(self) -> Describe | None:
+        """Give what tells the decoder of the whole frames that crops are from, if it wants that."""
+        return None
+
+    @abstractmethod
+    def latent_frames(self, frames: int) -> int:
+        """Latent frames of a clip that begins a shot."""
+
+    @abstractmethod
+    def reverse_latents(self, latents: Tensor) -> Tensor:
+        """Latents (B, C, t, h, w) of the same clip backwards in time.
+
+        RefDecoder, arXiv:2605.15196, appendix G: decode with the plain decoder, reverse, encode.
+        """
+
+    @abstractmethod
+    def weights_file(self, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """Weights and metadata of the file that `--model PATH` loads, from a `state_dict`."""
+
+
+def without_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The entries under a prefix, without it, ready to be written."""
+    return {
+        name.removeprefix(prefix): value.detach().contiguous().cpu()
+        for name, value in state.items()
+        if name.startswith(prefix)
+    }
+
+
+def full_precision(device: torch.device) -> torch.autocast:
+    """What is exact stays exact, whatever the caller's autocast says."""
+    return torch.autocast(device.type, enabled=False)

@@ -1,0 +1,154 @@
+"""Config file, flags and `--set` words -> `TrainConfig`."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_type_hints
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from refvid.errors import OptionError
+from refvid.training.config import TrainConfig, defaults_of
+
+Tree = dict[str, Any]
+T = TypeVar("T")
+
+SAVED_CONFIG = "config.yaml"
+
+
+def build_config(
+    *,
+    file: Path | None = None,
+    saved: Path | None = None,
+    flags: Mapping[str, Any] | None = None,
+    words: Sequence[str] = (),
+) -> TrainConfig:
+    """Put a run's config together; what comes later wins.
+
+    Args:
+        file: TOML or YAML.
+        saved: The `config.yaml` of a run that goes on; it takes the place of the defaults.
+        flags: A tree of what the command line's own options say.
+        words: `KEY=VALUE`, as in `optimizer.rate=1e-4`; values as in TOML, where a word without
+            quotes is a text and nothing at all is no value.
+
+    Raises:
+        OptionError: A file or a value is not usable; the message names the key.
+    """
+    asked: Tree = {}
+    if file is not None:
+        asked = _merge(asked, read_tree(file))
+    asked = _merge(asked, flags or {})
+    for word in words:
+        asked = _set(asked, word)
+    if saved is not None:
+        base = read_tree(saved)
+    else:
+        base = defaults_of(str(asked.get("backbone", "mini")))
+    run = asked.get("run") or {}
+    if isinstance(run, Mapping) and run.get("minutes") is not None and "steps" not in run:
+        # A length in minutes replaces a default in steps, which would win.
+        base = _merge(base, {"run": {"steps": None}})
+    return parse(TrainConfig, _merge(base, asked))
+
+
+def read_tree(path: Path) -> Tree:
+    """Read a config file: TOML by its suffix, else YAML.
+
+    Raises:
+        OptionError: It cannot be read, or is no table.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        tree = tomllib.loads(text) if path.suffix.lower() == ".toml" else yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionError(f"Cannot read the config file {path}: {error}.") from error
+    except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
+        raise OptionError(f"The config file {path} is damaged: {error}.") from error
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise OptionError(f"The config file {path} holds no keys and values.")
+    return tree
+
+
+def save_config(config: TrainConfig, path: Path) -> None:
+    """Write a config so that `read_tree` reads it again."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tree = TypeAdapter(TrainConfig).dump_python(config, mode="json")
+    path.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
+
+
+def parse(kind: type[T], tree: Mapping[str, Any], where: str = "") -> T:
+    """Make a dataclass of a tree, with all values checked.
+
+    Raises:
+        OptionError: A key is unknown, or a value impossible; the message says where.
+    """
+    _refuse_unknown(kind, tree, where)
+    try:
+        return TypeAdapter(kind).validate_python(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join([where, *map(str, first["loc"])] if where else map(str, first["loc"]))
+        message = first["msg"].removeprefix("Value error, ")
+        raise OptionError(f"{place}: {message}" if place else message) from error
+
+
+def _refuse_unknown(kind: Any, tree: Any, where: str) -> None:
+    if not (is_dataclass(kind) and isinstance(tree, Mapping)):
+        return
+    hints = get_type_hints(kind)
+    known = [field.name for field in fields(kind)]
+    for key, value in tree.items():
+        place = f"{where}.{key}" if where else str(key)
+        if key not in known:
+            near = get_close_matches(str(key), known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+            raise OptionError(f"unknown key {place!r}; {hint}")
+        if isinstance(value, Mapping):
+            _refuse_unknown(hints[key], value, place)
+        elif isinstance(value, list) and (inner := get_args(hints[key])):
+            for index, item in enumerate(value):
+                _refuse_unknown(inner[0], item, f"{place}.{index}")
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:
+    """A copy with the second tree's leaves in place of the first's; lists are leaves."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            value = _merge(old, value)  # noqa: PLW2901 -- the tree's in place of the leaf's
+        merged[key] = value
+    return merged
+
+
+def _set(tree: Mapping[str, Any], word: str) -> Tree:
+    key, equals, text = word.partition("=")
+    path = key.strip().split(".")
+    if not equals or not all(path):
+        raise OptionError(f"--set: {word!r} is not of the form key=value, as in run.steps=1000")
+    leaf: Any = _value(text.strip())
+    for part in reversed(path):
+        leaf = {part: leaf}
+    return _merge(tree, leaf)
+
+
+def _value(text: str) -> Any:
+    if not text:
+        return None
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        pass
+    try:
+        return json.loads(text)  # lists of tables, as stages are, on one line
+    except json.JSONDecodeError:
+        return text

@@ -1,0 +1,154 @@
+"""Folders of videos and pictures -> batches to train with and to validate on."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from refvid.errors import InputError
+from refvid.training.batch import Batch
+from refvid.training.clips import CachedClip, ClipCacheOptions, build_cache, load_cache
+from refvid.training.config import TrainConfig
+from refvid.training.samples import Describe, SampleDrawer
+
+log = logging.getLogger(__name__)
+
+_VALID_SEED = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """Where batches come from."""
+
+    stages: list[SampleDrawer]
+    """One for each stage of the curriculum."""
+
+    valid: list[Batch]
+    """Held-out batches with the right reference."""
+
+
+def check_folders(config: TrainConfig) -> None:
+    """Refuse what cannot be learned from, before anything expensive.
+
+    Raises:
+        InputError: A folder is missing, or there is none.
+    """
+    data, latents = config.data, config.latents
+    if data.videos is None and data.images is None:
+        raise InputError("There is nothing to learn from: give a folder of videos or images.")
+    for folder in (data.videos, data.images, data.valid, latents.folder, latents.references):
+        if folder is not None and not folder.is_dir():
+            raise InputError(f"{folder} is no folder.")
+
+
+def prepare_data(
+    config: TrainConfig,
+    *,
+    part: int,
+    parts: int,
+    wait: Callable[[], None],
+    on_clip: Callable[[int, int], None],
+    describe: Describe | None = None,
+) -> TrainingData:
+    """Fill the cache and make drawers for every stage.
+
+    Args:
+        config: Of the run.
+        part: Number of this process among those that train together.
+        parts: How many these are.
+        wait: Until the others are here, too.
+        on_clip: Told how many files of this part are ready, and of how many.
+        describe: What the network is told of the whole frames that crops are from.
+
+    Raises:
+        InputError: Nothing in the folders can be learned from.
+        OutputError: The cache cannot be written.
+    """
+    options = _cache_options(config)
+    for done, total in build_cache(options, part, parts):
+        on_clip(done, total)
+    held_out = None
+    if config.data.valid is not None:
+        held_out = replace(options, videos=config.data.valid, images=None)
+        for done, total in build_cache(held_out, part, parts):
+            on_clip(done, total)
+    wait()
+    clips = load_cache(options)
+    if held_out is not None:
+        valid_clips = load_cache(held_out)
+    else:
+        clips, valid_clips = _hold_out(clips, config.data.valid_share, config.seed)
+    stages = [_drawer(config, clips, stage, describe) for stage in range(len(config.stages))]
+    return TrainingData(stages, _valid_batches(config, valid_clips or clips, describe))
+
+
+def _cache_options(config: TrainConfig) -> ClipCacheOptions:
+    data = config.data
+    return ClipCacheOptions(
+        videos=data.videos,
+        images=data.images,
+        cache=data.cache or config.output / "cache",
+        variants=data.variants,
+        max_frames=data.max_frames,
+        excerpts=data.excerpts,
+        short_side=data.short_side,
+        frame_step=data.frame_step,
+        photo_frames=data.photo_frames,
+        photo_size=data.photo_size,
+        exclude=data.exclude,
+        seed=config.seed,
+        workers=(os.cpu_count() or 1) if data.workers is None else data.workers,
+    )
+
+
+def _hold_out(
+    clips: Sequence[CachedClip], share: float, seed: int
+) -> tuple[list[CachedClip], list[CachedClip]]:
+    """Split by source: clips of one source look alike."""
+    sources = sorted({clip.source for clip in clips})
+    random.Random(f"{seed}:held out").shuffle(sources)
+    count = min(round(share * len(sources)), len(sources) - 1)
+    if count < 1:
+        log.warning(
+            "%d sources are too few to hold one out: validation is on training clips "
+            "(--valid names others)",
+            len(sources),
+        )
+        return list(clips), []
+    held = set(sources[:count])
+    return [c for c in clips if c.source not in held], [c for c in clips if c.source in held]
+
+
+def _drawer(
+    config: TrainConfig, clips: Sequence[CachedClip], stage: int, describe: Describe | None
+) -> SampleDrawer:
+    samples = config.stages[stage].apply(config.samples)
+    drawer = SampleDrawer(clips, samples, config.seed, describe)
+    if not drawer.groups:
+        folders = " and ".join(str(f) for f in (config.data.videos, config.data.images) if f)
+        length = f" and {samples.frames} frames" if samples.consecutive else ""
+        raise InputError(f"{folders}: no clip of at least {samples.crop} pixels a side{length}.")
+    return drawer
+
+
+def _valid_batches(
+    config: TrainConfig, clips: Sequence[CachedClip], describe: Describe | None
+) -> list[Batch]:
+    """What a user has: a degraded clip, and a right reference."""
+    samples = replace(
+        config.stages[-1].apply(config.samples),
+        unrelated=0.0,
+        missing=0.0,
+        degraded_reference=0.0,
+        undegraded=0.0,
+        relit_reference=0.0,
+        token_dropout=0.0,
+    )
+    drawer = SampleDrawer(clips, samples, config.seed + _VALID_SEED, describe)
+    if not drawer.groups:
+        log.warning("no held-out clip is large or long enough: there is no validation")
+        return []
+    return [drawer.draw(index) for index in range(config.run.valid_batches)]
