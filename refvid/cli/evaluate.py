@@ -26,12 +26,13 @@ def evaluate(
         ),
     ] = None,
     frames: Annotated[
-        int, typer.Option("--frames", metavar="N", min=2, help="Frames per clip.")
+        int, typer.Option("--frames", metavar="N", min=3, help="Frames per clip.")
     ] = 17,
     max_clips: Annotated[
         int | None, typer.Option("--max-clips", metavar="N", min=1, help="At most so many clips.")
     ] = None,
     model: opt.Model = None,
+    weights: opt.Weights = None,
     device: opt.Device = None,
     dtype: opt.DTypeOption = None,
     as_json: opt.AsJson = False,
@@ -45,7 +46,7 @@ def evaluate(
 
     options = EvaluateOptions(
         clips=clips,
-        model=opt.model_options(settings, model=model, device=device, dtype=dtype),
+        model=opt.model_options(settings, model=model, weights=weights, device=device, dtype=dtype),
         frames=frames,
         output=output,
         max_clips=max_clips,

@@ -15,7 +15,7 @@ from refvid.models.backbone import BackboneLimits, Decoded, Encoded
 from refvid.models.mini.attention import Attended, KeyMap
 from refvid.models.mini.codec import PatchCodec
 from refvid.models.mini.config import MiniConfig
-from refvid.models.mini.decoder import MiniDecoder
+from refvid.models.mini.decoder import MiniDecoder, spectrum_of
 from refvid.models.mini.matching import (
     TOKEN,
     Matches,
@@ -101,23 +101,26 @@ class MiniBackbone:
         Matching goes from frame to frame; what follows it does not, and on a CPU runs on several
         frames at a time with one thread each: small convolutions use many threads badly.
         """
-        frames = self.codec.decode(latents.to(self.device).transpose(1, 2).flatten(0, 1))
-        frames = frames.view(latents.shape[0], latents.shape[2], *frames.shape[1:])
+        tokens = latents.to(self.device).transpose(1, 2).flatten(0, 1)
+        grid = latents.shape[0], latents.shape[2]
+        frames, spectra = self.codec.decode(tokens), spectrum_of(tokens)
+        frames, spectra = frames.view(*grid, *frames.shape[1:]), spectra.view(*grid, -1)
         with self._frame_workers(frames[0, 0]) as submit:
             pending = []
-            for frame in frames.unbind(1):
+            for frame, spectrum in zip(frames.unbind(1), spectra.unbind(1), strict=True):
                 matches = None
                 if reference is not None:
                     prior = state.position if state else None
                     matches = match_tokens(frame, reference.index, prior)
                     state = MiniState(matches.position)
-                pending.append(submit(self._rebuild, frame, reference, matches, tile))
+                pending.append(submit(self._rebuild, frame, spectrum, reference, matches, tile))
             return Decoded(torch.stack([result.result() for result in pending], 2), state)
 
     @torch.inference_mode()
     def _rebuild(
         self,
         frame: Tensor,
+        spectrum: Tensor,
         reference: MiniReference | None,
         matches: Matches | None,
         tile: int | None,
@@ -125,7 +128,7 @@ class MiniBackbone:
         attended = None
         if reference is not None and matches is not None:
             attended = self.decoder.attention(frame.to(self.dtype), reference.keys, matches)
-        return self._restore(frame, attended, tile).clamp_(-1, 1)
+        return self._restore(frame, spectrum, attended, tile).clamp_(-1, 1)
 
     @contextmanager
     def _frame_workers(self, frame: Tensor) -> Iterator[_Submit]:
@@ -143,11 +146,13 @@ class MiniBackbone:
                 # A worker's call also sets the default for threads that start later.
                 torch.set_num_threads(threads)
 
-    def _restore(self, frame: Tensor, attended: Attended | None, tile: int | None) -> Tensor:
+    def _restore(
+        self, frame: Tensor, spectrum: Tensor, attended: Attended | None, tile: int | None
+    ) -> Tensor:
         """Add the residual, in windows if asked to; windows and whole frame give equal pixels."""
         height, width = frame.shape[-2:]
         if tile is None or (height <= tile and width <= tile):
-            whole: Tensor = self.decoder(frame, attended)
+            whole: Tensor = self.decoder(frame, spectrum, attended)
             return whole
         side = max(TOKEN, tile // TOKEN * TOKEN)
         restored = torch.empty_like(frame)
@@ -155,7 +160,9 @@ class MiniBackbone:
             for left in range(0, width, side):
                 window = _with_halo(top, side, height), _with_halo(left, side, width)
                 piece = self.decoder(
-                    frame[..., window[0], window[1]], _crop_attended(attended, *window)
+                    frame[..., window[0], window[1]],
+                    spectrum,
+                    _crop_attended(attended, *window),
                 )
                 inner = slice(top, min(top + side, height)), slice(left, min(left + side, width))
                 restored[..., inner[0], inner[1]] = piece[

@@ -132,7 +132,7 @@ def match_tokens(
     coarse = _match_anywhere(frames, index, origin)
     for shifted in (coarse, *_neighbours(coarse)):
         search.try_positions(home + _spread(shifted, rows, columns))
-    search.step(4, radius=2)
+    search.step(4, radius=1)
     search.exchange()
     search.step(4, radius=1)
     return _refine_half(frames, index, search.position, home)

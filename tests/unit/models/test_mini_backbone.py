@@ -7,8 +7,9 @@ import torch
 
 from refvid.models.mini.attention import Attended
 from refvid.models.mini.autoencoder import HALO_PX, MiniBackbone
+from refvid.models.mini.codec import PatchCodec
 from refvid.models.mini.config import MiniConfig
-from refvid.models.mini.decoder import MiniDecoder
+from refvid.models.mini.decoder import MiniDecoder, spectrum_of
 
 CPU = torch.device("cpu")
 
@@ -67,6 +68,19 @@ def test_the_state_matters_and_is_not_changed(
     assert torch.equal(state.position, before)
 
 
+def test_the_spectrum_tells_what_was_lost(texture: torch.Tensor) -> None:
+    codec = PatchCodec(MiniConfig())
+    sharp = codec.encode(texture)
+    blurred = codec.encode(torch.nn.functional.avg_pool2d(texture, 3, stride=1, padding=1))
+    both = spectrum_of(torch.cat((sharp, blurred)))
+    assert both.shape == (2, 96)
+    lost = (both[0] - both[1])[:64].view(8, 8)  # luma, by vertical and horizontal frequency
+    assert lost[4:, 4:].mean() > lost[:2, :2].mean() + 0.3
+    assert torch.isfinite(spectrum_of(torch.zeros_like(sharp))).all()
+    again = spectrum_of(torch.cat((sharp, sharp), 3))
+    torch.testing.assert_close(again, both[:1], atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize("tile", [32, 64, 100])
 def test_tiles_equal_the_whole(
     backbone: MiniBackbone, clip: torch.Tensor, texture: torch.Tensor, tile: int
@@ -87,9 +101,10 @@ def test_the_halo_is_wider_than_what_the_network_sees() -> None:
         torch.nn.init.normal_(parameter, std=0.1)
     values = torch.randn(1, decoder.attention.value_channels, 16, 256, requires_grad=True)
     statistics = torch.randn(1, 3, 16, 256, requires_grad=True)
+    spectrum = torch.zeros(1, 96)
     for attended in (None, Attended(values, statistics)):
         frame = torch.zeros(1, 3, 32, 512, requires_grad=True)
-        decoder(frame, attended)[..., 256:258].sum().backward()
+        decoder(frame, spectrum, attended)[..., 256:258].sum().backward()
         inputs = [(frame, 1)] if attended is None else [(frame, 1), (values, 2), (statistics, 2)]
         for tensor, scale in inputs:
             assert tensor.grad is not None
