@@ -12,6 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
+
+# A busy machine is slow, not wrong: timings never decide a test.
+settings.register_profile("refvid", deadline=None)
+settings.load_profile("refvid")
 
 PROJECT = Path(__file__).resolve().parent.parent
 
