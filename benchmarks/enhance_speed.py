@@ -30,6 +30,7 @@ from refvid.media.encoding import Encoding
 from refvid.media.reader import open_video
 from refvid.media.writer import create_video
 from refvid.models.mini.autoencoder import MiniBackbone
+from refvid.models.mini.decoder import spectrum_of
 from refvid.models.mini.matching import match_tokens
 from refvid.training.degradations import write_h264
 from refvid.training.synthetic import moving_photo
@@ -140,7 +141,8 @@ def model_times(source: Path, frames: int = 6) -> dict[str, float]:
                     f.to(backbone.dtype), reference.keys, m
                 ),
             )
-            timed("fusion", lambda f=frame, a=attended: backbone.decoder(f, a))
+            spectrum = spectrum_of(latents[:, :, 0])
+            timed("fusion", lambda f=frame, s=spectrum, a=attended: backbone.decoder(f, s, a))
     return dict(spent)
 
 
