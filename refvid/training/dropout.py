@@ -22,3 +22,11 @@ def token_mask(height: int, width: int, share: float, seed: int) -> Tensor:
     """
     generator = torch.Generator().manual_seed(seed)
     return (torch.rand(height, width, generator=generator) >= share).float()
+
+
+def drop_tokens(latents: Tensor, share: float, seed: int) -> Tensor:
+    """Zero a share of the positions of latents (..., h, w), see `token_mask`."""
+    if share <= 0:
+        return latents
+    height, width = latents.shape[-2:]
+    return latents * token_mask(height, width, share, seed).to(latents.device)

@@ -132,9 +132,9 @@ def match_tokens(
     coarse = _match_anywhere(frames, index, origin)
     for shifted in (coarse, *_neighbours(coarse)):
         search.try_positions(home + _spread(shifted, rows, columns))
-    search.step(4, radius=1)
+    search.step()
     search.exchange()
-    search.step(4, radius=1)
+    search.step()
     return _refine_half(frames, index, search.position, home)
 
 
@@ -204,14 +204,13 @@ class _Search:
         self.cost = torch.where(better, cost, self.cost)
         self.position = torch.where(better[..., None], snapped, self.position)
 
-    def step(self, stride: int, *, radius: int) -> None:
-        """Look around the best place."""
+    def step(self) -> None:
+        """Look at the eight places around the best one."""
         center = self.position
-        for row in range(-radius, radius + 1):
-            for column in range(-radius, radius + 1):
+        for row in (-4, 0, 4):
+            for column in (-4, 0, 4):
                 if row or column:
-                    offset = center.new_tensor((row * stride, column * stride))
-                    self.try_positions(center + offset)
+                    self.try_positions(center + center.new_tensor((row, column)))
 
     def exchange(self) -> None:
         """Try the displacements of the four neighbours."""

@@ -18,7 +18,7 @@ from refvid.models.mini.decoder import MiniDecoder, spectrum_of
 from refvid.models.mini.matching import TOKEN, index_reference, match_tokens
 from refvid.training.batch import Batch
 from refvid.training.config import SampleOptions
-from refvid.training.dropout import token_mask
+from refvid.training.dropout import drop_tokens
 from refvid.training.recipes.recipe import ParameterGroup, Recipe, full_precision, without_prefix
 from refvid.training.samples import Describe, to_unit
 
@@ -44,7 +44,7 @@ class MiniRecipe(Recipe):
         flat = source.permute(2, 0, 1, 3, 4).flatten(0, 1)  # (T * B, 3 or C, H, W)
         with full_precision(flat.device):
             latents = self.codec.encode(flat) if batch.clip is not None else flat
-            frames = self.codec.decode(_drop_tokens(latents, batch))
+            frames = self.codec.decode(drop_tokens(latents, batch.token_dropout, batch.seed))
         spectrum = spectrum_of(latents)
         if batch.spectrum is not None:
             spectrum = batch.spectrum.transpose(0, 1).flatten(0, 1)
@@ -95,11 +95,3 @@ class FrameSpectrum:
     def __call__(self, frames: NDArray[np.uint8]) -> Tensor:
         height, width = (side // TOKEN * TOKEN for side in frames.shape[1:3])
         return spectrum_of(self.codec.encode(to_unit(frames[:, :height, :width])))
-
-
-def _drop_tokens(tokens: Tensor, batch: Batch) -> Tensor:
-    """Zero latent tokens: one spatial mask for all channels and frames of a call."""
-    if batch.token_dropout <= 0:
-        return tokens
-    height, width = tokens.shape[-2:]
-    return tokens * token_mask(height, width, batch.token_dropout, batch.seed).to(tokens.device)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -15,27 +13,16 @@ from refvid.models.wan.blocks import Past
 from refvid.training.batch import Batch
 from refvid.training.config import SampleOptions
 from refvid.training.dropout import token_mask
-from refvid.training.recipes.recipe import ParameterGroup, Recipe, full_precision, without_prefix
+from refvid.training.recipes.pretrained import PretrainedRecipe
 
 
-class WanRecipe(Recipe):
+class WanRecipe(PretrainedRecipe[WanAutoencoder]):
     """Encoder and both 1x1x1 convolutions are frozen; attention and reference tokens are new."""
 
     backbone = "wan2.1"
 
-    def __init__(self, model: WanAutoencoder, *, unconditional: bool = False) -> None:
-        super().__init__()
-        self.unconditional = unconditional
-        self.model = model.float().requires_grad_(False)
-        for group in self.parameter_groups():
-            for parameter in group.parameters:
-                parameter.requires_grad_(True)
-
     def forward(self, batch: Batch) -> Tensor:
-        latents = batch.latents
-        if latents is None:
-            assert batch.clip is not None, "a batch holds a clip or latents"
-            latents = self._encode(batch.clip)
+        latents = self._latents_of(batch)
         decoder = self.model.ae.decoder
         past: Past = {}
         x = self.model.ae.post_quant_conv(latents.movedim(1, -1).contiguous())
@@ -43,41 +30,28 @@ class WanRecipe(Recipe):
             mask = token_mask(x.shape[2], x.shape[3], batch.token_dropout, batch.seed)
             x = x * mask.to(x.device)[..., None]
         attention = None if self.unconditional else self.model.transformer
-        reference = None
-        if batch.reference is not None and attention is not None:
-            reference = self.model.embed_reference(batch.reference)
         frames = latents.shape[2] * 4
-        pixels: Tensor = decoder.body(decoder.head(x, past), reference, attention, past, frames)
+        pixels: Tensor = decoder.body(
+            decoder.head(x, past), self._reference_of(batch), attention, past, frames
+        )
         return pixels.movedim(-1, 1)
 
-    def _encode(self, clip: Tensor) -> Tensor:
-        with torch.no_grad(), full_precision(clip.device):
-            posterior, _ = self.model.encode(clip)
+    def _posterior_mode(self, clip: Tensor) -> Tensor:
+        posterior, _ = self.model.encode(clip)
         return posterior.mean
 
-    def parameter_groups(self) -> list[ParameterGroup]:
-        decoder = self.model.ae.decoder
-        new: list[nn.Parameter] = [
-            *self.model.transformer.parameters(),
-            *decoder.ref_conv_in.parameters(),
-        ]
-        known = {id(parameter) for parameter in new}
-        old = [parameter for parameter in decoder.parameters() if id(parameter) not in known]
-        return [
-            ParameterGroup("attention", new, pretrained=False),
-            ParameterGroup("decoder", old, pretrained=True),
-        ]
+    def _new_modules(self) -> Sequence[nn.Module]:
+        return self.model.transformer, self.model.ae.decoder.ref_conv_in
+
+    def _decoder_modules(self) -> Sequence[nn.Module]:
+        return (self.model.ae.decoder,)
 
     def check_samples(self, samples: SampleOptions) -> None:
         if samples.frames % 4 != 1:
             raise OptionError(
                 f"{self.backbone} decodes clips of 4k + 1 frames, not {samples.frames}."
             )
-        if not samples.consecutive or samples.crop != samples.reference_crop:
-            raise OptionError(
-                f"{self.backbone} needs samples.consecutive, and samples.reference_crop equal to "
-                "samples.crop: its reference has the frames' size."
-            )
+        super().check_samples(samples)
 
     def latent_frames(self, frames: int) -> int:
         return (frames - 1) // 4 + 1
@@ -86,11 +60,3 @@ class WanRecipe(Recipe):
     def reverse_latents(self, latents: Tensor) -> Tensor:
         clip, _ = self.model.decode(latents, attention=False)
         return self._encode(clip.flip(2))
-
-    def weights_file(self, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
-        metadata = {
-            "format": "pt",
-            "backbone": self.backbone,
-            "network": json.dumps(asdict(self.model.config)),
-        }
-        return without_prefix(state, "model."), metadata
