@@ -208,3 +208,23 @@ def no_leaked_threads() -> Iterator[None]:
     before = ours()
     yield
     assert ours() <= before
+
+
+@pytest.fixture(scope="session")
+def style_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small untrained style model: for tests about files and words, not about quality."""
+    import json
+    from dataclasses import asdict
+
+    import torch
+    from safetensors.torch import save_file
+
+    from refvid.models.mini_style.config import MiniStyleConfig
+    from refvid.models.mini_style.decoder import MiniStyleDecoder
+
+    torch.manual_seed(0)
+    config = MiniStyleConfig(widths=(8, 8, 8), depths=(1, 1, 1, 1, 1))
+    path = tmp_path_factory.mktemp("style_weights") / "untrained.safetensors"
+    metadata = {"backbone": "mini-style", "config": json.dumps(asdict(config))}
+    save_file(MiniStyleDecoder(config).state_dict(), path, metadata=metadata)
+    return path

@@ -5,8 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import resources
+from importlib.resources.abc import Traversable
 
 from refvid.errors import CheckpointUnavailable
+
+BUNDLED = "mini"
+"""Name of the model for restoring that ships with the program."""
+
+STYLE = "mini-style"
+"""Name of the model of `refvid stylize`, which ships with the program too."""
+
+BUNDLED_NAMES = (BUNDLED, STYLE)
+
+
+def bundled_asset(name: str) -> Traversable:
+    """The weights file of a bundled model, which this installation may lack."""
+    return resources.files("refvid.assets") / f"{name.replace('-', '_')}.safetensors"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import fields
-from importlib import resources
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
+from refvid.checkpoints.bundled import CONFIG_KEY, bundled_file, freeze, load_bundled_kind
 from refvid.checkpoints.cache import Cache
-from refvid.checkpoints.catalog import CATALOG, Catalog, CatalogEntry
+from refvid.checkpoints.catalog import (
+    BUNDLED,
+    BUNDLED_NAMES,
+    CATALOG,
+    STYLE,
+    Catalog,
+    CatalogEntry,
+)
 from refvid.checkpoints.convert import (
     NetworkKeys,
     detect_kind,
@@ -26,13 +31,10 @@ from refvid.checkpoints.convert import (
     ready_weights,
 )
 from refvid.checkpoints.download import fetch
-from refvid.checkpoints.state_dict import clean_key, compare_keys
+from refvid.checkpoints.state_dict import clean_key
 from refvid.checkpoints.transfer import TransferCallback, ignore_transfer
 from refvid.errors import CheckpointMismatch, CheckpointUnavailable, OptionError
 from refvid.models.backbone import Backbone
-from refvid.models.mini.autoencoder import MiniBackbone
-from refvid.models.mini.config import MiniConfig
-from refvid.models.mini.decoder import MiniDecoder
 from refvid.models.videovaeplus.autoencoder import (
     VideoVaePlusAutoencoder,
     VideoVaePlusBackbone,
@@ -41,22 +43,16 @@ from refvid.models.videovaeplus.config import VideoVaePlusConfig
 from refvid.models.wan.autoencoder import Chunking, WanAutoencoder, WanBackbone
 from refvid.models.wan.config import WanConfig
 
-BUNDLED = "mini"
-"""Name of the model that ships with the program."""
-
 WAN = "wan2.1"
 """Name of the Wan 2.1 backbone."""
 
 VIDEOVAE_PLUS = "videovae+"
 """Name of the VideoVAE+ backbone."""
 
-_SUFFIX = ".safetensors"
-_CONFIG_KEY = "config"
-"""Metadata entry with the network's sizes as JSON."""
-
 _SIZES_KEY = "network"
-"""The same of the large backbones, whose published files have none."""
+"""Metadata entry with the sizes of a large backbone; published files have none."""
 
+_SUFFIX = ".safetensors"
 _SHOWN_FILES = 3
 _Sizes = TypeVar("_Sizes", WanConfig, VideoVaePlusConfig)
 
@@ -77,8 +73,8 @@ def load_backbone(
     """Load a backbone by name or from a file.
 
     Args:
-        name_or_path: `mini` for the bundled weights, a name of the catalogue, or the path of a
-            weights file or of a folder that holds one.
+        name_or_path: `mini` or `mini-style` for bundled weights, a name of the catalogue, or the
+            path of a weights file or of a folder that holds one.
         device: Where it computes.
         dtype: Precision it computes in.
         weights: A file with weights for the backbone of that name, instead of its own.
@@ -91,24 +87,29 @@ def load_backbone(
         chunking: "independent" decodes every chunk alone, as the published scripts do.
 
     Raises:
-        OptionError: Weights are given for a path, or independent chunks for another backbone.
+        OptionError: Weights are given for a path or are another model's, or independent chunks are
+            asked of a model that has none.
         LicenceNotAccepted: The weights must be fetched, and their licence was never accepted.
         CheckpointUnavailable: There is no such file, and it cannot be fetched.
         CheckpointMismatch: The file is no checkpoint of a network that refvid knows.
     """
     cache = cache or Cache.default()
     name = str(name_or_path)
-    if weights is not None and name != BUNDLED and name not in catalog.models:
+    if weights is not None and name not in (*BUNDLED_NAMES, *catalog.models):
         raise OptionError(
             f"--weights goes with the name of a model ({', '.join([BUNDLED, *catalog.models])}), "
             f"not with --model {name}."
         )
     if name in catalog and name not in catalog.models:
         raise OptionError(f"{name} is no model of its own, but what another one is built on.")
-    if name == BUNDLED and weights is None:
-        _refuse_independent(chunking)
-        with _bundled_file() as path:
-            return _load_mini(path, device, dtype)
+    if name in BUNDLED_NAMES:
+        _refuse_independent(name, chunking)
+        if weights is None:
+            with bundled_file(name) as path:
+                return load_bundled_kind(name, path, device, dtype)
+        path = _file(weights)
+        _check_made_for(name, path)
+        return load_bundled_kind(name, path, device, dtype)
     base: CatalogEntry | None = None
     if name in catalog:
         *below, entry = catalog.layers(name)
@@ -119,11 +120,11 @@ def load_backbone(
         path = fetch(entry, cache, on_transfer) if weights is None else _file(weights)
         backbone = entry.backbone
     else:
-        path = _file(weights or Path(name_or_path))
-        backbone = BUNDLED if weights else identify(path)
-    if backbone == BUNDLED:
-        _refuse_independent(chunking)
-        return _load_mini(path, device, dtype)
+        path = _file(Path(name_or_path))
+        backbone = identify(path)
+    if backbone in BUNDLED_NAMES:
+        _refuse_independent(backbone, chunking)
+        return load_bundled_kind(backbone, path, device, dtype)
     if backbone == WAN:
         sizes = wan_config or _read_sizes(path, WanConfig)
         network = load_wan_autoencoder(path, sizes, cache, on_transfer)
@@ -144,12 +145,19 @@ def load_backbone(
     )
 
 
-def _refuse_independent(chunking: Chunking) -> None:
+def _refuse_independent(name: str, chunking: Chunking) -> None:
     if chunking == "independent":
         raise OptionError(
-            f"--chunking independent is for {WAN} and {VIDEOVAE_PLUS}: {BUNDLED} always carries "
-            "state."
+            f"--chunking independent is for {WAN} and {VIDEOVAE_PLUS}: {name} always carries state."
         )
+
+
+def _check_made_for(name: str, path: Path) -> None:
+    """Raise `OptionError` where weights for restoring are given for styles, or the reverse."""
+    found = identify(path)
+    # Without metadata the file is damaged or foreign: loading it says so.
+    if found != name and STYLE in (found, name) and (found != BUNDLED or read_metadata(path)):
+        raise OptionError(f"{path} holds weights of {found}, not of {name}.")
 
 
 def identify(path: Path) -> str:
@@ -163,10 +171,10 @@ def identify(path: Path) -> str:
         # Only these two are published in that format.
         return VIDEOVAE_PLUS if _is_videovae_plus(read_weights(path)) else WAN
     metadata = read_metadata(path)
-    if _CONFIG_KEY in metadata:
-        return BUNDLED
     if "backbone" in metadata:
         return metadata["backbone"]
+    if CONFIG_KEY in metadata:
+        return BUNDLED
     try:
         keys = [clean_key(key) for key in read_shapes(path)]
     except (SafetensorError, OSError):
@@ -261,24 +269,6 @@ def _is_videovae_plus(keys: Iterable[str]) -> bool:
     return any(key.startswith(own) for key in keys)
 
 
-def has_bundled_weights() -> bool:
-    """Whether this installation carries the bundled model."""
-    return _bundled().is_file()
-
-
-def _bundled() -> resources.abc.Traversable:
-    return resources.files("refvid.assets") / f"{BUNDLED}{_SUFFIX}"
-
-
-def _bundled_file() -> AbstractContextManager[Path]:
-    if not has_bundled_weights():
-        raise CheckpointUnavailable(
-            "The bundled weights are missing from this installation: reinstall refvid, "
-            "or give the path of a weights file with --model."
-        )
-    return resources.as_file(_bundled())
-
-
 def _file(path: Path) -> Path:
     if path.is_dir():
         return _only_weights_in(path)
@@ -288,17 +278,6 @@ def _file(path: Path) -> Path:
         f"There is no model {path}: --model takes auto, {BUNDLED}, {WAN}, {VIDEOVAE_PLUS}, or the "
         "path of a weights file or of a folder that holds one."
     )
-
-
-def _load_mini(path: Path, device: torch.device, dtype: torch.dtype) -> Backbone:
-    config, weights = _read_weights(path)
-    try:
-        decoder = MiniDecoder(config)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointMismatch(f"{path} describes an impossible network: {error}.") from error
-    _check_keys(path, decoder.state_dict(), weights)
-    decoder.load_state_dict(weights)
-    return MiniBackbone(decoder, config, device, dtype)
 
 
 def _only_weights_in(folder: Path) -> Path:
@@ -313,63 +292,15 @@ def _only_weights_in(folder: Path) -> Path:
     )
 
 
-def _read_weights(path: Path) -> tuple[MiniConfig, dict[str, Tensor]]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            config = _parse_config(path, (file.metadata() or {}).get(_CONFIG_KEY))
-            return config, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise CheckpointMismatch(
-            f"{path} is no whole safetensors file ({error}). Fetch it again."
-        ) from error
-    except OSError as error:
-        raise CheckpointUnavailable(f"Cannot read {path}: {error.strerror or error}.") from error
-
-
-def _parse_config(path: Path, text: str | None) -> MiniConfig:
-    if text is None:
-        raise CheckpointMismatch(
-            f"{path} has no {_CONFIG_KEY!r} in its metadata: refvid did not write these weights."
-        )
-    try:
-        values = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise CheckpointMismatch(f"{path}: its {_CONFIG_KEY!r} is no JSON ({error}).") from error
-    known = {field.name for field in fields(MiniConfig)}
-    unknown = sorted(set(values) - known) if isinstance(values, dict) else ["(no object)"]
-    if unknown:
-        raise CheckpointMismatch(
-            f"{path} describes a network that this version does not know ({', '.join(unknown)}). "
-            "A newer refvid may load it."
-        )
-    return MiniConfig(**{key: _freeze(value) for key, value in values.items()})
-
-
 def _read_sizes(path: Path, kind: type[_Sizes]) -> _Sizes:
     """Sizes that `refvid train` stored beside the weights; the default ones where it did not."""
     text = read_metadata(path).get(_SIZES_KEY)
     if text is None:
         return kind()
     try:
-        return kind(**{key: _freeze(value) for key, value in json.loads(text).items()})
+        return kind(**{key: freeze(value) for key, value in json.loads(text).items()})
     except (ValueError, TypeError, AttributeError) as error:
         raise CheckpointMismatch(
             f"{path} describes a network that this version does not know ({error}). "
             "A newer refvid may load it."
         ) from error
-
-
-def _freeze(value: Any) -> Any:
-    """JSON has lists where the config has tuples."""
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _check_keys(path: Path, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
-    differences = compare_keys(
-        {key: tuple(tensor.shape) for key, tensor in expected.items()},
-        {key: tuple(tensor.shape) for key, tensor in found.items()},
-    )
-    if differences:
-        raise CheckpointMismatch(
-            f"The weights in {path} do not fit the network: {differences.describe()}."
-        )

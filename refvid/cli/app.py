@@ -27,6 +27,7 @@ from refvid.cli import (
     info,
     metrics,
     models,
+    stylize,
     train,
 )
 from refvid.cli.console import Console, error_document
@@ -102,6 +103,7 @@ def program(
 
 for _command in (
     enhance.enhance,
+    stylize.stylize,
     decode.decode,
     encode.encode,
     demo.demo,

@@ -13,7 +13,7 @@ from refvid.errors import OptionError
 
 if TYPE_CHECKING:
     from refvid.cli.console import Console
-    from refvid.workflows.enhance_options import FrameRange
+    from refvid.workflows.rebuild_options import FrameRange
 
 Compare = Annotated[
     bool,
@@ -80,7 +80,7 @@ def write_comparison(
     """
     from refvid.workflows.compare import MOST_FRAMES, compare
     from refvid.workflows.compare_options import CompareOptions
-    from refvid.workflows.enhance_options import FrameRange
+    from refvid.workflows.rebuild_options import FrameRange
 
     options = CompareOptions(
         sources=(before, result),

@@ -45,10 +45,10 @@ def _report_text(report: DoctorReport) -> str:
     lines += ["", "encoders"]
     lines += [f"  {codec:<17}{', '.join(names) or '-'}" for codec, names in report.encoders.items()]
     lines += ["", "files"]
-    lines += [f"  weights {name:<9}{path}" for name, path in report.weights.items()]
-    lines.append(f"  {'model cache':<17}{report.hugging_face_cache or '-'}")
+    lines += [f"  {f'weights {name}':<20}{path}" for name, path in report.weights.items()]
+    lines.append(f"  {'model cache':<20}{report.hugging_face_cache or '-'}")
     exists = "" if report.config_file_exists else " (does not exist)"
-    lines.append(f"  {'config':<17}{report.config_file}{exists}")
+    lines.append(f"  {'config':<20}{report.config_file}{exists}")
     return "\n".join(lines)
 
 

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from refvid.cli import comparing
+from refvid.cli import comparing, rebuilding
 from refvid.cli import options as opt
-from refvid.cli.console import Console, format_bytes
-from refvid.cli.jobs import Batch, RunJob, facts_text, results_folder
-from refvid.cli.licence import asking_for_licence
-from refvid.errors import InputError, OptionError
+from refvid.errors import OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from refvid.workflows.batch import Job
-    from refvid.workflows.enhance import EnhancePlan, EnhanceReport
+    from refvid.cli.console import Console
     from refvid.workflows.enhance_options import EnhanceOptions
 
 
 def enhance(
     ctx: typer.Context,
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="INPUT",
-            help="Videos, wildcards, folders, or image sequences (shot_%04d.png).",
-            show_default=False,
-        ),
-    ],
+    inputs: rebuilding.Inputs,
     ref: Annotated[
         str | None,
         typer.Option(
@@ -64,14 +50,7 @@ def enhance(
     end: opt.End = None,
     frames: opt.Frames = None,
     preview: opt.Preview = None,
-    no_cut_detection: Annotated[
-        bool,
-        typer.Option(
-            "--no-cut-detection",
-            help="Take the whole input as one shot.",
-            rich_help_panel=opt.RANGE_PANEL,
-        ),
-    ] = False,
+    no_cut_detection: rebuilding.NoCutDetection = False,
     model: opt.Model = None,
     weights: opt.Weights = None,
     device: opt.Device = None,
@@ -84,24 +63,8 @@ def enhance(
     crf: opt.Crf = None,
     pix_fmt: opt.PixFmt = None,
     encoder_option: opt.EncoderOption = None,
-    audio: Annotated[
-        Literal["copy", "none"],
-        typer.Option(
-            "--audio",
-            metavar="copy|none",
-            help="Sound tracks.",
-            rich_help_panel=opt.ENCODING_PANEL,
-        ),
-    ] = "copy",
-    subs: Annotated[
-        Literal["copy", "none"],
-        typer.Option(
-            "--subs",
-            metavar="copy|none",
-            help="Subtitles.",
-            rich_help_panel=opt.ENCODING_PANEL,
-        ),
-    ] = "copy",
+    audio: rebuilding.Audio = "copy",
+    subs: rebuilding.Subtitles = "copy",
     no_metadata: opt.NoMetadata = False,
     hdr: opt.Hdr = "refuse",
     fail_fast: opt.FailFast = False,
@@ -126,7 +89,6 @@ def enhance(
         raise OptionError("--overwrite and --skip-existing exclude each other")
 
     # Everything that can fail cheaply comes before torch, which takes seconds to import.
-    from refvid.media.encoding import Encoding
     from refvid.workflows.enhance_options import EnhanceOptions
 
     options = EnhanceOptions(
@@ -140,14 +102,15 @@ def enhance(
         hdr=hdr,
         sequence_rate=opt.parse_rate(rate),
         overwrite=overwrite,
-        encoding=Encoding(
-            codec=codec or settings.codec,
-            crf=settings.crf if crf is None else crf,
+        encoding=rebuilding.encoding_options(
+            settings,
+            codec=codec,
+            crf=crf,
             pix_fmt=pix_fmt,
-            encoder_options=opt.parse_encoder_options(encoder_option or []),
+            encoder_option=encoder_option,
             audio=audio,
-            subtitles=subs,
-            metadata=not no_metadata,
+            subs=subs,
+            no_metadata=no_metadata,
         ),
         model=opt.model_options(
             settings,
@@ -161,99 +124,28 @@ def enhance(
             chunking=chunking,
         ),
     )
-    if compare:
-        comparing.check_range(options.range)
-    jobs = _find_jobs(inputs, output or settings.output, recursive=recursive)
-    _refuse_loss_of_reference(jobs, options)
-    batch = Batch(
+    image = options.reference and options.reference.image
+    command = rebuilding.Command(
         console=console,
-        jobs=jobs,
-        plan_text=_plan_text,
-        overwrite=overwrite,
+        options=options,
+        workflow=lambda: _workflow(options, console),
+        images=(image,) if image else (),
+        recursive=recursive,
+        compare=compare,
         skip_existing=skip_existing,
         fail_fast=fail_fast,
         dry_run=dry_run,
     )
-    raise typer.Exit(
-        batch.run(lambda _ready: _start(options, console, compare=compare, dry_run=dry_run))
-    )
+    raise typer.Exit(command.run(inputs, output or settings.output))
 
 
-def _find_jobs(inputs: list[str], output: str | None, *, recursive: bool) -> list[Job]:
-    from refvid.workflows.batch import expand_inputs, plan_jobs
-
-    sources = expand_inputs(inputs, recursive=recursive, results=results_folder(output))
-    return plan_jobs(sources, output, suffix_of=_suffix_of)
-
-
-def _suffix_of(source: Path) -> str:
-    from refvid.media.image import IMAGE_SUFFIXES
-    from refvid.media.output_plan import default_suffix
-    from refvid.media.video_info import read_video_info
-
-    if source.suffix.lower() in IMAGE_SUFFIXES and source.is_file():
-        return source.suffix
-    try:
-        return default_suffix(read_video_info(source))
-    except InputError:
-        return source.suffix  # its own job will say what is wrong with it
-
-
-def _refuse_loss_of_reference(jobs: Sequence[Job], options: EnhanceOptions) -> None:
-    image = options.reference and options.reference.image
-    for job in jobs:
-        if image and job.output.exists() and job.output.samefile(image):
-            raise OptionError(f"the output {job.output} is the reference; choose another name")
-
-
-def _start(options: EnhanceOptions, console: Console, *, compare: bool, dry_run: bool) -> RunJob:
-    """Load the model; the jobs go through it, or are only planned."""
+def _workflow(options: EnhanceOptions, console: Console) -> rebuilding.Workflow[EnhanceOptions]:
     from refvid.workflows import enhance as workflow
 
     if options.reference is None:
         console.note("no --ref: decoding without a reference, which brings less back")
-    with console.transfers() as on_transfer:
-        loaded = asking_for_licence(
-            console, lambda: workflow.choose_backbone(options.model, on_transfer)
-        )
-    console.note(f"model {loaded.name}: {loaded.reason}")
-
-    def run(job: Job) -> EnhancePlan | EnhanceReport:
-        mine = replace(options, source=job.source, output=job.output)
-        if compare:
-            comparing.check_page(mine.output, overwrite=mine.overwrite)
-        if dry_run:
-            return workflow.plan_enhance(mine, loaded)
-        with console.progress(job.source.name) as on_progress:
-            report = workflow.enhance(mine, loaded, on_progress)
-        if compare:
-            comparing.write_comparison(
-                console,
-                mine.source,
-                mine.output,
-                labels=("input", "result"),
-                frames=report.frames,
-                overwrite=mine.overwrite,
-                rate=mine.sequence_rate,
-            )
-        return report
-
-    return run
-
-
-def _plan_text(plan: EnhancePlan) -> str:
-    """A plan as aligned lines, one fact each."""
-    facts: dict[str, object] = {
-        "input": plan.source,
-        "output": plan.output,
-        "frames": "unknown" if plan.frames is None else plan.frames,
-        "size": f"{plan.width}x{plan.height}",
-        "reference": plan.reference,
-        "model": f"{plan.model} ({plan.model_reason})",
-        "device": f"{plan.device}, {plan.dtype}",
-        "chunks": f"{'?' if plan.chunks is None else plan.chunks} of {plan.chunk} frames",
-        "tile": "off" if plan.tile is None else f"{plan.tile} pixels",
-        "memory": f"about {format_bytes(plan.memory_bytes)}",
-        "codec": f"{plan.codec}, {plan.pix_fmt}",
-    }
-    return facts_text(facts, plan.notes)
+    return rebuilding.Workflow(
+        load=lambda on_transfer: workflow.choose_backbone(options.model, on_transfer),
+        plan=workflow.plan_enhance,
+        run=workflow.enhance,
+    )

@@ -1,20 +1,36 @@
-"""`refvid evaluate`: measure a model on a folder of clips."""
+"""`refvid evaluate`: measure a model on a folder of clips, at restoring or at restyling."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from refvid.cli import options as opt
+from refvid.errors import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from refvid.workflows.evaluate_clips import Report
+    from refvid.workflows.progress import ProgressCallback
+
+_STYLE_PANEL = "With --task style"
 
 
 def evaluate(
     ctx: typer.Context,
-    clips: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="Clean clips to degrade and bring back.")
-    ],
+    clips: Annotated[Path, typer.Argument(metavar="FOLDER", help="Clean clips to work on.")],
+    task: Annotated[
+        Literal["restore", "style"],
+        typer.Option(
+            "--task",
+            metavar="restore|style",
+            help="Degrade the clips and bring them back, or restyle them.",
+        ),
+    ] = "restore",
     output: Annotated[
         Path | None,
         typer.Option(
@@ -31,6 +47,34 @@ def evaluate(
     max_clips: Annotated[
         int | None, typer.Option("--max-clips", metavar="N", min=1, help="At most so many clips.")
     ] = None,
+    styles: Annotated[
+        Path | None,
+        typer.Option(
+            "--styles",
+            metavar="FOLDER",
+            help="Style images.",
+            rich_help_panel=_STYLE_PANEL,
+        ),
+    ] = None,
+    styles_per_clip: Annotated[
+        int,
+        typer.Option(
+            "--styles-per-clip",
+            metavar="N",
+            min=1,
+            help="Styles for each clip, spread over all.",
+            rich_help_panel=_STYLE_PANEL,
+        ),
+    ] = 4,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(
+            "--sheet",
+            metavar="FILE",
+            help="Also draw clips, styles and results into an image.",
+            rich_help_panel=_STYLE_PANEL,
+        ),
+    ] = None,
     model: opt.Model = None,
     weights: opt.Weights = None,
     device: opt.Device = None,
@@ -40,19 +84,45 @@ def evaluate(
     verbose: opt.Verbose = False,
     debug: opt.Debug = False,
 ) -> None:
-    """Degrade clean clips, enhance them, and report the gain as a Markdown table."""
-    console, settings = opt.start(ctx, quiet=quiet, verbose=verbose, debug=debug, as_json=as_json)
-    from refvid.workflows.evaluate import EvaluateOptions, evaluate
+    """Measure a model on a folder of clips, and report as Markdown tables.
 
-    options = EvaluateOptions(
-        clips=clips,
-        model=opt.model_options(settings, model=model, weights=weights, device=device, dtype=dtype),
-        frames=frames,
-        output=output,
-        max_clips=max_clips,
-    )
+    --task restore degrades clean clips, enhances them, and reports the gain. --task style restyles
+    them, and reports how near they come to the style and how much of structure and stability they
+    keep, next to the input and to two colour transfers.
+    """
+    console, settings = opt.start(ctx, quiet=quiet, verbose=verbose, debug=debug, as_json=as_json)
+    if task == "restore" and (styles is not None or sheet is not None):
+        raise OptionError("--styles and --sheet go with --task style")
+    if task == "style" and styles is None:
+        raise OptionError("--task style needs a folder of style images: --styles FOLDER")
+    if task == "style" and model is not None:
+        raise OptionError("--task style has one model: leave out --model, or give --weights")
+    options = opt.model_options(settings, model=model, weights=weights, device=device, dtype=dtype)
+    run: Callable[[ProgressCallback], Report]
+    if styles is not None:
+        from refvid.workflows.evaluate_style import StyleEvaluateOptions, evaluate_style
+
+        style_options = StyleEvaluateOptions(
+            clips=clips,
+            styles=styles,
+            styles_per_clip=styles_per_clip,
+            model=options,
+            frames=frames,
+            max_clips=max_clips,
+            output=output,
+            sheet=sheet,
+        )
+        run = partial(evaluate_style, style_options)
+    else:
+        from refvid.workflows.evaluate import EvaluateOptions
+        from refvid.workflows.evaluate import evaluate as evaluate_restoring
+
+        restore_options = EvaluateOptions(
+            clips=clips, model=options, frames=frames, max_clips=max_clips, output=output
+        )
+        run = partial(evaluate_restoring, restore_options)
     with console.progress("evaluate", unit="runs") as on_progress:
-        report = evaluate(options, on_progress)
+        report = run(on_progress)
     if as_json:
         console.result_json(report.to_json())
     else:

@@ -15,7 +15,8 @@ from refvid.errors import CheckpointUnavailable, InputError, OptionError
 from refvid.settings import LogLevel, Settings, load_settings
 
 if TYPE_CHECKING:
-    from refvid.workflows.enhance_options import FrameRange, ModelOptions, ReferenceSource
+    from refvid.workflows.enhance_options import ReferenceSource
+    from refvid.workflows.rebuild_options import FrameRange, ModelOptions
 
 IO_PANEL = "Input and output"
 RANGE_PANEL = "Part of the video"
@@ -336,7 +337,7 @@ def model_options(
     chunking: Literal["carry", "independent"] = "carry",
 ) -> ModelOptions:
     """Flags over settings."""
-    from refvid.workflows.enhance_options import ModelOptions
+    from refvid.workflows.rebuild_options import ModelOptions
 
     if weights is not None and not weights.is_file():
         raise CheckpointUnavailable(f"--weights: there is no file {weights}")
@@ -396,7 +397,7 @@ def parse_range(
     start: str | None, end: str | None, frames: int | None, preview: str | None
 ) -> FrameRange:
     """The part of the video that --start, --end, --frames and --preview ask for."""
-    from refvid.workflows.enhance_options import FrameRange
+    from refvid.workflows.rebuild_options import FrameRange
 
     first = None if start is None else parse_position(start, "--start")
     last = None if end is None else parse_position(end, "--end")

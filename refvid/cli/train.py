@@ -45,6 +45,42 @@ def train(
             rich_help_panel=opt.IO_PANEL,
         ),
     ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            "--task",
+            metavar="NAME",
+            help="restore, or style: repaint clips.  [default: restore]",
+            rich_help_panel=CONFIG_PANEL,
+        ),
+    ] = None,
+    styles: Annotated[
+        Path | None,
+        typer.Option(
+            "--styles",
+            metavar="FOLDER",
+            help="Paintings, for --task style.",
+            rich_help_panel=opt.IO_PANEL,
+        ),
+    ] = None,
+    triplets: Annotated[
+        Path | None,
+        typer.Option(
+            "--triplets",
+            metavar="FOLDER",
+            help="Known results, for --task style: content/NAME, style/NAME, stylised/NAME.",
+            rich_help_panel=opt.IO_PANEL,
+        ),
+    ] = None,
+    valid_styles: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--valid-styles",
+            metavar="NAME",
+            help="A style to hold out; may be repeated.  [default: a tenth of them]",
+            rich_help_panel=opt.IO_PANEL,
+        ),
+    ] = None,
     valid: Annotated[
         Path | None,
         typer.Option(
@@ -95,7 +131,7 @@ def train(
         typer.Option(
             "--backbone",
             metavar="NAME",
-            help="mini, wan2.1 or videovae+.  [default: mini]",
+            help="mini, wan2.1 or videovae+; mini-style for --task style.  [default: mini]",
             rich_help_panel=CONFIG_PANEL,
         ),
     ] = None,
@@ -178,6 +214,7 @@ def train(
         _export(console, export, output, overwrite=overwrite)
         return
     flags = {
+        "task": task,
         "backbone": backbone,
         "output": output,
         "init": init,
@@ -186,6 +223,9 @@ def train(
             "videos": videos,
             "images": images,
             "valid": valid,
+            "styles": styles,
+            "triplets": triplets,
+            "valid_styles": tuple(valid_styles) if valid_styles else None,
             "exclude": tuple(exclude) if exclude else None,
         },
         "latents": {"folder": latents},

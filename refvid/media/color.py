@@ -118,6 +118,17 @@ class ColorInfo:
         }
 
 
+def luma_weights(color: ColorInfo, coded_height: int) -> tuple[float, float, float]:
+    """Share of red, green and blue in a video's luma; they sum to 1.
+
+    Args:
+        color: Tags as read.
+        coded_height: Lines of the coded picture, see `resolve_color`.
+    """
+    red, blue = LUMA_WEIGHTS[resolve_color(color, coded_height).matrix]
+    return red, 1 - red - blue, blue
+
+
 def resolve_color(color: ColorInfo, height: int) -> ColorInfo:
     """Fill in the matrix and range that a YUV conversion needs.
 

@@ -59,7 +59,7 @@ def decoded_pictures(
     container: InputContainer, stream: VideoStream, info: VideoInfo, lacking: int
 ) -> Generator[Picture, None, None]:
     """Decode a file's pictures, each with the time until the next."""
-    to_rgb = RgbReader(resolve_color(info.color, _coded_height(info)))
+    to_rgb = RgbReader(resolve_color(info.color, info.coded_height))
     orientation: Orientation | None = None
     waiting: Picture | None = None
     with closing(_decode(container, stream, info.path)) as decoded:
@@ -113,10 +113,6 @@ class _Loader:
         if self._info.bit_depth > 8:
             pixels = to_uint16(pixels)
         return self._orientation.apply(pixels)
-
-
-def _coded_height(info: VideoInfo) -> int:
-    return info.width if info.rotation in (90, 270) else info.height
 
 
 def _decode(

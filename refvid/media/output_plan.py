@@ -287,15 +287,14 @@ def _video_plan(
     options: dict[str, str],
     like: VideoInfo,
 ) -> OutputPlan:
-    coded_height = like.width if like.rotation in (90, 270) else like.height
-    color = resolve_color(like.color, coded_height)
+    color = resolve_color(like.color, like.coded_height)
     if is_rgb(pix_fmt):
         color = replace(color, matrix=MATRIX_RGB, range=RANGE_FULL)
     elif encoder == "mjpeg" or pix_fmt.startswith("yuvj"):
         color = replace(color, range=RANGE_FULL)
     elif is_rgb(like.pix_fmt):
         color = resolve_color(
-            ColorInfo(primaries=color.primaries, transfer=color.transfer), coded_height
+            ColorInfo(primaries=color.primaries, transfer=color.transfer), like.coded_height
         )
     # mp4 and mov derive durations from decoding times, which B-frames make uneven.
     is_even = like.is_variable_rate is False or container not in ("mp4", "mov")

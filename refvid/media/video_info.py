@@ -101,6 +101,11 @@ class VideoInfo:
         """(width, height) as shown."""
         return self.width, self.height
 
+    @property
+    def coded_height(self) -> int:
+        """Lines before the picture is turned upright, which say what an untagged matrix is."""
+        return self.width if self.rotation in (90, 270) else self.height
+
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; fractions as `"30000/1001"`, times as seconds."""
         return {

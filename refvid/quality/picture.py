@@ -107,6 +107,12 @@ def ssim(picture: NDArray[Any], reference: NDArray[Any], mask: Mask | None = Non
     return float(similarity.mean())
 
 
+def plane_similarity(x: Tensor, y: Tensor) -> float:
+    """`ssim` of what is no picture: (C, H, W) float planes of one shape, 255 as white."""
+    similarity, _ = _similarity(x, y, None)
+    return float(similarity.mean())
+
+
 def ms_ssim(picture: NDArray[Any], reference: NDArray[Any], mask: Mask | None = None) -> float:
     """Structural similarity at five scales, mean over colours (Wang et al. 2003).
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from refvid.models.mini.matching import TOKEN, index_reference, match_tokens
+from refvid.models.mini_style.motion import find_motion
 from refvid.quality.picture import Mask, check_mask, check_pair
 
 Frame = NDArray[Any]
@@ -72,18 +73,28 @@ class BlockMotion:
     """(M,) whether the clean clip itself follows that motion: no occlusion, no rotation."""
 
 
-def block_motion(clean: Sequence[Frame]) -> list[BlockMotion]:
+def block_motion(clean: Sequence[Frame], *, steady: bool = False) -> list[BlockMotion]:
     """Find the motion between neighbouring frames, by matching: one for each frame but the first.
 
     It takes longer than using it: find it once per clip.
+
+    Args:
+        clean: The clip.
+        steady: For judging a clip with more texture than this one, such as a restyled one. Blocks
+            whose motion nothing shows, on a plain wall, say, move as their neighbours do; else
+            they move as their noise happens to match.
     """
-    return [frame_motion(now, before) for now, before in zip(clean[1:], clean, strict=False)]
+    pairs = zip(clean[1:], clean, strict=False)
+    return [frame_motion(now, before, steady=steady) for now, before in pairs]
 
 
-def frame_motion(now: Frame, before: Frame) -> BlockMotion:
+def frame_motion(now: Frame, before: Frame, *, steady: bool = False) -> BlockMotion:
     """Find how a clean frame moved since the frame before it."""
     now_clip, before_clip = _clip(now), _clip(before)
-    position = _motion(now_clip, before_clip)
+    if steady:
+        position = find_motion(now_clip[0], before_clip[0]).position.view(-1, 2)
+    else:
+        position = _motion(now_clip, before_clip)
     return BlockMotion(position, _blocks_error(now_clip, before_clip, position) < _WELL_MATCHED)
 
 

@@ -9,6 +9,28 @@ import torch
 from torch import Tensor
 
 
+@dataclass(frozen=True, slots=True)
+class PaintedClip:
+    """What is known of a clip in a style without a network: it learns nothing, so it is computed
+    when a batch is drawn.
+    """
+
+    recoloured: Tensor
+    """(B, 3, T, H, W) in [-1, 1]: the clip in the style's colours."""
+
+    painted: Tensor
+    """(B, 3, T, H, W) in [-1, 1]: the clip laid out with pieces of the style."""
+
+    statistics: Tensor
+    """(B, T, S)."""
+
+    def to(self, device: torch.device) -> PaintedClip:
+        """Move every tensor."""
+        return PaintedClip(
+            self.recoloured.to(device), self.painted.to(device), self.statistics.to(device)
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """B clips of T frames; pixels in [-1, 1]. Either `clip` or `latents` is what gets decoded."""
@@ -20,10 +42,12 @@ class Batch:
     """(B, C, t, h, w) raw, of a diffusion model."""
 
     target: Tensor
-    """(B, 3, T, H, W), or (B, 3, 1, H, W) where `supervised` names the one frame."""
+    """(B, 3, T, H, W), or (B, 3, 1, H, W) where `supervised` names the one frame. Of the task
+    style, the known stylised frames, or the clip itself where none are known."""
 
     reference: Tensor | None
-    """(B, 3, H', W'), at least as large as the frames."""
+    """(B, 3, H', W'), at least as large as the frames; of the task style, the style image, of any
+    size."""
 
     origin: Tensor
     """(B, 2) where the frames' corner lies in the reference [pixels]."""
@@ -34,6 +58,9 @@ class Batch:
 
     supervised: int | None = None
     """The one frame that the loss sees: that of the reference, where nothing else is known."""
+
+    painted: PaintedClip | None = None
+    """Of the task style: the clip with its style, before the network."""
 
     token_dropout: float = 0.0
     """Share of latent tokens that this step zeroes."""
@@ -46,6 +73,6 @@ class Batch:
         moved: dict[str, Any] = {
             field.name: value.to(device)
             for field in fields(self)
-            if isinstance(value := getattr(self, field.name), Tensor)
+            if isinstance(value := getattr(self, field.name), Tensor | PaintedClip)
         }
         return replace(self, **moved)

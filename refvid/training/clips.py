@@ -180,7 +180,7 @@ def _cache_all(
     # Spawned processes hold neither this one's threads nor its graphics card.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
-        min(options.workers, max(1, len(paths))), mp_context=context, initializer=_leave_stopping
+        min(options.workers, max(1, len(paths))), mp_context=context, initializer=leave_stopping
     ) as pool:
         try:
             tasks = {pool.submit(_cache_one, path, options, pictures): path for path in paths}
@@ -190,7 +190,7 @@ def _cache_all(
             pool.shutdown(cancel_futures=True)
 
 
-def _leave_stopping() -> None:
+def leave_stopping() -> None:
     """Ctrl-C reaches the whole group of processes; the one that trains decides what it means."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 

@@ -1,7 +1,8 @@
 """Everything that can be said about a training run, as data.
 
 A run is written down as one tree of these: a config file holds the tree, and
-`--set optimizer.rate=1e-4` changes one leaf. `defaults_of` has what differs between backbones.
+`--set optimizer.rate=1e-4` changes one leaf. `refvid.training.defaults` has what differs between
+backbones.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ from typing import Any, Literal
 
 from refvid.errors import OptionError
 
-BackboneName = Literal["mini", "wan2.1", "videovae+"]
+BackboneName = Literal["mini", "wan2.1", "videovae+", "mini-style"]
+Task = Literal["restore", "style"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
+STYLE_BACKBONE: BackboneName = "mini-style"
+"""The one that is trained for the task style."""
 
 _SHARES = (
     "unrelated", "missing", "degraded_reference", "undegraded", "relit_reference", "token_dropout",
@@ -32,11 +36,22 @@ class DataConfig:
     images: Path | None = None
     """Folder of pictures, which become clips by camera paths and moving layers."""
 
+    styles: Path | None = None
+    """Folder of paintings, for the task style without pairs. A file whose name goes on where
+    another's ends (scream_detail.png beside scream.png) shows a part of the same picture."""
+
+    triplets: Path | None = None
+    """Folder of triplets (content, style, stylised), for the task style with pairs; see
+    `refvid.training.triplets`."""
+
+    valid_styles: tuple[str, ...] = ()
+    """File names of styles to hold out; none given holds out a share of them."""
+
     valid: Path | None = None
     """Folder of held-out videos; None holds out some of the sources."""
 
     valid_share: float = 0.1
-    """Share of the sources held out where there is no such folder."""
+    """Share of the sources held out where there is no such folder, and of the styles."""
 
     exclude: tuple[str, ...] = ()
     """File names to leave out."""
@@ -129,6 +144,40 @@ class SampleOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StyleSampleOptions:
+    """What drawing samples for the task style asks for beside `SampleOptions`."""
+
+    content_scale: tuple[float, float] = (0.5, 1.0)
+    """Smallest and largest size of the content, 1 being that of its clip: the crop is cut from a
+    window that is as much larger."""
+
+    style_area: tuple[float, float] = (0.5, 2.0)
+    """Smallest and largest area of the style image, as a multiple of the frames' crop."""
+
+    style_window: tuple[float, float] = (0.4, 1.0)
+    """Smallest and largest window of a style image that is shown, as a share of its sides: in a
+    small one strokes are large."""
+
+    lead: int = 3
+    """Up to so many frames are painted before those that are decoded: in use, nearly all of a
+    painting is carried along from earlier frames."""
+
+    flip: float = 0.5
+    """Share of contents, and of styles, that are mirrored."""
+
+    def __post_init__(self) -> None:
+        if self.lead < 0:
+            raise OptionError("lead is not negative.")
+        for name in ("content_scale", "style_area", "style_window"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high:
+                raise OptionError(f"{name} is two rising numbers above 0, not {low:g}, {high:g}.")
+        if self.style_window[1] > 1:
+            raise OptionError("style_window is at most 1: no window is larger than the style.")
+        _share(self, "flip")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StageConfig:
     """One stage of the curriculum; None takes the value of `samples`."""
 
@@ -212,6 +261,48 @@ class LossConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StyleLossConfig:
+    """What the task style compares where no stylised picture is known, see
+    `refvid.training.style_losses`.
+    """
+
+    style: float = 1.0
+    """Weight of the distance from the style's texture."""
+
+    strokes: float = 0.5
+    """Weight of what is missing from the strokes and colours of the painting."""
+
+    structure: float = 4.0
+    """Weight of what is missing from `least_structure`."""
+
+    least_structure: float = 0.58
+    """SSIM of the gradient magnitude with the content's; beyond it the style has its way."""
+
+    temporal: float = 2.0
+    """Weight of the difference from the frame before, carried along the motion."""
+
+    perceptual: Literal["auto", "lpips", "none"] = "auto"
+    """Compare with the painting by LPIPS, too; auto where it can be had."""
+
+    perceptual_weight: float = 0.3
+
+    beside_pairs: float = 0.0
+    """Weight of all of it beside the error against known stylised pictures."""
+
+    def __post_init__(self) -> None:
+        for name in (
+            "style",
+            "strokes",
+            "structure",
+            "temporal",
+            "perceptual_weight",
+            "beside_pairs",
+        ):
+            if getattr(self, name) < 0:
+                raise OptionError(f"{name} is not negative.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
     """How long, on what, and what is told on the way."""
 
@@ -255,6 +346,9 @@ class RunConfig:
 class TrainConfig:
     """One training run."""
 
+    task: Task = "restore"
+    """restore brings details back, style repaints clips in the manner of a picture."""
+
     backbone: BackboneName = "mini"
     output: Path
     """Folder of the run: checkpoints, metrics, pictures, weights."""
@@ -271,71 +365,39 @@ class TrainConfig:
 
     data: DataConfig = field(default_factory=DataConfig)
     samples: SampleOptions = field(default_factory=SampleOptions)
+    style_samples: StyleSampleOptions = field(default_factory=StyleSampleOptions)
     stages: tuple[StageConfig, ...] = (StageConfig(),)
     latents: LatentsConfig = field(default_factory=LatentsConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     loss: LossConfig = field(default_factory=LossConfig)
+    style_loss: StyleLossConfig = field(default_factory=StyleLossConfig)
     run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:
         if not self.stages:
             raise OptionError("stages: at least one is needed.")
+        if (self.task == "style") != (self.backbone == STYLE_BACKBONE):
+            raise OptionError(
+                f"the task style is for the backbone {STYLE_BACKBONE} alone, and the other way "
+                f"round; not {self.task} for {self.backbone}."
+            )
+        if self.task == "style":
+            self._check_style()
+        elif self.data.styles or self.data.triplets:
+            raise OptionError("styles and triplets are for the task style: add --task style.")
 
-
-_PAPER: dict[str, Any] = {
-    "data": {"variants": 0, "max_frames": 33, "short_side": 480},
-    "samples": {
-        "clips": 2,
-        "frames": 17,
-        "crop": 256,
-        "reference_crop": 256,
-        "consecutive": True,
-        "unrelated": 0.05,
-        "missing": 0.1,
-        "degraded_reference": 0.0,
-        "undegraded": 0.0,
-        "relit_reference": 0.0,
-        "token_dropout": 0.7,
-    },
-    "stages": [{"share": 1.0, "frames": 5}, {"share": 1.0, "frames": 17}],
-    "optimizer": {"rate": 2e-4},
-    "run": {"steps": 100_000, "checkpoint_minutes": 20.0},
-}
-
-_DEFAULTS: dict[str, dict[str, Any]] = {
-    "mini": {
-        "samples": {"missing": 0.25, "undegraded": 0.06},
-        "optimizer": {
-            "rate": 1e-3,
-            "betas": [0.9, 0.99],
-            "weight_decay": 1e-4,
-            "warmup_steps": 200,
-            "clip_norm": 0.5,
-        },
-        "loss": {"pixels": "detail", "perceptual": "none"},
-        "run": {"minutes": 60.0},
-    },
-    "wan2.1": _PAPER,
-    "videovae+": {
-        **_PAPER,
-        "samples": {**_PAPER["samples"], "frames": 16, "crop": 216, "reference_crop": 216},
-        "stages": [{"share": 1.0, "frames": 4}, {"share": 1.0, "frames": 16}],
-    },
-}
-
-
-def defaults_of(backbone: str) -> dict[str, Any]:
-    """What a backbone's recipe sets where neither file nor command line does.
-
-    `mini`: the recipe of the bundled weights. The others: the paper's (RefDecoder,
-    arXiv:2605.15196, appendix B.2).
-
-    Raises:
-        OptionError: There is no such backbone.
-    """
-    if backbone not in _DEFAULTS:
-        raise OptionError(f"backbone: {backbone!r} is none of {', '.join(_DEFAULTS)}.")
-    return _DEFAULTS[backbone]
+    def _check_style(self) -> None:
+        if self.data.variants:
+            raise OptionError("data.variants is 0 for the task style: nothing is degraded.")
+        if self.latents.folder is not None:
+            raise OptionError("latents are not for the task style.")
+        if self.unconditional:
+            raise OptionError("unconditional is not for the task style: the style is all there is.")
+        data = self.data
+        if data.triplets and (data.styles or data.videos or data.images or data.valid):
+            raise OptionError(
+                "give triplets, or styles with videos and images to repaint: not both."
+            )
 
 
 def _positive(config: object, *names: str) -> None:

@@ -35,8 +35,8 @@ from refvid.training.checkpoint import (
 )
 from refvid.training.config import RunConfig, TrainConfig
 from refvid.training.loader import BatchSource, draw_batches
-from refvid.training.losses import TrainingLoss
 from refvid.training.metrics import MetricsFile, write_pictures
+from refvid.training.objective import make_objective
 from refvid.training.recipes.recipe import Recipe
 from refvid.training.schedule import rate_factor, share_done, stage_at
 
@@ -136,7 +136,7 @@ class Trainer:
         )
         self.recipe: Recipe = accelerator.unwrap_model(self.network)
         self.average = WeightAverage(self.recipe, options.ema_decay)
-        self.loss = TrainingLoss(config.loss).to(accelerator.device)
+        self.loss = make_objective(config).to(accelerator.device)
         self.progress = RunProgress()
         self.valid_loss: float | None = None
         self._stage: int | None = None
@@ -222,7 +222,7 @@ class Trainer:
         for _ in range(self.config.run.accumulate):
             batch = self._next_batch(done)
             with accelerator.accumulate(self.network):
-                loss = self._loss(self.network(batch), batch)
+                loss: Tensor = self.loss(self.network(batch), batch)
                 accelerator.backward(loss)
                 if accelerator.sync_gradients:
                     norm = accelerator.clip_grad_norm_(self.network.parameters(), options.clip_norm)
@@ -236,12 +236,6 @@ class Trainer:
         self.average.update(self.progress.step)
         self.progress.step += 1
         return float(accelerator.reduce(torch.stack(losses).mean(), "mean"))
-
-    def _loss(self, output: Tensor, batch: Batch) -> Tensor:
-        if batch.supervised is not None:
-            output = output[:, :, batch.supervised : batch.supervised + 1]
-        loss: Tensor = self.loss(output, batch.target)
-        return loss
 
     def _next_batch(self, done: float) -> Batch:
         stage = stage_at([stage.share for stage in self.config.stages], done)
@@ -292,7 +286,7 @@ class Trainer:
             for number, batch in enumerate(self.valid):
                 if number % accelerator.num_processes == accelerator.process_index:
                     moved = batch.to(accelerator.device)
-                    loss = self._loss(self.recipe(moved), moved)
+                    loss = self.loss(self.recipe(moved), moved)
                     total += torch.stack((loss, torch.ones_like(loss)))
             options = self.config.run
             if options.picture_steps and self.progress.step % options.picture_steps == 0:

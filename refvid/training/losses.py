@@ -70,7 +70,7 @@ class TrainingLoss(nn.Module):
     def __init__(self, config: LossConfig) -> None:
         super().__init__()
         self.config = config
-        self.lpips: Any = _load_lpips(config)
+        self.lpips: Any = load_lpips(config.perceptual)
         self.perceptual = config.perceptual
         if config.perceptual == "auto":
             self.perceptual = "gradients" if self.lpips is None else "lpips"
@@ -99,8 +99,13 @@ class TrainingLoss(nn.Module):
         return loss
 
 
-def _load_lpips(config: LossConfig) -> nn.Module | None:
-    if config.perceptual not in {"auto", "lpips"}:
+def load_lpips(perceptual: str) -> nn.Module | None:
+    """The frozen network for `lpips`, and for `auto` where it can be had.
+
+    Raises:
+        OptionError: It is asked for and cannot be had.
+    """
+    if perceptual not in {"auto", "lpips"}:
         return None
     try:
         with warnings.catch_warnings():
@@ -112,8 +117,8 @@ def _load_lpips(config: LossConfig) -> nn.Module | None:
     # OSError: the weights of VGG are fetched on first use, and cannot be.
     except (ImportError, OSError, RuntimeError) as error:
         problem = f"LPIPS cannot be had ({error}); pip install 'refvid[metrics]' brings the package"
-        if config.perceptual == "lpips":
+        if perceptual == "lpips":
             raise OptionError(f"{problem}.") from error
-        log.info("%s. Multi-scale gradients take its place", problem)
+        log.info("%s. A loss without a network takes its place", problem)
         return None
     return network.eval().requires_grad_(False)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional
 
 from refvid.training.batch import Batch
 
@@ -39,7 +40,8 @@ class MetricsFile:
 
 
 def write_pictures(path: Path, batch: Batch, output: Tensor) -> None:
-    """Write a sheet of one frame per clip: input, output, clean, reference.
+    """Write a sheet of one frame per clip: input, output, clean, reference. Of the task style:
+    input, painted, output, stylised if that is known, style.
 
     Args:
         path: A PNG file.
@@ -47,20 +49,26 @@ def write_pictures(path: Path, batch: Batch, output: Tensor) -> None:
         output: (B, 3, T, H, W) in [-1, 1].
     """
     middle = output.shape[2] // 2
-    columns = [output[:, :, middle], batch.target[:, :, middle]]
+    columns = [output[:, :, middle]]
+    if batch.clip is None or batch.painted is None or not torch.equal(batch.target, batch.clip):
+        columns.append(batch.target[:, :, middle])
+    if batch.painted is not None:
+        columns.insert(0, batch.painted.painted[:, :, middle])
     if batch.clip is not None:
         columns.insert(0, batch.clip[:, :, middle])
     if batch.reference is not None:
-        columns.append(_around_frame(batch, output.shape[-2:]))
+        columns.append(_reference_column(batch, output.shape[-2:]))
     rows = [torch.cat([c[i].float() for c in columns], -1) for i in range(len(output))]
     sheet = torch.cat(rows[:_MOST_ROWS], -2).clamp(-1, 1).add(1).mul(127.5).round().byte()
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(sheet.permute(1, 2, 0).cpu().numpy()).save(path)
 
 
-def _around_frame(batch: Batch, size: torch.Size) -> Tensor:
-    """The part of each reference where its clip's frames lie."""
+def _reference_column(batch: Batch, size: torch.Size) -> Tensor:
+    """The part of each reference where its clip's frames lie; of styles, all."""
     assert batch.reference is not None
+    if batch.painted is not None:
+        return functional.adaptive_avg_pool2d(batch.reference, (size[0], size[1]))
     parts = []
     for reference, (top, left) in zip(batch.reference, batch.origin.tolist(), strict=True):
         parts.append(reference[:, top : top + size[0], left : left + size[1]])

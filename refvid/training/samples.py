@@ -49,13 +49,7 @@ class SampleDrawer:
         describe: Describe | None = None,
     ) -> None:
         self.options, self.seed, self.describe = options, seed, describe
-        by_source: dict[str, list[TrainingClip | CachedClip]] = defaultdict(list)
-        for clip in clips:
-            length, *size = clip.shape
-            long_enough = length >= options.frames or not options.consecutive
-            if min(size) >= options.crop and long_enough:
-                by_source[clip.source].append(clip)
-        self.groups = list(by_source.values())
+        self.groups = group_usable(clips, options)
         # Many clips of one source look alike: the square root keeps them from taking over.
         self.weights = [math.sqrt(len(group)) for group in self.groups]
 
@@ -135,6 +129,19 @@ class SampleDrawer:
             corner.append(slice(first, first + side))
             origin.append(place - first)
         return frame[corner[0], corner[1]], origin
+
+
+def group_usable(
+    clips: Sequence[TrainingClip | CachedClip], options: SampleOptions
+) -> list[list[TrainingClip | CachedClip]]:
+    """Clips that are large and long enough for such samples, those of one source together."""
+    by_source: dict[str, list[TrainingClip | CachedClip]] = defaultdict(list)
+    for clip in clips:
+        length, *size = clip.shape
+        long_enough = length >= options.frames or not options.consecutive
+        if min(size) >= options.crop and long_enough:
+            by_source[clip.source].append(clip)
+    return list(by_source.values())
 
 
 def to_unit(pixels: NDArray[np.uint8]) -> Tensor:

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import torch
 
 from refvid.checkpoints.cache import Cache
-from refvid.checkpoints.catalog import CATALOG, Catalog
+from refvid.checkpoints.catalog import BUNDLED, CATALOG, STYLE, Catalog
 from refvid.checkpoints.download import fetch, locate
-from refvid.checkpoints.load import BUNDLED, WAN, identify, load_backbone
+from refvid.checkpoints.load import WAN, identify, load_backbone
 from refvid.checkpoints.transfer import TransferCallback, ignore_transfer
-from refvid.errors import CheckpointUnavailable
+from refvid.errors import CheckpointUnavailable, OptionError
 from refvid.inference.device import DTYPE_NAMES, choose_device, choose_dtype, describe_device
 from refvid.models.backbone import Backbone
 from refvid.models.wan.autoencoder import WanBackbone
-from refvid.workflows.enhance_options import ModelOptions
+from refvid.workflows.rebuild_options import ModelOptions
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +46,7 @@ def choose_backbone(
     options: ModelOptions,
     on_transfer: TransferCallback = ignore_transfer,
     *,
+    for_style: bool = False,
     catalog: Catalog = CATALOG,
     cache: Cache | None = None,
 ) -> LoadedBackbone:
@@ -54,11 +55,12 @@ def choose_backbone(
     Args:
         options: What was asked for.
         on_transfer: Told how far downloading, checking and converting of weights are.
+        for_style: Whether the work is `stylize`'s: its model serves nothing else.
         catalog: What can be downloaded.
         cache: Where refvid keeps conversions; None is the user's.
 
     Raises:
-        OptionError: A name is not known.
+        OptionError: A name is not known, or the model is made for other work.
         DeviceError: The device is not on this machine.
         CheckpointError: The weights are missing or do not fit.
     """
@@ -66,6 +68,8 @@ def choose_backbone(
     dtype = choose_dtype(options.dtype, device)
     cache = cache or Cache.default()
     name, reason = _choose_name(options, device, catalog, cache, on_transfer)
+    if not for_style:
+        _refuse_style(name)
     backbone = load_backbone(
         name,
         device,
@@ -76,6 +80,8 @@ def choose_backbone(
         on_transfer=on_transfer,
         chunking=options.chunking,
     )
+    if not for_style:
+        _refuse_style(backbone.name)  # where a path was given
     if options.memory is not None and isinstance(backbone, WanBackbone) and device.type != "cpu":
         # Left alone it looks at what is free, which may be more than is allowed.
         backbone.park_state = True
@@ -89,6 +95,11 @@ def choose_backbone(
         else "",
     )
     return loaded
+
+
+def _refuse_style(name: str) -> None:
+    if name == STYLE:
+        raise OptionError(f"The model {STYLE} restyles and restores nothing: use refvid stylize.")
 
 
 def _choose_name(

@@ -34,8 +34,8 @@ from refvid.workflows.compare_survey import (
     preview_kind,
     survey_clip,
 )
-from refvid.workflows.enhance_options import FrameRange
 from refvid.workflows.progress import Progress, ProgressCallback
+from refvid.workflows.rebuild_options import FrameRange
 
 MOST_FRAMES: Final = 1800
 """What is taken of a clip unless a part is chosen: a minute at 30 frames per second."""

@@ -15,7 +15,7 @@ from refvid.media.reader import Frame, Trim, VideoReader, open_video
 from refvid.media.video_info import VideoInfo, read_video_info
 from refvid.workflows.batch import VIDEO_SUFFIXES, check_source
 from refvid.workflows.compare_options import CompareOptions
-from refvid.workflows.enhance_options import FrameRange
+from refvid.workflows.rebuild_options import FrameRange
 
 REFERENCE_LABEL = "reference"
 

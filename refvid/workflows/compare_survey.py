@@ -18,7 +18,7 @@ from refvid.report.atlas import Atlas, Picture, plan_atlas, scale_picture
 from refvid.report.difference import Map, difference_map, hottest_box, pick_peaks, shrink_map
 from refvid.workflows.compare_clips import Clip, InStep
 from refvid.workflows.compare_options import CompareOptions
-from refvid.workflows.enhance_options import FrameRange
+from refvid.workflows.rebuild_options import FrameRange
 
 MOST_MOMENTS: Final = 8
 LARGEST_PREVIEW_FILE: Final = 512 << 20

@@ -47,7 +47,6 @@ from refvid.media.writer import create_video
 from refvid.models.backbone import Backbone
 from refvid.workflows.choose_model import LoadedBackbone, choose_backbone
 from refvid.workflows.decode_options import DecodeOptions, find_reference
-from refvid.workflows.enhance_options import ModelOptions
 from refvid.workflows.pipeline import CheckStop, run_pipeline
 from refvid.workflows.plan import (
     out_of_memory_errors,
@@ -56,6 +55,7 @@ from refvid.workflows.plan import (
     refuse_independent_chunks,
 )
 from refvid.workflows.progress import Progress, ProgressCallback, ignore_progress
+from refvid.workflows.rebuild_options import ModelOptions
 
 __all__ = [
     "DecodeOptions",

@@ -10,7 +10,8 @@ from refvid.errors import InputError, OptionError
 from refvid.latents.wishes import LatentWishes
 from refvid.media.encoding import Encoding
 from refvid.media.image import IMAGE_SUFFIXES
-from refvid.workflows.enhance_options import ModelOptions, ReferenceFit
+from refvid.workflows.enhance_options import ReferenceFit
+from refvid.workflows.rebuild_options import ModelOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -251,11 +251,15 @@ def _main_memory() -> int | None:
 
 
 def _find_weights(warnings: list[str]) -> dict[str, str]:
-    assets = Path(refvid.__file__).parent / "assets"
-    found = {file.stem: str(file) for file in sorted(assets.glob("*.safetensors"))}
-    if not found:
-        warnings.append(f"the bundled weights are missing from {assets}; install refvid again")
-    return found
+    from refvid.checkpoints.catalog import BUNDLED_NAMES, bundled_asset
+
+    assets = {name: bundled_asset(name) for name in BUNDLED_NAMES}
+    missing = [name for name, asset in assets.items() if not asset.is_file()]
+    if missing:
+        warnings.append(
+            f"the bundled weights of {' and '.join(missing)} are missing; install refvid again"
+        )
+    return {name: str(asset) for name, asset in assets.items() if name not in missing}
 
 
 def _hugging_face_cache() -> str | None:

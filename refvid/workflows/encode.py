@@ -23,7 +23,6 @@ from refvid.media.reader import Frame, open_video
 from refvid.media.video_info import VideoInfo, read_video_info
 from refvid.workflows.choose_model import LoadedBackbone, choose_backbone
 from refvid.workflows.encode_options import EncodeOptions
-from refvid.workflows.enhance_plan import check_dynamic_range, count_frames
 from refvid.workflows.pipeline import CheckStop, run_pipeline
 from refvid.workflows.plan import (
     out_of_memory_errors,
@@ -32,6 +31,7 @@ from refvid.workflows.plan import (
     refuse_independent_chunks,
 )
 from refvid.workflows.progress import Progress, ProgressCallback, ignore_progress
+from refvid.workflows.rebuild_plan import check_dynamic_range, count_frames
 
 __all__ = [
     "EncodeOptions",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from refvid.errors import OptionError
-from refvid.workflows.enhance_options import FrameRange, ModelOptions
+from refvid.workflows.rebuild_options import FrameRange, ModelOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,49 +2,36 @@
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
-
-from refvid import __version__
-from refvid.inference.chunks import Chunk, split_into_chunks
-from refvid.inference.cuts import mark_cuts
-from refvid.inference.memory import Budget
-from refvid.inference.overlap import ChunkJoiner
-from refvid.inference.pixels import Pixels, blend, clip_to_frames, frames_to_clip
-from refvid.inference.reconstruct import ShotState, reconstruct
 from refvid.inference.reference import prepare_reference
 from refvid.media.encoding import Encoding as EncodingOptions
 from refvid.media.image import fit_image, read_image
-from refvid.media.reader import Frame, VideoReader, open_video, read_frame
-from refvid.media.sequence import numbered_path
-from refvid.media.writer import create_video
+from refvid.media.reader import read_frame
+from refvid.media.video_info import VideoInfo
 from refvid.workflows.choose_model import LoadedBackbone, choose_backbone
-from refvid.workflows.enhance_options import (
-    EnhanceOptions,
-    FrameRange,
-    ModelOptions,
-    ReferenceFit,
-    ReferenceSource,
+from refvid.workflows.enhance_options import EnhanceOptions, ReferenceFit, ReferenceSource
+from refvid.workflows.progress import ProgressCallback, ignore_progress
+from refvid.workflows.rebuild import rebuild
+from refvid.workflows.rebuild_options import FrameRange, ModelOptions
+from refvid.workflows.rebuild_plan import (
+    Conditions,
+    RebuildPlan,
+    RebuildReport,
+    check_frame_exists,
+    prepare,
 )
-from refvid.workflows.enhance_plan import EnhancePlan, EnhanceReport, Preparation, prepare
-from refvid.workflows.pipeline import CheckStop, run_pipeline
-from refvid.workflows.plan import out_of_memory_errors
-from refvid.workflows.progress import Progress, ProgressCallback, ignore_progress
 
 __all__ = [
     "EncodingOptions",
     "EnhanceOptions",
-    "EnhancePlan",
-    "EnhanceReport",
     "FrameRange",
     "LoadedBackbone",
     "ModelOptions",
+    "RebuildPlan",
+    "RebuildReport",
     "ReferenceFit",
     "ReferenceSource",
     "choose_backbone",
@@ -52,185 +39,60 @@ __all__ = [
     "plan_enhance",
 ]
 
-logger = logging.getLogger(__name__)
 
-
-def plan_enhance(options: EnhanceOptions, loaded: LoadedBackbone) -> EnhancePlan:
+def plan_enhance(options: EnhanceOptions, loaded: LoadedBackbone) -> RebuildPlan:
     """Tell what `enhance` would do, and raise what it would raise before its first frame."""
-    return prepare(options, loaded).plan
+    return prepare(options, _Reference(options), loaded).plan
 
 
 def enhance(
     options: EnhanceOptions,
     loaded: LoadedBackbone,
     on_progress: ProgressCallback = ignore_progress,
-) -> EnhanceReport:
-    """Rebuild one video.
-
-    Reading, computing and writing overlap; at most 3 chunks of frames are alive at once. The
-    output appears under its name when it is whole, also after an interruption there is nothing
-    else.
-
-    Raises:
-        InputError: The source or the reference cannot be read, or is HDR and not allowed.
-        OutputError: The output cannot be written.
-        OptionError: Options are impossible for this input or model.
-        OutOfMemory: It does not fit, even in the smallest chunks and tiles.
-    """
-    started = time.monotonic()
-    preparation = prepare(options, loaded)
-    reference = _prepare_reference(options, loaded, preparation)
-    with (
-        _open_source(options) as video,
-        create_video(
-            options.output,
-            like=video.info,
-            encoding=options.encoding,
-            trim=video.trim,
-            overwrite=options.overwrite,
-            provenance={"comment": _provenance(options, preparation.plan)},
-        ) as output,
-    ):
-        rebuilder = _Rebuilder(options, loaded, reference, preparation.budget)
-        counter = _Counter(options.output, preparation.plan.frames, on_progress)
-
-        def read(check_stop: CheckStop) -> Iterator[Chunk[Frame]]:
-            frames = counter.count_read(video, check_stop)
-            marked = _mark_shots(frames, detect_cuts=options.cut_detection)
-            return split_into_chunks(marked, preparation.budget.lengths)
-
-        def write(chunk: _RebuiltChunk, check_stop: CheckStop) -> None:
-            for frame, pixels in zip(chunk.frames, chunk.pixels, strict=True):
-                check_stop()
-                output.write(pixels, frame)
-                counter.count_written(frame)
-
-        run_pipeline(read, rebuilder.rebuild, write)
-        # Inside the block: nothing is published if it fails.
-        assert counter.written == counter.read, f"{counter.read} in, {counter.written} out"
-    return EnhanceReport(
-        plan=preparation.plan,
-        frames=counter.written,
-        cuts=tuple(rebuilder.cuts),
-        seconds=time.monotonic() - started,
-        bytes_written=sum(path.stat().st_size for path in counter.files),
-    )
+) -> RebuildReport:
+    """Rebuild one video with its reference; see `rebuild` for what is raised."""
+    return rebuild(options, _Reference(options), loaded, on_progress)
 
 
 @dataclass(frozen=True, slots=True)
-class _RebuiltChunk:
-    frames: tuple[Frame, ...]
-    pixels: Iterable[Pixels]
-    """(H, W, 3) for each frame."""
+class _Reference:
+    """`Conditioning` on a picture of the scene, or on nothing."""
 
+    options: EnhanceOptions
 
-class _Rebuilder:
-    """Takes chunks through the model, with the state of the shot they belong to."""
+    @property
+    def files(self) -> Sequence[Path]:
+        source = self.options.reference
+        return () if source is None or source.image is None else (source.image,)
 
-    def __init__(
-        self, options: EnhanceOptions, loaded: LoadedBackbone, reference: Any, budget: Budget
-    ) -> None:
-        self.cuts: list[int] = []
-        self._strength = options.strength
-        self._loaded = loaded
-        self._reference = reference
-        self._budget = budget
-        self._state: ShotState | None = None
-        self._joiner = ChunkJoiner()
+    def describe(self) -> str:
+        source = self.options.reference
+        return "none" if source is None else source.describe()
 
-    @torch.inference_mode()
-    def rebuild(self, chunk: Chunk[Frame]) -> _RebuiltChunk:
-        if chunk.starts_shot:
-            self._state = None
-            if chunk.index:
-                self.cuts.append(chunk.index)
-                logger.info("Shot cut at frame %s.", chunk.index)
-        pictures = [frame.pixels for frame in chunk.frames]
-        if self._strength == 0:
-            return _RebuiltChunk(chunk.final, pictures[: len(chunk.final)])
-        with out_of_memory_errors():
-            clip = frames_to_clip(pictures, self._loaded.device)
-            result = reconstruct(
-                self._loaded.backbone, clip, self._reference, self._state, self._budget
-            )
-            self._state, self._budget = result.state, result.budget
-            joined = self._joiner.join(result.clip, chunk.shared, chunk.held_back)
-            blended = blend(clip[:, :, : joined.shape[2]], joined, self._strength)
-            return _RebuiltChunk(chunk.final, clip_to_frames(blended, pictures[0].dtype))
+    def provenance(self) -> str:
+        names = [path.name for path in self.files]
+        return f"reference {names[0] if names else self.describe()}"
 
+    def check(self, info: VideoInfo) -> Sequence[str]:
+        source = self.options.reference
+        if source is not None and source.image is not None:
+            read_image(source.image)
+        elif source is not None and source.frame is not None:
+            check_frame_exists(info, source.frame, "the reference")
+        return ()
 
-class _Counter:
-    """Counts frames on both sides, so that none is lost or doubled."""
-
-    def __init__(self, output: Path, total: int | None, on_progress: ProgressCallback) -> None:
-        self.read = self.written = 0
-        self.files: set[Path] = set()
-        self._output = output
-        self._total = total
-        self._on_progress = on_progress
-
-    def count_read(self, video: VideoReader, check_stop: CheckStop) -> Iterator[Frame]:
-        for frame in video:
-            check_stop()
-            self.read += 1
-            yield frame
-
-    def count_written(self, frame: Frame) -> None:
-        self.written += 1
-        self.files.add(_file_of(frame, self._output))
-        # An estimate of the total may be too low.
-        total = None if self._total is None else max(self._total, self.written)
-        self._on_progress(Progress(self.written, total))
-
-
-def _file_of(frame: Frame, output: Path) -> Path:
-    """The file that a frame goes to: an image of a sequence, or the one video."""
-    return numbered_path(output, frame.index if frame.number is None else frame.number)
-
-
-def _open_source(options: EnhanceOptions) -> VideoReader:
-    part = options.range
-    return open_video(
-        options.source,
-        start=part.start,
-        end=part.end,
-        frames=part.frames,
-        rate=options.sequence_rate,
-    )
-
-
-def _mark_shots(frames: Iterator[Frame], *, detect_cuts: bool) -> Iterator[tuple[Frame, bool]]:
-    if detect_cuts:
-        return mark_cuts(frames, lambda frame: frame.pixels)
-    return ((frame, False) for frame in frames)
-
-
-def _prepare_reference(
-    options: EnhanceOptions, loaded: LoadedBackbone, preparation: Preparation
-) -> Any:
-    """Read the reference, fit it to the video and embed it; None without one."""
-    source = options.reference
-    if source is None or options.strength == 0:
-        return None
-    if source.image is not None:
-        pixels = read_image(source.image)
-    else:
-        pixels = read_frame(
-            options.source, index=source.frame, time=source.time, rate=options.sequence_rate
-        ).pixels
-    width, height = preparation.info.size
-    fitted = fit_image(pixels, width, height, options.reference_fit)
-    with out_of_memory_errors():
-        return prepare_reference(loaded.backbone, fitted, loaded.device)
-
-
-def _provenance(options: EnhanceOptions, plan: EnhancePlan) -> str:
-    """One line for the output's metadata; file names only, since folders are private."""
-    reference = options.reference
-    words = "none" if reference is None else reference.describe()
-    if reference is not None and reference.image is not None:
-        words = reference.image.name
-    return (
-        f"refvid {__version__}, model {plan.model}, reference {words}, "
-        f"strength {options.strength:g}"
-    )
+    def prepare(self, info: VideoInfo, loaded: LoadedBackbone) -> Conditions:
+        source = self.options.reference
+        if source is None:
+            return Conditions()
+        if source.image is not None:
+            pixels = read_image(source.image)
+        else:
+            pixels = read_frame(
+                self.options.source,
+                index=source.frame,
+                time=source.time,
+                rate=self.options.sequence_rate,
+            ).pixels
+        fitted = fit_image(pixels, *info.size, self.options.reference_fit)
+        return Conditions(reference=prepare_reference(loaded.backbone, fitted, loaded.device))

@@ -1,4 +1,4 @@
-"""`refvid evaluate`: degrade clean clips in fixed ways, bring them back, and measure.
+"""`refvid evaluate --task restore`: degrade clips in fixed ways, bring them back, and measure.
 
 The protocol: the first frames of every clip at its own size; three degradations, each through
 real H.264; reference = the clean frame 0; PSNR in RGB, mean over frames 1 and later, then over
@@ -7,7 +7,6 @@ clips and degradations. Fixed seeds: the same clips and weights give the same nu
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,34 +14,28 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from refvid.errors import CheckpointUnavailable, InputError, OptionError
-from refvid.inference.chunks import split_into_chunks
-from refvid.inference.memory import choose_budget
-from refvid.inference.overlap import ChunkJoiner
-from refvid.inference.pixels import clip_to_frames, frames_to_clip
-from refvid.inference.reconstruct import ShotState, reconstruct
 from refvid.inference.reference import prepare_reference
 from refvid.media.image import fit_image
-from refvid.media.pixel_conversion import to_uint8
-from refvid.media.reader import open_video
 from refvid.quality.catalog import MEASURES
 from refvid.quality.perceptual import Lpips, load_lpips, lpips_distance
 from refvid.quality.picture import psnr, ssim
 from refvid.quality.temporal import block_motion, flicker, warping_error
 from refvid.training.degradations import EVALUATION_DEGRADATIONS, degrade
-from refvid.workflows.enhance import LoadedBackbone, ModelOptions, choose_backbone
+from refvid.workflows.choose_model import LoadedBackbone, choose_backbone
+from refvid.workflows.evaluate_clips import (
+    Frames,
+    find_clips,
+    read_clip,
+    rebuild_frames,
+    write_report,
+)
 from refvid.workflows.metrics_options import missing_packages
 from refvid.workflows.progress import Progress, ProgressCallback
+from refvid.workflows.rebuild_options import ModelOptions
 
 logger = logging.getLogger(__name__)
 
-Frames = NDArray[np.uint8]
-"""(T, H, W, 3) RGB."""
-
-VIDEO_SUFFIXES = {".mp4", ".mkv", ".webm", ".mov", ".avi"}
 DISTANCES = ((1, 4), (5, 8), (9, 12), (13, 16))
 """Frames from the reference, first and last of each group."""
 
@@ -175,9 +168,14 @@ def evaluate(options: EvaluateOptions, on_progress: ProgressCallback) -> Evaluat
         InputError: The folder holds fewer than two clips, or one cannot be read.
         CheckpointError, DeviceError: The model is not to be had.
     """
-    names = _find_clips(options)
+    paths = find_clips(options.clips, options.max_clips)
+    if len(paths) < 2:
+        raise InputError(
+            f"{options.clips} holds {len(paths)} clips: at least two are needed, because each "
+            "serves as the other's unrelated reference."
+        )
     loaded = choose_backbone(options.model)
-    clips = {path.stem: _read(path, options.frames) for path in names}
+    clips = {path.stem: read_clip(path, options.frames) for path in paths}
     total = len(clips) * (len(EVALUATION_DEGRADATIONS) * len(CASES) + 1)
     done = 0
 
@@ -192,7 +190,7 @@ def evaluate(options: EvaluateOptions, on_progress: ProgressCallback) -> Evaluat
     clean_warping: dict[str, float] = {}
     for position, (name, clean) in enumerate(clips.items()):
         other = list(clips.values())[(position + len(clips) // 2) % len(clips)]
-        rebuilt = _rebuild(loaded, clean, clean[0])
+        rebuilt = rebuild_with(loaded, clean, clean[0])
         clean_psnr[name] = fmean(psnr(a, b) for a, b in zip(rebuilt[1:], clean[1:], strict=True))
         step()
         judge = _Judge(clean, lpips)
@@ -205,31 +203,8 @@ def evaluate(options: EvaluateOptions, on_progress: ProgressCallback) -> Evaluat
         clean_psnr=clean_psnr,
         clean_warping_error=clean_warping,
     )
-    if options.output is not None:
-        as_json = options.output.suffix == ".json"
-        text = json.dumps(report.to_json(), indent=2) if as_json else report.to_markdown()
-        options.output.write_text(text + "\n", encoding="utf-8")
+    write_report(report, options.output)
     return report
-
-
-def _find_clips(options: EvaluateOptions) -> list[Path]:
-    if not options.clips.is_dir():
-        raise InputError(f"{options.clips} is no folder: give one with clean clips.")
-    paths = sorted(p for p in options.clips.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)
-    paths = paths[: options.max_clips]
-    if len(paths) < 2:
-        raise InputError(
-            f"{options.clips} holds {len(paths)} clips: at least two are needed, because each "
-            "serves as the other's unrelated reference."
-        )
-    return paths
-
-
-def _read(path: Path, frames: int) -> Frames:
-    with open_video(path, frames=frames) as video:
-        clip: Frames = np.stack([to_uint8(frame.pixels) for frame in video])
-    # H.264 in 4:2:0 and the block measures want multiples of 8.
-    return np.ascontiguousarray(clip[:, : clip.shape[1] // 8 * 8, : clip.shape[2] // 8 * 8])
 
 
 def _optional_lpips(loaded: LoadedBackbone) -> Lpips | None:
@@ -273,7 +248,7 @@ def _evaluate_clip(
         degraded = degrade(judge.clean, degradation)
         outputs, gains = {}, {}
         for case in CASES:
-            rebuilt = _rebuild(loaded, degraded, references[case])
+            rebuilt = rebuild_with(loaded, degraded, references[case])
             outputs[case] = judge.score(rebuilt)
             if case == "right":
                 gains = _gain_by_distance(rebuilt, degraded, judge.clean)
@@ -290,25 +265,14 @@ def _evaluate_clip(
     return results
 
 
-def _rebuild(loaded: LoadedBackbone, frames: Frames, reference: Frames | None) -> Frames:
-    """Run a clip through the model as `enhance` does, without files."""
-    backbone, device = loaded.backbone, loaded.device
-    height, width = frames.shape[1:3]
+def rebuild_with(loaded: LoadedBackbone, frames: Frames, reference: Frames | None) -> Frames:
+    """Run a clip through the model with a picture as reference, as `enhance` does."""
     prepared = None
     if reference is not None:
+        height, width = frames.shape[1:3]
         fitted = fit_image(reference, width, height, "cover")
-        prepared = prepare_reference(backbone, fitted, device)
-    budget = choose_budget(backbone.limits, height, width)
-    state: ShotState | None = None
-    joiner = ChunkJoiner()
-    rebuilt: list[Frames] = []
-    for chunk in split_into_chunks(((frame, False) for frame in frames), budget.lengths):
-        clip = frames_to_clip(list(chunk.frames), device)
-        result = reconstruct(backbone, clip, prepared, state, budget)
-        state, budget = result.state, result.budget
-        joined = joiner.join(result.clip, chunk.shared, chunk.held_back)
-        rebuilt.append(clip_to_frames(joined, np.uint8))
-    return np.concatenate(rebuilt)
+        prepared = prepare_reference(loaded.backbone, fitted, loaded.device)
+    return rebuild_frames(loaded, frames, prepared)
 
 
 def _gain_by_distance(rebuilt: Frames, degraded: Frames, clean: Frames) -> dict[str, float]:

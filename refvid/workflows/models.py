@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
 from refvid.checkpoints.cache import Cache, hash_file, join_sha256
-from refvid.checkpoints.catalog import Catalog, CatalogEntry
+from refvid.checkpoints.catalog import BUNDLED_NAMES, STYLE, Catalog, CatalogEntry, bundled_asset
 from refvid.checkpoints.download import (
     check,
     fetch,
@@ -23,8 +22,6 @@ from refvid.checkpoints.download import (
 )
 from refvid.checkpoints.transfer import TransferCallback, ignore_transfer
 from refvid.errors import CheckpointError, CheckpointMismatch, CheckpointUnavailable, OptionError
-
-BUNDLED = "mini"
 
 State = Literal["bundled", "downloaded", "partly downloaded", "not downloaded", "missing"]
 
@@ -86,8 +83,11 @@ class Removal:
 
 
 def list_models(catalog: Catalog, cache: Cache) -> list[ModelStatus]:
-    """Every model that `--model` takes by name."""
-    return [_bundled_status(), *(_status(name, catalog, cache) for name in catalog.names)]
+    """Every model that `--model` takes by name, and that of `refvid stylize`."""
+    return [
+        *(_bundled_status(name) for name in BUNDLED_NAMES),
+        *(_status(name, catalog, cache) for name in catalog.names),
+    ]
 
 
 def download_model(
@@ -104,8 +104,8 @@ def download_model(
         LicenceNotAccepted: Its licence must be accepted first.
         CheckpointError: It cannot be had, or is not what it should be.
     """
-    if name == BUNDLED:
-        return _bundled_status()
+    if name in BUNDLED_NAMES:
+        return _bundled_status(name)
     for entry in catalog.layers(name):
         if accept_licence and entry.needs_acceptance:
             cache.accept(entry)
@@ -119,7 +119,7 @@ def find_model(name: str, catalog: Catalog, cache: Cache) -> Path:
     Raises:
         CheckpointUnavailable: It is not on this machine.
     """
-    status = _bundled_status() if name == BUNDLED else _status(name, catalog, cache)
+    status = _bundled_status(name) if name in BUNDLED_NAMES else _status(name, catalog, cache)
     if status.path is None:
         raise CheckpointUnavailable(
             f"{name} is not on this machine. Run: refvid models download {name}"
@@ -144,7 +144,7 @@ def verify_models(
     verdicts = []
     for name in names:
         path = find_model(name, catalog, cache)
-        if name == BUNDLED:
+        if name in BUNDLED_NAMES:
             sha256 = hash_file(path, on_transfer)
             verdicts.append(Verdict(name=name, path=str(path), sha256=sha256))
             continue
@@ -161,7 +161,7 @@ def remove_model(name: str, catalog: Catalog, cache: Cache) -> Removal:
         OptionError: The model is part of the program.
         CheckpointUnavailable: The name is not known, or a file cannot be deleted.
     """
-    if name == BUNDLED:
+    if name in BUNDLED_NAMES:
         raise OptionError(f"{name} is part of refvid and stays.")
     entry = catalog.get(name)
     files = hub_files(entry)
@@ -184,13 +184,15 @@ def remove_model(name: str, catalog: Catalog, cache: Cache) -> Removal:
     )
 
 
-def _bundled_status() -> ModelStatus:
-    asset = resources.files("refvid.assets") / f"{BUNDLED}.safetensors"
+def _bundled_status(name: str) -> ModelStatus:
+    asset = bundled_asset(name)
     is_here = isinstance(asset, Path) and asset.is_file()
     return ModelStatus(
-        name=BUNDLED,
-        backbone=BUNDLED,
-        description="small and quick, made for any computer",
+        name=name,
+        backbone=name,
+        description="for refvid stylize"
+        if name == STYLE
+        else "small and quick, made for any computer",
         licence="Apache-2.0",
         state="bundled" if is_here else "missing",
         size=asset.stat().st_size if isinstance(asset, Path) and is_here else None,

@@ -13,7 +13,7 @@ from refvid.errors import OptionError, OutOfMemory
 from refvid.inference.device import free_bytes, is_out_of_memory
 from refvid.inference.memory import Budget, choose_budget, describe_budget, plan_budget
 from refvid.workflows.choose_model import LoadedBackbone
-from refvid.workflows.enhance_options import ModelOptions
+from refvid.workflows.rebuild_options import ModelOptions
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -20,11 +20,13 @@ from refvid.training.checkpoint import find_checkpoints, newest_checkpoint
 from refvid.training.config import TrainConfig
 from refvid.training.engine import StepReport, Trainer, make_accelerator
 from refvid.training.loader import Alternating, BatchSource
+from refvid.training.recipes.mini_style import MiniStyleRecipe
 from refvid.workflows.progress import Progress, ProgressCallback
 from refvid.workflows.train_config import SAVED_CONFIG, build_config, save_config
-from refvid.workflows.train_data import check_folders, prepare_data
+from refvid.workflows.train_data import Processes, check_folders, prepare_data
 from refvid.workflows.train_latents import prepare_latents
 from refvid.workflows.train_recipe import make_recipe
+from refvid.workflows.train_style import prepare_style_data
 
 log = logging.getLogger(__name__)
 
@@ -106,14 +108,13 @@ def train(
     config = replace(config, network=sizes)
     if accelerator.is_main_process:
         _save_config(config)
-    data = prepare_data(
-        config,
-        part=accelerator.process_index,
-        parts=accelerator.num_processes,
-        wait=accelerator.wait_for_everyone,
-        on_clip=lambda done, total: log.info("prepared %d of %d files", done, total),
-        describe=recipe.describe(),
+    processes = Processes(
+        accelerator.process_index, accelerator.num_processes, accelerator.wait_for_everyone
     )
+    if isinstance(recipe, MiniStyleRecipe):
+        data = prepare_style_data(config, processes, recipe.painter())
+    else:
+        data = prepare_data(config, processes, recipe.describe())
     stages: list[BatchSource] = [*data.stages]
     if config.latents.folder is not None:
         recipe.to(accelerator.device)

@@ -14,7 +14,8 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from refvid.errors import OptionError
-from refvid.training.config import TrainConfig, defaults_of
+from refvid.training.config import STYLE_BACKBONE, TrainConfig
+from refvid.training.defaults import defaults_of
 
 Tree = dict[str, Any]
 T = TypeVar("T")
@@ -50,7 +51,9 @@ def build_config(
     if saved is not None:
         base = read_tree(saved)
     else:
-        base = defaults_of(str(asked.get("backbone", "mini")))
+        usual = STYLE_BACKBONE if asked.get("task") == "style" else "mini"
+        backbone = str(asked.get("backbone", usual))
+        base = _merge({"backbone": backbone}, defaults_of(backbone))
     run = asked.get("run") or {}
     if isinstance(run, Mapping) and run.get("minutes") is not None and "steps" not in run:
         # A length in minutes replaces a default in steps, which would win.

@@ -11,19 +11,21 @@ from dataclasses import dataclass, replace
 from refvid.errors import InputError
 from refvid.training.batch import Batch
 from refvid.training.clips import CachedClip, ClipCacheOptions, build_cache, load_cache
-from refvid.training.config import TrainConfig
+from refvid.training.config import SampleOptions, TrainConfig
+from refvid.training.loader import BatchSource
 from refvid.training.samples import Describe, SampleDrawer
 
 log = logging.getLogger(__name__)
 
-_VALID_SEED = 1
+VALID_SEED = 1
+"""Added to a run's own, so that validation draws other samples than training."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
     """Where batches come from."""
 
-    stages: list[SampleDrawer]
+    stages: Sequence[BatchSource]
     """One for each stage of the curriculum."""
 
     valid: list[Batch]
@@ -37,52 +39,73 @@ def check_folders(config: TrainConfig) -> None:
         InputError: A folder is missing, or there is none.
     """
     data, latents = config.data, config.latents
-    if data.videos is None and data.images is None:
+    if data.videos is None and data.images is None and data.triplets is None:
         raise InputError("There is nothing to learn from: give a folder of videos or images.")
-    for folder in (data.videos, data.images, data.valid, latents.folder, latents.references):
+    if config.task == "style" and data.styles is None and data.triplets is None:
+        raise InputError("There is no style to learn from: give a folder of styles, or triplets.")
+    for folder in (
+        data.videos, data.images, data.styles, data.triplets, data.valid,
+        latents.folder, latents.references,
+    ):  # fmt: skip
         if folder is not None and not folder.is_dir():
             raise InputError(f"{folder} is no folder.")
 
 
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """Those that train together, of which this is one."""
+
+    part: int
+    """Number of this one."""
+
+    parts: int
+    wait: Callable[[], None]
+    """Until the others are here, too."""
+
+
 def prepare_data(
-    config: TrainConfig,
-    *,
-    part: int,
-    parts: int,
-    wait: Callable[[], None],
-    on_clip: Callable[[int, int], None],
-    describe: Describe | None = None,
+    config: TrainConfig, processes: Processes, describe: Describe | None = None
 ) -> TrainingData:
     """Fill the cache and make drawers for every stage.
 
     Args:
         config: Of the run.
-        part: Number of this process among those that train together.
-        parts: How many these are.
-        wait: Until the others are here, too.
-        on_clip: Told how many files of this part are ready, and of how many.
+        processes: Each fills its part of the cache.
         describe: What the network is told of the whole frames that crops are from.
 
     Raises:
         InputError: Nothing in the folders can be learned from.
         OutputError: The cache cannot be written.
     """
+    clips, valid_clips = prepare_clips(config, processes)
+    stages = [_drawer(config, clips, stage, describe) for stage in range(len(config.stages))]
+    return TrainingData(stages, _valid_batches(config, valid_clips or clips, describe))
+
+
+def prepare_clips(
+    config: TrainConfig, processes: Processes
+) -> tuple[list[CachedClip], list[CachedClip]]:
+    """Fill the cache: clips to learn from, and held-out ones if there are any.
+
+    Raises:
+        OutputError: The cache cannot be written.
+    """
     options = _cache_options(config)
-    for done, total in build_cache(options, part, parts):
-        on_clip(done, total)
+    _fill(options, processes)
     held_out = None
     if config.data.valid is not None:
         held_out = replace(options, videos=config.data.valid, images=None)
-        for done, total in build_cache(held_out, part, parts):
-            on_clip(done, total)
-    wait()
+        _fill(held_out, processes)
+    processes.wait()
     clips = load_cache(options)
     if held_out is not None:
-        valid_clips = load_cache(held_out)
-    else:
-        clips, valid_clips = _hold_out(clips, config.data.valid_share, config.seed)
-    stages = [_drawer(config, clips, stage, describe) for stage in range(len(config.stages))]
-    return TrainingData(stages, _valid_batches(config, valid_clips or clips, describe))
+        return clips, load_cache(held_out)
+    return _hold_out(clips, config.data.valid_share, config.seed)
+
+
+def _fill(options: ClipCacheOptions, processes: Processes) -> None:
+    for done, total in build_cache(options, processes.part, processes.parts):
+        log.info("prepared %d of %d files", done, total)
 
 
 def _cache_options(config: TrainConfig) -> ClipCacheOptions:
@@ -128,10 +151,15 @@ def _drawer(
     samples = config.stages[stage].apply(config.samples)
     drawer = SampleDrawer(clips, samples, config.seed, describe)
     if not drawer.groups:
-        folders = " and ".join(str(f) for f in (config.data.videos, config.data.images) if f)
-        length = f" and {samples.frames} frames" if samples.consecutive else ""
-        raise InputError(f"{folders}: no clip of at least {samples.crop} pixels a side{length}.")
+        raise no_clips(config, samples)
     return drawer
+
+
+def no_clips(config: TrainConfig, samples: SampleOptions) -> InputError:
+    """What is wrong where no clip is large and long enough for samples."""
+    folders = " and ".join(str(f) for f in (config.data.videos, config.data.images) if f)
+    length = f" and {samples.frames} frames" if samples.consecutive else ""
+    return InputError(f"{folders}: no clip of at least {samples.crop} pixels a side{length}.")
 
 
 def _valid_batches(
@@ -147,7 +175,7 @@ def _valid_batches(
         relit_reference=0.0,
         token_dropout=0.0,
     )
-    drawer = SampleDrawer(clips, samples, config.seed + _VALID_SEED, describe)
+    drawer = SampleDrawer(clips, samples, config.seed + VALID_SEED, describe)
     if not drawer.groups:
         log.warning("no held-out clip is large or long enough: there is no validation")
         return []

@@ -10,13 +10,15 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from refvid.checkpoints.catalog import CATALOG
+from refvid.checkpoints.catalog import BUNDLED_NAMES, CATALOG
 from refvid.checkpoints.convert import read_weights
-from refvid.checkpoints.load import BUNDLED, load_backbone
+from refvid.checkpoints.load import load_backbone
 from refvid.checkpoints.state_dict import compare_keys
 from refvid.errors import CheckpointMismatch, CheckpointUnavailable, OptionError
 from refvid.models.mini.autoencoder import MiniBackbone
 from refvid.models.mini.config import MiniConfig
+from refvid.models.mini_style.autoencoder import MiniStyleBackbone
+from refvid.models.mini_style.config import MiniStyleConfig
 from refvid.models.reference_tokens import ReferenceTokens
 from refvid.models.videovaeplus.autoencoder import VideoVaePlusAutoencoder, VideoVaePlusBackbone
 from refvid.models.videovaeplus.config import VideoVaePlusConfig
@@ -24,6 +26,7 @@ from refvid.models.wan.autoencoder import WanAutoencoder, WanBackbone
 from refvid.models.wan.config import WanConfig
 from refvid.training.config import TrainConfig
 from refvid.training.recipes.mini import MiniRecipe
+from refvid.training.recipes.mini_style import MiniStyleRecipe
 from refvid.training.recipes.recipe import Recipe
 from refvid.training.recipes.videovaeplus import VideoVaePlusRecipe
 from refvid.training.recipes.wan import WanRecipe
@@ -31,7 +34,9 @@ from refvid.workflows.train_config import parse
 
 log = logging.getLogger(__name__)
 
-_Kind = TypeVar("_Kind", MiniBackbone, WanBackbone, VideoVaePlusBackbone)
+_Kind = TypeVar("_Kind", MiniBackbone, MiniStyleBackbone, WanBackbone, VideoVaePlusBackbone)
+
+_Sizes = TypeVar("_Sizes", MiniConfig, MiniStyleConfig)
 
 
 def make_recipe(config: TrainConfig, *, fresh: bool = True) -> tuple[Recipe, dict[str, Any]]:
@@ -49,7 +54,12 @@ def make_recipe(config: TrainConfig, *, fresh: bool = True) -> tuple[Recipe, dic
         CheckpointError: The weights to begin with cannot be had, or are not the network's.
     """
     torch.manual_seed(config.seed)
-    make = {"mini": _make_mini, "wan2.1": _make_wan, "videovae+": _make_videovae_plus}
+    make = {
+        "mini": _make_mini,
+        "mini-style": _make_mini_style,
+        "wan2.1": _make_wan,
+        "videovae+": _make_videovae_plus,
+    }
     return make[config.backbone](config, fresh=fresh)
 
 
@@ -58,13 +68,29 @@ def _make_mini(config: TrainConfig, *, fresh: bool) -> tuple[Recipe, dict[str, A
         sizes = parse(MiniConfig, config.network, "network")
         return MiniRecipe(sizes, unconditional=config.unconditional), asdict(sizes)
     given = _given(config, MiniBackbone)
-    if config.network:
-        asked = parse(MiniConfig, {**asdict(given.config), **config.network}, "network")
-        if asked != given.config:
-            raise OptionError(f"network: --init {config.init} has other sizes; leave them out.")
+    _check_asked(config, MiniConfig, given.config)
     recipe = MiniRecipe(given.config, unconditional=config.unconditional)
     recipe.decoder.load_state_dict(given.decoder.state_dict())
     return recipe, asdict(given.config)
+
+
+def _make_mini_style(config: TrainConfig, *, fresh: bool) -> tuple[Recipe, dict[str, Any]]:
+    if not fresh or config.init is None:
+        sizes = parse(MiniStyleConfig, config.network, "network")
+        return MiniStyleRecipe(sizes), asdict(sizes)
+    given = _given(config, MiniStyleBackbone)
+    _check_asked(config, MiniStyleConfig, given.config)
+    recipe = MiniStyleRecipe(given.config)
+    recipe.decoder.load_state_dict(given.decoder.state_dict())
+    return recipe, asdict(given.config)
+
+
+def _check_asked(config: TrainConfig, kind: type[_Sizes], given: _Sizes) -> None:
+    """Sizes that were asked for are those of the weights to begin with."""
+    if config.network:
+        asked = parse(kind, {**asdict(given), **config.network}, "network")
+        if asked != given:
+            raise OptionError(f"network: --init {config.init} has other sizes; leave them out.")
 
 
 def _make_wan(config: TrainConfig, *, fresh: bool) -> tuple[Recipe, dict[str, Any]]:
@@ -128,7 +154,7 @@ def _load_plain(
 def _given(config: TrainConfig, kind: type[_Kind], **sizes: Any) -> _Kind:
     """Load the weights to begin with."""
     assert config.init is not None
-    names = (BUNDLED, *CATALOG.models)
+    names = (*BUNDLED_NAMES, *CATALOG.models)
     if config.init not in names and not Path(config.init).exists():
         raise CheckpointUnavailable(
             f"--init: there is no file {config.init}, and no model of that name "

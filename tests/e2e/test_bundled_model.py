@@ -16,7 +16,7 @@ from refvid.training.degradations import EVALUATION_DEGRADATIONS, degrade, write
 from refvid.training.synthetic import moving_photo
 from refvid.workflows.demo import DemoOptions, run_demo, sample_clip
 from refvid.workflows.enhance import LoadedBackbone, ModelOptions, choose_backbone
-from refvid.workflows.evaluate import EvaluateOptions, EvaluationReport, _rebuild, evaluate
+from refvid.workflows.evaluate import EvaluateOptions, EvaluationReport, evaluate, rebuild_with
 
 FRAMES = 5
 
@@ -48,8 +48,8 @@ def test_a_clean_frame_brings_detail_back(
     clip: np.ndarray, loaded: LoadedBackbone, name: str
 ) -> None:
     degraded = degrade(clip, EVALUATION_DEGRADATIONS[name])
-    helped = gain(_rebuild(loaded, degraded, clip[0]), degraded, clip)
-    alone = gain(_rebuild(loaded, degraded, None), degraded, clip)
+    helped = gain(rebuild_with(loaded, degraded, clip[0]), degraded, clip)
+    alone = gain(rebuild_with(loaded, degraded, None), degraded, clip)
     assert helped > 1.0
     assert alone > -0.1
     assert helped - alone > 0.8
@@ -65,8 +65,8 @@ def test_an_unrelated_picture_does_no_harm(clip: np.ndarray, loaded: LoadedBackb
         picture += large * size / 8
     unrelated = picture.clip(0, 255).astype(np.uint8)
     degraded = degrade(clip, EVALUATION_DEGRADATIONS["half"])
-    wrong = gain(_rebuild(loaded, degraded, unrelated), degraded, clip)
-    alone = gain(_rebuild(loaded, degraded, None), degraded, clip)
+    wrong = gain(rebuild_with(loaded, degraded, unrelated), degraded, clip)
+    alone = gain(rebuild_with(loaded, degraded, None), degraded, clip)
     assert wrong > alone - 0.2
 
 
@@ -75,13 +75,13 @@ def test_a_picture_of_hard_edges_does_no_harm(clip: np.ndarray, loaded: LoadedBa
     blocks = rng.integers(0, 256, (10, 14, 3), dtype=np.uint8)
     unrelated = np.kron(blocks, np.ones((32, 32, 1), np.uint8))
     degraded = degrade(clip, EVALUATION_DEGRADATIONS["half"])
-    wrong = gain(_rebuild(loaded, degraded, unrelated), degraded, clip)
-    alone = gain(_rebuild(loaded, degraded, None), degraded, clip)
+    wrong = gain(rebuild_with(loaded, degraded, unrelated), degraded, clip)
+    alone = gain(rebuild_with(loaded, degraded, None), degraded, clip)
     assert wrong > alone - 0.2
 
 
 def test_a_clean_clip_stays_clean(clip: np.ndarray, loaded: LoadedBackbone) -> None:
-    rebuilt = _rebuild(loaded, clip, clip[0])
+    rebuilt = rebuild_with(loaded, clip, clip[0])
     assert np.mean([psnr(o, c) for o, c in zip(rebuilt[1:], clip[1:], strict=True)]) > 38
 
 

@@ -113,11 +113,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The bundled model; while there is none, an untrained one."""
     from safetensors.torch import save_file
 
-    from refvid.checkpoints.load import has_bundled_weights
+    from refvid.checkpoints.catalog import bundled_asset
     from refvid.models.mini.config import MiniConfig
     from refvid.models.mini.decoder import MiniDecoder
 
-    if has_bundled_weights():
+    if bundled_asset("mini").is_file():
         return "mini"
     path = tmp_path_factory.mktemp("model") / "untrained.safetensors"
     config = MiniConfig()

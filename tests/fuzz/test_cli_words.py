@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refvid.cli import options as opt
+from refvid.cli.stylize import parse_keyframe, parse_style
 from refvid.errors import InputError, OptionError
 from refvid.workflows.batch import Source, expand_inputs, plan_jobs
 
@@ -57,6 +58,18 @@ def test_any_reference(text):
         opt.parse_reference(text)
     except (OptionError, InputError):
         return
+
+
+@unhurried
+@given(st.text(max_size=20), st.sampled_from(["", "pyproject.toml:", "pyproject.toml@"]))
+def test_any_style_and_keyframe(text, before):
+    for parse in (parse_style, parse_keyframe):
+        try:
+            source = parse(before + text)
+        except (OptionError, InputError):
+            continue
+        assert source.image.is_file()
+        assert str(before + text).startswith(str(source.image))
 
 
 @unhurried

@@ -35,6 +35,7 @@ def loaded_after(code: str) -> set[str]:
         ["--help"],
         ["--version"],
         ["enhance", "--help"],
+        ["stylize", "--help"],
         ["decode", "--help"],
         ["train", "--help"],
         ["enhance", "--bad"],
@@ -70,6 +71,8 @@ def test_completion_loads_nothing_heavy(shell):
     [
         ["enhance", "missing.mp4"],
         ["enhance", ".", "--tile", "x"],
+        ["stylize", "missing.mp4", "--style", "pyproject.toml"],
+        ["stylize", ".", "--style", "missing.png"],
         ["decode", "missing.pt"],
         ["decode", "pyproject.toml", "--ref", "missing.png"],
         ["encode", "missing.mp4"],

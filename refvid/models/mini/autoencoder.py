@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +13,7 @@ from refvid.models.mini.attention import Attended, KeyMap
 from refvid.models.mini.codec import PatchCodec
 from refvid.models.mini.config import MiniConfig
 from refvid.models.mini.decoder import MiniDecoder, spectrum_of
+from refvid.models.mini.frame_workers import count_workers, frame_workers
 from refvid.models.mini.matching import (
     TOKEN,
     Matches,
@@ -23,14 +21,7 @@ from refvid.models.mini.matching import (
     index_reference,
     match_tokens,
 )
-
-_Submit = Callable[..., "Future[Tensor]"]
-
-_PIXELS_IN_FLIGHT = 1 << 22
-"""Bounds the frames that CPU workers hold: ten of 480p, two of 1080p, one of 2160p."""
-
-HALO_PX = 96
-"""Context around a tile; the fusion network sees at most 84 pixels to each side."""
+from refvid.models.mini.windows import HALO_PX, rebuild_in_windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +96,7 @@ class MiniBackbone:
         grid = latents.shape[0], latents.shape[2]
         frames, spectra = self.codec.decode(tokens), spectrum_of(tokens)
         frames, spectra = frames.view(*grid, *frames.shape[1:]), spectra.view(*grid, -1)
-        with self._frame_workers(frames[0, 0]) as submit:
+        with frame_workers(self.device, frames[0, 0, 0].numel()) as submit:
             pending = []
             for frame, spectrum in zip(frames.unbind(1), spectra.unbind(1), strict=True):
                 matches = None
@@ -128,49 +119,14 @@ class MiniBackbone:
         attended = None
         if reference is not None and matches is not None:
             attended = self.decoder.attention(frame.to(self.dtype), reference.keys, matches)
-        return self._restore(frame, spectrum, attended, tile).clamp_(-1, 1)
 
-    @contextmanager
-    def _frame_workers(self, frame: Tensor) -> Iterator[_Submit]:
-        """Workers for as many frames at a time as threads and memory allow."""
-        workers = self._workers(frame[0].numel())
-        if workers == 1:
-            yield _run_now
-            return
-        threads = torch.get_num_threads()
-        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            try:
-                yield pool.submit
-            finally:
-                pool.shutdown(cancel_futures=True)
-                # A worker's call also sets the default for threads that start later.
-                torch.set_num_threads(threads)
+        def restore(rows: slice, columns: slice) -> Tensor:
+            window: Tensor = self.decoder(
+                frame[..., rows, columns], spectrum, _crop_attended(attended, rows, columns)
+            )
+            return window
 
-    def _restore(
-        self, frame: Tensor, spectrum: Tensor, attended: Attended | None, tile: int | None
-    ) -> Tensor:
-        """Add the residual, in windows if asked to; windows and whole frame give equal pixels."""
-        height, width = frame.shape[-2:]
-        if tile is None or (height <= tile and width <= tile):
-            whole: Tensor = self.decoder(frame, spectrum, attended)
-            return whole
-        side = max(TOKEN, tile // TOKEN * TOKEN)
-        restored = torch.empty_like(frame)
-        for top in range(0, height, side):
-            for left in range(0, width, side):
-                window = _with_halo(top, side, height), _with_halo(left, side, width)
-                piece = self.decoder(
-                    frame[..., window[0], window[1]],
-                    spectrum,
-                    _crop_attended(attended, *window),
-                )
-                inner = slice(top, min(top + side, height)), slice(left, min(left + side, width))
-                restored[..., inner[0], inner[1]] = piece[
-                    ...,
-                    inner[0].start - window[0].start : inner[0].stop - window[0].start,
-                    inner[1].start - window[1].start : inner[1].stop - window[1].start,
-                ]
-        return restored
+        return rebuild_in_windows(frame, tile, restore).clamp_(-1, 1)
 
     def working_bytes(self, height: int, width: int, frames: int, tile: int | None) -> int:
         """Peak memory of one chunk [bytes]; at or above what 480p to 2160p frames took."""
@@ -179,14 +135,8 @@ class MiniBackbone:
         window = area if tile is None else min(area, (tile + 2 * HALO_PX) ** 2)
         clip = area * frames * _CLIP_BYTES
         reference = area * (_KEY_VALUES * element + _MATCH_BYTES)
-        fusion = window * min(frames, self._workers(area)) * _FUSION_VALUES * element
+        fusion = window * min(frames, count_workers(self.device, area)) * _FUSION_VALUES * element
         return round(_BASE_BYTES + clip + reference + fusion)
-
-    def _workers(self, area: int) -> int:
-        """Frames that are rebuilt at a time."""
-        if self.device.type != "cpu":
-            return 1
-        return min(torch.get_num_threads(), max(1, _PIXELS_IN_FLIGHT // area))
 
 
 _BASE_BYTES = 64 << 20
@@ -203,16 +153,6 @@ _MATCH_BYTES = 120
 
 _FUSION_VALUES = 70
 """Values per pixel alive at the fusion network's peak."""
-
-
-def _run_now(work: Callable[..., Tensor], *arguments: Any) -> Future[Tensor]:
-    done: Future[Tensor] = Future()
-    done.set_result(work(*arguments))
-    return done
-
-
-def _with_halo(start: int, side: int, extent: int) -> slice:
-    return slice(max(0, start - HALO_PX), min(extent, start + side + HALO_PX))
 
 
 def _crop_attended(attended: Attended | None, rows: slice, columns: slice) -> Attended | None:

@@ -3,12 +3,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 from safetensors.torch import save_file
 
-from refvid.checkpoints import load
+from refvid.checkpoints import bundled
+from refvid.checkpoints.catalog import bundled_asset
 from refvid.checkpoints.load import load_backbone
-from refvid.errors import CheckpointMismatch, CheckpointUnavailable
+from refvid.errors import CheckpointMismatch, CheckpointUnavailable, OptionError
 from refvid.models.mini.config import MiniConfig
 from refvid.models.mini.decoder import MiniDecoder
 
@@ -51,13 +53,14 @@ def test_missing_files(tmp_path: Path) -> None:
 
 
 def test_missing_bundle_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(load, "_bundled", lambda: tmp_path / "mini.safetensors")
-    with pytest.raises(CheckpointUnavailable, match="reinstall"):
-        load_file("mini")
+    monkeypatch.setattr(bundled, "bundled_asset", lambda name: tmp_path / f"{name}.safetensors")
+    for name in ("mini", "mini-style"):
+        with pytest.raises(CheckpointUnavailable, match=f"{name} are missing.*reinstall"):
+            load_file(name)
 
 
 def test_bundled_weights_load() -> None:
-    if not load.has_bundled_weights():
+    if not bundled_asset("mini").is_file():
         pytest.skip("this tree has no bundled weights yet")
     assert load_file("mini").name == "mini"
 
@@ -91,3 +94,49 @@ def test_foreign_files(tmp_path: Path, weights) -> None:
         path.write_bytes(content)
         with pytest.raises(CheckpointMismatch, match=r"a\.safetensors"):
             load_file(path)
+
+
+def test_a_style_model(style_weights: Path, tmp_path: Path, weights) -> None:
+    for backbone in (
+        load_file(style_weights),
+        load_backbone("mini-style", CPU, torch.float32, weights=style_weights),
+    ):
+        assert backbone.name == "mini-style"
+        for key, value in safetensors.torch.load_file(style_weights).items():
+            assert torch.equal(backbone.decoder.state_dict()[key], value)
+    restoring = save(tmp_path / "mini.safetensors", weights)
+    with pytest.raises(OptionError, match=r"holds weights of mini, not of mini-style"):
+        load_backbone("mini-style", CPU, torch.float32, weights=restoring)
+    with pytest.raises(OptionError, match=r"holds weights of mini-style, not of mini\."):
+        load_backbone("mini", CPU, torch.float32, weights=style_weights)
+
+
+def test_style_keys_are_strict_too(style_weights: Path, tmp_path: Path) -> None:
+    content = safetensors.torch.load_file(style_weights)
+    with safetensors.safe_open(style_weights, framework="pt") as file:
+        metadata = file.metadata()
+
+    def load(tensors: dict[str, torch.Tensor], **changes: str) -> None:
+        path = tmp_path / "style.safetensors"
+        save_file(tensors, path, metadata={**metadata, **changes})
+        load_backbone("mini-style", CPU, torch.float32, weights=path)
+
+    load(content)
+    with pytest.raises(CheckpointMismatch, match=r"1 unexpected .extra"):
+        load({**content, "extra": torch.zeros(1)})
+    with pytest.raises(CheckpointMismatch, match="1 missing"):
+        load(dict(list(content.items())[1:]))
+    with pytest.raises(CheckpointMismatch, match="does not know"):
+        load(content, config='{"new_field": 1}')
+    with pytest.raises(CheckpointMismatch, match=r"impossible|another shape|does not fit"):
+        load(content, config='{"widths": 3}')
+
+
+@pytest.mark.parametrize("name", ["mini", "mini-style"])
+def test_damage_is_named_whatever_it_was(tmp_path: Path, style_weights: Path, name: str) -> None:
+    path = tmp_path / "a.safetensors"
+    whole = style_weights.read_bytes()
+    for content in (b"", b"text", whole[: len(whole) // 2]):
+        path.write_bytes(content)
+        with pytest.raises(CheckpointMismatch, match=r"a\.safetensors"):
+            load_backbone(name, CPU, torch.float32, weights=path)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from refvid.checkpoints.catalog import CATALOG, Catalog, CatalogEntry
-from refvid.checkpoints.load import has_bundled_weights, identify, load_backbone
+from refvid.checkpoints.catalog import CATALOG, Catalog, CatalogEntry, bundled_asset
+from refvid.checkpoints.load import identify, load_backbone
 from refvid.errors import CheckpointMismatch, CheckpointUnavailable, OptionError
 
 CPU = torch.device("cpu")
@@ -39,7 +39,7 @@ def test_weights_for_a_name(tmp_path: Path, official, load) -> None:
 
 
 def test_the_other_models_weights(load) -> None:
-    if not has_bundled_weights():
+    if not bundled_asset("mini").is_file():
         pytest.skip("this tree has no bundled weights")
     path = Path(str(resources.files("refvid.assets") / "mini.safetensors"))
     assert identify(path) == "mini"

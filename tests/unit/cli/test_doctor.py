@@ -43,3 +43,14 @@ def test_a_library_that_does_not_load_is_a_finding(run, monkeypatch, module):
     result = run("doctor", "--json")
     assert result.exit_code == 0
     assert any("cannot be loaded" in text for text in json.loads(result.stdout)["warnings"])
+
+
+def test_missing_weights_are_a_finding(run, monkeypatch, tmp_path):
+    from refvid.checkpoints import catalog
+
+    (tmp_path / "mini").touch()
+    monkeypatch.setattr(catalog, "bundled_asset", lambda name: tmp_path / name)
+    document = json.loads(run("doctor", "--json").stdout)
+    assert document["weights"] == {"mini": str(tmp_path / "mini")}
+    (warning,) = [text for text in document["warnings"] if "bundled" in text]
+    assert "mini-style" in warning

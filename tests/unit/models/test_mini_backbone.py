@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from refvid.models.mini.attention import Attended
-from refvid.models.mini.autoencoder import HALO_PX, MiniBackbone
+from refvid.models.mini.autoencoder import MiniBackbone
 from refvid.models.mini.codec import PatchCodec
 from refvid.models.mini.config import MiniConfig
 from refvid.models.mini.decoder import MiniDecoder, spectrum_of
+from refvid.models.mini.windows import HALO_PX
 
 CPU = torch.device("cpu")
 

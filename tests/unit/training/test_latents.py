@@ -94,7 +94,7 @@ def test_only_the_frame_of_the_reference_is_supervised(wan_config: Make, saved: 
         batch = drawer.draw(index)
         output = trainer.network(batch)
         output.retain_grad()
-        trainer._loss(output, batch).backward()
+        trainer.loss(output, batch).backward()
         touched = output.grad.abs().sum((0, 1, 3, 4)) > 0
         expected = torch.zeros(5, dtype=torch.bool)
         expected[batch.supervised] = True

@@ -199,7 +199,7 @@ def test_new_modules_and_pretrained_ones_are_told_apart(wan: WanRecipe, mini: Mi
 
 
 def test_dropped_tokens_are_those_of_the_mask(mini: MiniRecipe) -> None:
-    for parameter in mini.decoder.fusion.out.parameters():
+    for parameter in mini.decoder.fusion.pyramid.out.parameters():
         torch.nn.init.zeros_(parameter)  # what the codec decodes comes out as it is
     batch = make_batch(2, reference=None, token_dropout=0.5)
     with torch.no_grad():
@@ -233,9 +233,9 @@ def test_the_mini_learns_what_it_later_does(mini: MiniRecipe) -> None:
 
 
 def test_the_mini_is_told_of_whole_frames(mini: MiniRecipe) -> None:
-    for parameter in mini.decoder.fusion.spectrum.parameters():
+    for parameter in mini.decoder.fusion.pyramid.condition.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
-    torch.nn.init.normal_(mini.decoder.fusion.out.weight, std=0.1)
+    torch.nn.init.normal_(mini.decoder.fusion.pyramid.out.weight, std=0.1)
     describe = mini.describe()
     facts = describe(np.zeros((2, 20, 36, 3), np.uint8))
     assert facts.shape == (2, mini.config.latent_channels)

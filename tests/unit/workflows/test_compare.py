@@ -17,8 +17,8 @@ from refvid.workflows import compare as workflow
 from refvid.workflows.compare import compare
 from refvid.workflows.compare_clips import choose_labels, find_clips
 from refvid.workflows.compare_options import CompareOptions
-from refvid.workflows.enhance_options import FrameRange
 from refvid.workflows.progress import ignore_progress
+from refvid.workflows.rebuild_options import FrameRange
 from tests.conftest import moving_pattern
 
 

@@ -27,8 +27,8 @@ from refvid.workflows.decode import DecodeOptions, choose_decoder, decode, plan_
 from refvid.workflows.decode_options import find_reference
 from refvid.workflows.encode import EncodeOptions, encode, plan_encode
 from refvid.workflows.enhance import EnhanceOptions, LoadedBackbone, ReferenceSource, enhance
-from refvid.workflows.enhance_options import FrameRange, ModelOptions
 from refvid.workflows.progress import Progress
+from refvid.workflows.rebuild_options import FrameRange, ModelOptions
 
 TINY = WanConfig(
     base_channels=4,

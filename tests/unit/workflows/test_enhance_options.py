@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from refvid.errors import OptionError
-from refvid.workflows.enhance_options import EnhanceOptions, FrameRange, ReferenceSource
+from refvid.workflows.enhance_options import EnhanceOptions, ReferenceSource
+from refvid.workflows.rebuild_options import FrameRange
 
 
 def test_a_reference_has_one_source() -> None:
@@ -71,5 +72,8 @@ def test_options_load_without_torch() -> None:
     import subprocess
     import sys
 
-    code = "import sys, refvid.workflows.enhance_options; sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys, refvid.workflows.enhance_options, refvid.workflows.stylize_options; "
+        "sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -25,7 +25,7 @@ from refvid.workflows.enhance import (
     enhance,
     plan_enhance,
 )
-from refvid.workflows.enhance_options import ModelOptions
+from refvid.workflows.rebuild_options import ModelOptions
 
 TINY = VideoVaePlusConfig(
     base_channels=2,

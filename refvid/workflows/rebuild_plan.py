@@ -1,25 +1,27 @@
-"""What an enhance run would do and what it did, and how the plan is made."""
+"""What a run that rebuilds a video would do and what it did, and how the plan is made."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
+
+from torch import Tensor
 
 from refvid.errors import InputError, OptionError
 from refvid.inference.chunks import count_chunks
 from refvid.inference.memory import Budget
-from refvid.media.image import read_image
 from refvid.media.output_plan import plan_output
 from refvid.media.partial_file import check_target
 from refvid.media.video_info import VideoInfo, read_video_info
 from refvid.workflows.choose_model import LoadedBackbone
-from refvid.workflows.enhance_options import EnhanceOptions, FrameRange, ReferenceSource
 from refvid.workflows.plan import plain_fields, plan_memory
+from refvid.workflows.rebuild_options import FrameRange, RebuildOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EnhancePlan:
+class RebuildPlan:
     """What a run would do (`--dry-run`)."""
 
     source: Path
@@ -50,7 +52,8 @@ class EnhancePlan:
     codec: str
     pix_fmt: str
     reference: str
-    """Human words: the image's path, `frame 0 of the input`, or `none`."""
+    """Human words for what conditions the decoder: the image's path, `frame 0 of the input`, the
+    styles with their weights, or `none`."""
 
     notes: tuple[str, ...] = ()
     """Anything done differently from what the user might expect, e.g. a stream that is dropped."""
@@ -61,10 +64,10 @@ class EnhancePlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EnhanceReport:
+class RebuildReport:
     """What a run did."""
 
-    plan: EnhancePlan
+    plan: RebuildPlan
     frames: int
     cuts: tuple[int, ...]
     """Index of the first frame after each shot cut, counted in the output."""
@@ -78,35 +81,78 @@ class EnhanceReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """What a run gives to the model, ready for one video."""
+
+    reference: Any = None
+    """What `Backbone.decode` takes as `reference`; None decodes without one."""
+
+    finish: Callable[[Tensor, Tensor], Tensor] | None = None
+    """Made of the input and the model's result, both (1, 3, T, H, W) in [-1, 1], before the two
+    are mixed by strength."""
+
+
+class Conditioning(Protocol):
+    """What the decoder is conditioned on: what `enhance` and `stylize` do not have in common."""
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """Images that are read; the output must not replace them."""
+        ...
+
+    def describe(self) -> str:
+        """In words, for the plan."""
+        ...
+
+    def provenance(self) -> str:
+        """In words, for the output's metadata; file names only, since folders are private."""
+        ...
+
+    def check(self, info: VideoInfo) -> Sequence[str]:
+        """Raise what `prepare` would, as far as that is cheap to know; give notes for the user.
+
+        Raises:
+            InputError: An image cannot be read, or the video has not the frame that is asked for.
+        """
+        ...
+
+    def prepare(self, info: VideoInfo, loaded: LoadedBackbone) -> Conditions:
+        """Read the images, fit them to the video and embed them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Preparation:
     """A plan with what the run needs besides."""
 
-    plan: EnhancePlan
+    plan: RebuildPlan
     info: VideoInfo
     budget: Budget
 
 
-def prepare(options: EnhanceOptions, loaded: LoadedBackbone) -> Preparation:
+def prepare(
+    options: RebuildOptions, conditioning: Conditioning, loaded: LoadedBackbone
+) -> Preparation:
     """Check everything that can be checked cheaply, and decide how the run will go.
 
     Raises:
-        InputError: The source or the reference cannot be read, or is HDR and not allowed.
+        InputError: The source or what conditions the decoder cannot be read, or the source is HDR
+            and that is not allowed.
         OutputError: The output cannot be written there or like that.
         OptionError: Options are impossible for this input or model.
         OutOfMemory: Frames of this size do not fit into memory.
     """
     info = read_video_info(options.source, rate=options.sequence_rate)
     check_dynamic_range(info, options.hdr)
-    _check_output_is_no_input(options)
+    _check_output_is_no_input(options.output, (options.source, *conditioning.files))
     output = plan_output(options.output, info, options.encoding)
     check_target(options.output, overwrite=options.overwrite)
-    if options.reference is not None:
-        _check_reference(options.reference, info)
+    remarks = conditioning.check(info)
     budget, memory_bytes, notes = plan_memory(
         options.model, loaded, info.path, info.height, info.width
     )
     frames = count_frames(info, options.range)
-    plan = EnhancePlan(
+    plan = RebuildPlan(
         source=options.source,
         output=options.output,
         frames=frames,
@@ -122,8 +168,8 @@ def prepare(options: EnhanceOptions, loaded: LoadedBackbone) -> Preparation:
         memory_bytes=memory_bytes,
         codec=output.codec,
         pix_fmt=output.pix_fmt,
-        reference="none" if options.reference is None else options.reference.describe(),
-        notes=(*output.notes, *notes),
+        reference=conditioning.describe(),
+        notes=(*output.notes, *remarks, *notes),
     )
     return Preparation(plan=plan, info=info, budget=budget)
 
@@ -153,22 +199,18 @@ def check_dynamic_range(info: VideoInfo, hdr: Literal["refuse", "passthrough"]) 
         )
 
 
-def _check_output_is_no_input(options: EnhanceOptions) -> None:
-    inputs = [options.source]
-    if options.reference is not None and options.reference.image is not None:
-        inputs.append(options.reference.image)
-    for path in inputs:
-        if path.exists() and options.output.exists() and options.output.samefile(path):
-            raise OptionError(f"The output {options.output} is also an input: give another.")
-
-
-def _check_reference(reference: ReferenceSource, info: VideoInfo) -> None:
-    if reference.image is not None:
-        read_image(reference.image)
-    elif reference.frame is not None and info.frame_count_is_exact:
+def check_frame_exists(info: VideoInfo, index: int, wanted_for: str) -> None:
+    """Raise `InputError` where a video is known to be too short for the frame of an index."""
+    if info.frame_count_is_exact:
         assert info.frame_count is not None, "an exact count is known"
-        if reference.frame >= info.frame_count:
+        if index >= info.frame_count:
             raise InputError(
-                f"{info.path} has no frame {reference.frame} for the reference: the last one is "
+                f"{info.path} has no frame {index} for {wanted_for}: the last one is "
                 f"{info.frame_count - 1}."
             )
+
+
+def _check_output_is_no_input(output: Path, inputs: Sequence[Path]) -> None:
+    for path in inputs:
+        if path.exists() and output.exists() and output.samefile(path):
+            raise OptionError(f"The output {output} is also an input: give another.")
