@@ -36,11 +36,11 @@ from refvid.models.mini_style.tokens import (
     pad_for_tokens,
 )
 
-_COHERENCE = 0.4
+_COHERENCE = 0.8
 """What a neighbour's patch from elsewhere in the style costs; in units of squared descriptors."""
 
-_REPETITION = 0.4
-"""What taking the same patch again right beside costs: it would show as a pattern of tiles."""
+_REPETITION = 0.6
+"""What taking the same patch again close by costs: it would show as a pattern of tiles."""
 
 _LOYALTY = 1.0
 """What leaving the patch costs that painted the same content in the frame before."""
@@ -58,6 +58,12 @@ _SWEEPS = 3
 
 _ATTEMPTS = 12
 
+_ABOUT = (1.0, 0.05)
+"""Patches that are this much worse than the best one are about as good: a share, and a sum."""
+
+_CHOICES = 32
+"""Among how many of these a piece is chosen."""
+
 _PIECE = 4
 """Side of the pieces of the style that a painting begins with [tokens]."""
 
@@ -68,6 +74,13 @@ _QUERIES_AT_ONCE = 1024
 """Bounds the memory of the search anywhere."""
 
 _NEIGHBOURS = ((-1, 0), (1, 0), (0, -1), (0, 1))
+
+_AROUND = (
+    *_NEIGHBOURS,
+    *((-1, -1), (-1, 1), (1, -1), (1, 1)),
+    *((-2, 0), (2, 0), (0, -2), (0, 2)),
+)
+"""Where the same patch must not lie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,16 +236,41 @@ class _Choice:
         return self.corners
 
     def _follow_leaders(self) -> Tensor:
-        """Begin with pieces of the style that are several tokens large, one token choosing."""
-        device = self.anywhere.device
+        """Begin with pieces of the style that are several tokens large, one token choosing.
+
+        On a plain wall all leaders would choose the same piece, and it would show as a pattern: so
+        each takes one of those that are about as good, by its place.
+        """
+        device = self.queries.device
         row = torch.arange(self.rows, device=device)
         column = torch.arange(self.columns, device=device)
-        lead_row = (row // _PIECE * _PIECE + _PIECE // 2).clamp(max=self.rows - 1)
-        lead_column = (column // _PIECE * _PIECE + _PIECE // 2).clamp(max=self.columns - 1)
-        led = self.anywhere[lead_row][:, lead_column].clone()
-        led[..., 1] += ((row - lead_row) * STRIDE)[:, None]
-        led[..., 2] += (column - lead_column) * STRIDE
+        lead_rows = torch.arange(_PIECE // 2, self.rows + _PIECE, _PIECE, device=device)
+        lead_columns = torch.arange(_PIECE // 2, self.columns + _PIECE, _PIECE, device=device)
+        lead_rows = lead_rows.clamp(max=self.rows - 1)
+        lead_columns = lead_columns.clamp(max=self.columns - 1)
+        leaders = self.queries[lead_rows][:, lead_columns]
+        chosen = self._search_varied(leaders.flatten(0, 1)).view(*leaders.shape[:2], 3)
+        led = chosen[row // _PIECE][:, column // _PIECE].clone()
+        led[..., 1] += ((row - lead_rows[row // _PIECE]) * STRIDE)[:, None]
+        led[..., 2] += (column - lead_columns[column // _PIECE]) * STRIDE
         return self._inside(led)
+
+    def _search_varied(self, queries: Tensor) -> Tensor:
+        """For every query one of the patches that are nearly the best: (queries, 3)."""
+        keys, places = self.style.keys, self.style.key_places
+        offset = keys.square().sum(-1) + self.prices[places[:, 0] // TURNS]
+        most = min(_CHOICES, len(keys))
+        parts = [
+            torch.addmm(offset, part, keys.T, alpha=-2).topk(most, largest=False)
+            for part in torch.split(queries, _QUERIES_AT_ONCE)
+        ]
+        costs, found = (torch.cat([part[n] for part in parts]) for n in (0, 1))
+        best = costs[:, :1] + queries.square().sum(1, keepdim=True)
+        as_good = (costs - costs[:, :1] <= _ABOUT[0] * best + _ABOUT[1]).sum(1)
+        # Golden ratio: neighbours get different choices, and the same frame always the same ones.
+        number = torch.arange(len(queries), device=queries.device, dtype=torch.float64)
+        choice = ((number * 0.6180339887498949) % 1 * as_good).long()
+        return places[found.gather(1, choice[:, None])[:, 0]]
 
     def _continued(self) -> list[Tensor]:
         """What each of the four neighbours' patches would go on with."""
@@ -254,6 +292,7 @@ class _Choice:
         for side in _NEIGHBOURS:
             apart = (_shift(self.corners, *side) - self._offset(*side) - corners).abs()
             score = score + _COHERENCE * ((apart[..., 0] > 0) | (apart[..., 1:].amax(-1) > 1))
+        for side in _AROUND:
             again = (_shift(self.corners, *side) - corners).abs()
             repeats = (again[..., 0] == 0) & (again[..., 1:].amax(-1) < STRIDE)
             score = score + _REPETITION * repeats
@@ -302,16 +341,11 @@ def _soft(picture: Tensor) -> Tensor:
 
 def _shift(corners: Tensor, row: int, column: int) -> Tensor:
     """What the neighbour at (row, column) has; the border repeats itself."""
-    moved = corners
-    if row:
-        ends = (corners[:1], corners[:-1]) if row < 0 else (corners[1:], corners[-1:])
-        moved = torch.cat(ends)
-    if column:
-        ends = (
-            (corners[:, :1], corners[:, :-1]) if column < 0 else (corners[:, 1:], corners[:, -1:])
-        )
-        moved = torch.cat(ends, 1)
-    return moved
+    rows, columns = corners.shape[:2]
+    device = corners.device
+    at = (torch.arange(rows, device=device) + row).clamp(0, rows - 1)
+    across = (torch.arange(columns, device=device) + column).clamp(0, columns - 1)
+    return corners[at][:, across]
 
 
 def paint_clip(frames: Tensor, style: Tensor) -> tuple[Tensor, Tensor, Tensor]:
