@@ -146,7 +146,8 @@ def group_usable(
 
 def to_unit(pixels: NDArray[np.uint8]) -> Tensor:
     """(..., H, W, 3) uint8 -> (..., 3, H, W) float in [-1, 1]."""
-    tensor = torch.from_numpy(np.ascontiguousarray(pixels))
+    # A copy: a whole frame of a cached clip is read-only memory.
+    tensor = torch.from_numpy(np.array(pixels))
     return tensor.float().div_(127.5).sub_(1).movedim(-1, -3)
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from refvid.models.mini_style.motion import Motion, find_motion
+from refvid.models.mini_style.smooth import box_mean
 from refvid.training.config import StyleLossConfig
 from refvid.training.losses import load_lpips
 
@@ -35,6 +36,9 @@ _LEAST_SPREAD = 1e-2
 
 _FAINT = 0.02
 """Strokes fainter than this are lost on everybody."""
+
+_SMOOTH = 9
+"""What is smaller than this is detail [pixels]."""
 
 _BLOCK = 8
 """Side of the blocks that move [pixels]."""
@@ -130,10 +134,10 @@ def stroke_error(output: Tensor, painted: Tensor) -> Tensor:
         output: (N, 3, H, W).
         painted: Of the same shape.
     """
-    smooth, smooth_painting = _mean_around(output), _mean_around(painted)
+    smooth, smooth_painting = box_mean(output, _SMOOTH), box_mean(painted, _SMOOTH)
     detail, wanted = output - smooth, painted - smooth_painting
-    contained = _mean_around((detail * wanted).mean(1, keepdim=True))
-    strength = _mean_around(wanted.square().mean(1, keepdim=True))
+    contained = box_mean((detail * wanted).mean(1, keepdim=True), _SMOOTH)
+    strength = box_mean(wanted.square().mean(1, keepdim=True), _SMOOTH)
     missing = (1 - contained / (strength + _FAINT**2)).clamp(min=0)
     return missing.mean() + (smooth - smooth_painting).abs().mean()
 
@@ -166,10 +170,6 @@ def unsteadiness(output: Tensor, content: Tensor) -> Tensor:
             beyond = (changed - own).clamp(min=0)
             errors.append((beyond * motion.trust.flatten()).mean())
     return torch.stack(errors).mean()
-
-
-def _mean_around(pictures: Tensor) -> Tensor:
-    return functional.avg_pool2d(pictures, 9, stride=1, padding=4, count_include_pad=False)
 
 
 def _bands(pictures: Tensor) -> list[Tensor]:

@@ -18,6 +18,7 @@ from torch.nn import functional
 from refvid.models.mini.attention import CELL
 from refvid.models.mini.pyramid import Pyramid
 from refvid.models.mini_style.config import MiniStyleConfig
+from refvid.models.mini_style.smooth import box_mean
 from refvid.models.mini_style.style_index import STATISTICS
 
 _PIXELS = 3 * CELL**2
@@ -59,13 +60,7 @@ class MiniStyleDecoder(nn.Module):
         told = self.pyramid(self.frame(frame) + self.painting(painting), statistics.to(dtype))
         # What follows keeps the precision of the pictures, whatever the network computes in.
         share, strokes, edges, light = functional.pixel_shuffle(told, CELL).float().chunk(4, 1)
-        smooth, smooth_painting = _smooth(recoloured), _smooth(painted)
+        smooth, smooth_painting = box_mean(recoloured, _SMOOTH), box_mean(painted, _SMOOTH)
         joined: Tensor = torch.lerp(smooth, smooth_painting, share.sigmoid())
         joined = joined + _MOST * strokes.sigmoid() * (painted - smooth_painting)
         return joined + _MOST * edges.sigmoid() * (recoloured - smooth) + light
-
-
-def _smooth(pictures: Tensor) -> Tensor:
-    return functional.avg_pool2d(
-        pictures, _SMOOTH, stride=1, padding=_SMOOTH // 2, count_include_pad=False
-    )

@@ -20,11 +20,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from refvid.models.mini_style.keyframes import Followed, KeyframeIndex, follow_keyframes
 from refvid.models.mini_style.motion import Motion, find_motion, move, spread
 from refvid.models.mini_style.palette import Moments, measure_moments, recolour
+from refvid.models.mini_style.smooth import box_mean
 from refvid.models.mini_style.style_index import TURNS, StyleIndex, index_styles
 from refvid.models.mini_style.tokens import (
     CELL,
@@ -51,10 +51,13 @@ _KEEP = 0.92
 _MOST_CRISP = 1.2
 """Detail of what moved along is strengthened by at most this from frame to frame."""
 
+_FINE = 5
+"""What is smaller than this is detail [pixels]."""
+
 _DRIFT = 0.05
 """Share of a new frame in the shot's palette."""
 
-_SWEEPS = 3
+_SWEEPS, _SWEEPS_LATER = 3, 2
 
 _ATTEMPTS = 12
 
@@ -179,6 +182,8 @@ class _Choice:
         self.number = row[:, None] * self.columns + column
         self.carried: Tensor | None = None
         self.turn = 0
+        sides = [(0, STRIDE * down, STRIDE * right) for down, right in _NEIGHBOURS]
+        self.offsets = torch.tensor(sides, device=queries.device)[:, None, None]
 
     def begin(self) -> None:
         """Search anywhere for every token, and begin with large pieces."""
@@ -225,11 +230,14 @@ class _Choice:
 
     def settle(self) -> Tensor:
         """Let neighbours agree: (rows, columns, 3)."""
-        for _ in range(_SWEEPS):
+        for _ in range(_SWEEPS if self.carried is None else _SWEEPS_LATER):
             for turn in (self.even, ~self.even):
-                score = self._score(self.corners)
-                for candidate in (self.anywhere, *self._continued()):
-                    other = self._score(candidate)
+                # Half of the tokens move at a time: next neighbours are of the other half.
+                around = torch.stack([_shift(self.corners, *side) for side in _AROUND])
+                goes_on = around[: len(_NEIGHBOURS)] - self.offsets
+                score = self._score(self.corners, around, goes_on)
+                for candidate in (self.anywhere, *self._inside(goes_on)):
+                    other = self._score(candidate, around, goes_on)
                     better = (other < score) & turn
                     score = torch.where(better, other, score)
                     self.corners = torch.where(better[..., None], candidate, self.corners)
@@ -272,33 +280,25 @@ class _Choice:
         choice = ((number * 0.6180339887498949) % 1 * as_good).long()
         return places[found.gather(1, choice[:, None])[:, 0]]
 
-    def _continued(self) -> list[Tensor]:
-        """What each of the four neighbours' patches would go on with."""
-        return [
-            self._inside(_shift(self.corners, *side) - self._offset(*side)) for side in _NEIGHBOURS
-        ]
+    def _score(self, corners: Tensor, around: Tensor, goes_on: Tensor) -> Tensor:
+        """What it costs to paint tokens with these patches.
 
-    def _offset(self, row: int, column: int) -> Tensor:
-        return self.corners.new_tensor((0, row * STRIDE, column * STRIDE))
-
-    def _score(self, corners: Tensor) -> Tensor:
+        Args:
+            corners: (rows, columns, 3).
+            around: (12, rows, columns, 3) the patches of the tokens `_AROUND`.
+            goes_on: (4, rows, columns, 3) what those of the `_NEIGHBOURS` would go on with.
+        """
         height, width = self.style.descriptors.shape[1:3]
         row = ((corners[..., 1] + CELL // 2) // CELL).clamp(max=height - 1)
         column = ((corners[..., 2] + CELL // 2) // CELL).clamp(max=width - 1)
         place = (corners[..., 0] * height + row) * width + column
         found = self.style.descriptors.flatten(0, 2).index_select(0, place.flatten())
-        score = (found.view_as(self.queries) - self.queries).square().sum(-1)
-        score = score + self.prices[corners[..., 0] // TURNS]
-        for side in _NEIGHBOURS:
-            apart = (_shift(self.corners, *side) - self._offset(*side) - corners).abs()
-            score = score + _COHERENCE * ((apart[..., 0] > 0) | (apart[..., 1:].amax(-1) > 1))
-        for side in _AROUND:
-            again = (_shift(self.corners, *side) - corners).abs()
-            repeats = (again[..., 0] == 0) & (again[..., 1:].amax(-1) < STRIDE)
-            score = score + _REPETITION * repeats
+        score = (found.view_as(self.queries) - self.queries).square_().sum(-1)
+        score += self.prices[corners[..., 0] // TURNS]
+        score += _COHERENCE * (~_is_near(goes_on, corners, 1)).sum(0)
+        score += _REPETITION * _is_near(around, corners, STRIDE - 1).sum(0)
         if self.carried is not None:
-            apart = (self.carried - corners).abs()
-            score = score + _LOYALTY * ((apart[..., 0] > 0) | (apart[..., 1:].amax(-1) > 2))
+            score += _LOYALTY * ~_is_near(self.carried, corners, 2)
         return score
 
     def _inside(self, corners: Tensor) -> Tensor:
@@ -330,13 +330,15 @@ class _Choice:
 
 def _keep_crisp(blended: Tensor, fresh: Tensor) -> Tensor:
     """Give back the strength of detail that moving and cross-fading take frame by frame."""
-    detail, wanted = (p - _soft(p) for p in (blended, fresh))
+    detail, wanted = (p - box_mean(p[None], _FINE)[0] for p in (blended, fresh))
     strength = (wanted.square().mean() / detail.square().mean().clamp_min(1e-8)).sqrt()
     return blended + detail * (strength.clamp(1, _MOST_CRISP) - 1)
 
 
-def _soft(picture: Tensor) -> Tensor:
-    return functional.avg_pool2d(picture, 5, stride=1, padding=2, count_include_pad=False)
+def _is_near(some: Tensor, others: Tensor, distance: int) -> Tensor:
+    """Whether corners (..., 3) are of one picture and at most so many pixels apart."""
+    apart = (some - others).abs_()
+    return (apart[..., 0] == 0) & (apart[..., 1] <= distance) & (apart[..., 2] <= distance)
 
 
 def _shift(corners: Tensor, row: int, column: int) -> Tensor:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from refvid.errors import OptionError
 from refvid.training.clips import TrainingClip
 from refvid.training.config import SampleOptions
-from refvid.training.samples import SampleDrawer
+from refvid.training.samples import SampleDrawer, to_unit
 
 
 def coordinate_clip(height: int, width: int, source: str, frames: int = 5) -> TrainingClip:
@@ -167,3 +167,12 @@ def test_very_short_clips_repeat_their_frames(frames: int) -> None:
 def test_impossible_samples(options: dict[str, Any]) -> None:
     with pytest.raises(OptionError):
         SampleOptions(**options)
+
+
+def test_read_only_frames_become_tensors_of_their_own() -> None:
+    """Frames of a cached clip are memory-mapped, and whole ones are not copied by slicing."""
+    frame = np.full((8, 8, 3), 255, np.uint8)
+    frame.setflags(write=False)
+    tensor = to_unit(frame)
+    tensor.zero_()
+    assert frame.min() == 255
