@@ -1,6 +1,6 @@
-"""Peak memory of `refvid enhance` on a short and on a long clip.
+"""Peak memory of `refvid enhance`, or of `refvid stylize`, on a short and on a long clip.
 
-    python benchmarks/enhance_memory.py [--height 480] [--seconds 10 60] [--rate 15]
+    python benchmarks/enhance_memory.py [--height 480] [--seconds 10 60] [--rate 15] [--style FILE]
 
 Memory must grow with the chunk, never with the video: the figures should be equal.
 """
@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=480, choices=WIDTHS)
     parser.add_argument("--seconds", type=int, nargs="+", default=[10, 60])
     parser.add_argument("--rate", type=int, default=15)
+    parser.add_argument("--style", type=Path, help="a painting: measure stylize with it")
     arguments = parser.parse_args()
     clip = make_clip(WIDTHS[arguments.height], arguments.height, 3 * arguments.rate)
     with tempfile.TemporaryDirectory() as folder:
@@ -45,15 +46,15 @@ def main() -> None:
             frames = chain.from_iterable(repeat([*clip, *clip[::-1]]))
             wanted = duration * arguments.rate
             write_h264((f for f, _ in zip(frames, range(wanted), strict=False)), source, crf=30)
-            peak = run(source, reference, Path(folder, "out.mp4"))
+            words = ["enhance", str(source), "--ref", str(reference)]
+            if arguments.style:
+                words = ["stylize", str(source), "--style", str(arguments.style)]
+            peak = run(words, Path(folder, "out.mp4"))
             print(f"{duration} s, {wanted} frames at {arguments.height}p: {peak / 1024:.0f} MiB")
 
 
-def run(source: Path, reference: Path, output: Path) -> int:
-    command = [
-        sys.executable, "-c", _PEAK, "enhance", str(source), "--ref", str(reference),
-        "-o", str(output), "-y", "-q",
-    ]  # fmt: skip
+def run(words: list[str], output: Path) -> int:
+    command = [sys.executable, "-c", _PEAK, *words, "-o", str(output), "-y", "-q"]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return int(printed.split()[-1])
 

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from refvid.inference.style import prepare_styles
 from refvid.media.image import read_image
+from refvid.media.pixel_conversion import to_uint8
+from refvid.quality.color_transfer import transfer_optimal
 from refvid.workflows.evaluate_clips import find_clips, read_clip, rebuild_frames
 from refvid.workflows.rebuild_options import ModelOptions
 from refvid.workflows.stylize import choose_stylizer, fit_style
@@ -45,18 +47,22 @@ def main() -> None:
         fitted = fit_style(read_image(style), (frames.shape[2], frames.shape[1]))
         prepared = prepare_styles(loaded.backbone, [(fitted, 1.0)], [], loaded.device)
         output = rebuild_frames(loaded, frames, prepared)
-        own, restyled = [], []
+        picture = to_uint8(read_image(style))
+        recoloured = [transfer_optimal(frame, picture) for frame in frames]
+        own, tinted, restyled = [], [], []
         for t in range(1, len(frames)):
             flow, valid = find_flow(frames[t], frames[t - 1])
             own.append(error(frames[t], frames[t - 1], flow, valid))
+            tinted.append(error(recoloured[t], recoloured[t - 1], flow, valid))
             restyled.append(error(output[t], output[t - 1], flow, valid))
-        ratios.append(fmean(restyled) / fmean(own))
+        ratios.append((fmean(tinted) / fmean(own), fmean(restyled) / fmean(own)))
         print(
-            f"{path.stem:24} {style.stem:32} input {fmean(own):.4f}  restyled "
-            f"{fmean(restyled):.4f}  {ratios[-1]:.2f} x",
+            f"{path.stem:24} {style.stem:32} input {fmean(own):.4f}  to it: colour transfer "
+            f"{ratios[-1][0]:.2f}, restyled {ratios[-1][1]:.2f}",
             flush=True,
         )
-    print(f"mean of ratios {fmean(ratios):.2f}")
+    transfer, restyle = (fmean(column) for column in zip(*ratios, strict=True))
+    print(f"mean of ratios: colour transfer {transfer:.2f}, restyled {restyle:.2f}")
 
 
 def find_flow(now: Frame, before: Frame) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
