@@ -58,8 +58,10 @@ _DRIFT = 0.05
 """Share of a new frame in the shot's palette."""
 
 _SWEEPS, _SWEEPS_LATER = 3, 2
+"""How often all tokens weigh their neighbours: in the first frame of a shot, and in the others."""
 
 _ATTEMPTS = 12
+"""How often several styles try other prices in the first frame."""
 
 _ABOUT = (1.0, 0.05)
 """Patches that are this much worse than the best one are about as good: a share, and a sum."""
