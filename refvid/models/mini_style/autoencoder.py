@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from refvid.models.backbone import BackboneLimits, Decoded, Encoded
+from refvid.models.backbone import Decoded, Encoded
+from refvid.models.mini.autoencoder import MiniBackbone
 from refvid.models.mini.codec import PatchCodec
 from refvid.models.mini.config import MiniConfig
 from refvid.models.mini.frame_workers import count_workers, frame_workers
@@ -54,14 +55,8 @@ class MiniStyleBackbone:
     """
 
     name = "mini-style"
-    limits = BackboneLimits(
-        size_multiple=8,
-        min_size=32,
-        temporal_stride=1,
-        first_chunk_extra=0,
-        default_chunk=8,
-        max_chunk=64,
-    )
+    # The same codec, frame by frame.
+    limits = MiniBackbone.limits
 
     def __init__(
         self,

@@ -278,8 +278,9 @@ class _Choice:
         best = costs[:, :1] + queries.square().sum(1, keepdim=True)
         as_good = (costs - costs[:, :1] <= _ABOUT[0] * best + _ABOUT[1]).sum(1)
         # Golden ratio: neighbours get different choices, and the same frame always the same ones.
-        number = torch.arange(len(queries), device=queries.device, dtype=torch.float64)
-        choice = ((number * 0.6180339887498949) % 1 * as_good).long()
+        # Where doubles are at hand: not every graphics card has them.
+        spread_out = torch.arange(len(queries), dtype=torch.float64) * 0.6180339887498949 % 1
+        choice = (spread_out * as_good.cpu()).long().to(queries.device)
         return places[found.gather(1, choice[:, None])[:, 0]]
 
     def _score(self, corners: Tensor, around: Tensor, goes_on: Tensor) -> Tensor:

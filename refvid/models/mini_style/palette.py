@@ -59,7 +59,8 @@ def mix_moments(parts: Sequence[tuple[Moments, float]]) -> Moments:
 
 def recolour(frame: Tensor, source: Moments, target: Moments) -> Tensor:
     """Move the colours of a frame (3, H, W) in [-1, 1] from one distribution to another."""
-    matrix = _transport(source.covariance, target.covariance)
+    # Nine numbers: not every graphics card has eigenvectors.
+    matrix = _transport(source.covariance.cpu(), target.covariance.cpu()).to(frame.device)
     moved = matrix @ (frame.flatten(1) - source.mean[:, None]) + target.mean[:, None]
     return moved.clamp_(-1, 1).view_as(frame)
 

@@ -25,7 +25,7 @@ _PATCHES_PER_TURN = 1024
 """Patches of a style among which one is searched anywhere; between them it is found by steps."""
 
 _NOWHERE = 1e3
-"""Value of descriptors outside the picture: no patch is as far away."""
+"""Value of descriptors outside the picture: no token is unlike a patch by as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def index_styles(styles: Sequence[tuple[Tensor, float]]) -> StyleIndex:
             places.append(place)
             turned.append(_in_square(_to_bytes(view), side))
             described.append(_described_square(descriptor, side))
-    weights = torch.tensor([weight for _, weight in styles])
+    weights = torch.tensor([weight for _, weight in styles], device=keys[0].device)
     return StyleIndex(
         mix_moments([(measure_moments(picture), weight) for picture, weight in styles]),
         sum_statistics(styles),
