@@ -31,7 +31,7 @@ from refvid.media.reader import open_video
 from refvid.media.writer import create_video
 from refvid.models.mini.autoencoder import MiniBackbone
 from refvid.models.mini.decoder import spectrum_of
-from refvid.models.mini.matching import match_tokens
+from refvid.models.matching import match_tokens
 from refvid.training.degradations import write_h264
 from refvid.training.synthetic import moving_photo
 from refvid.workflows.enhance import ModelOptions, choose_backbone

@@ -7,9 +7,12 @@ handed back, never kept in the module: one loaded backbone may serve several vid
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -43,8 +46,47 @@ class BackboneLimits:
     """Frames that neighbouring chunks of a shot share, where the model carries no state from one
     to the next; their results are cross-faded. A multiple of `temporal_stride`."""
 
+    finds_references: bool = False
+    """Whether it takes several references of any size and finds what they show by itself
+    (`prepare_references`); else one of the clip's size (`prepare_reference`)."""
+
     independent_chunks: bool = False
     """Whether every chunk is a shot of its own to the model: `first_chunk_extra` for all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """A picture that conditions the decoder; read when it is used, since there may be many."""
+
+    read: Callable[[], NDArray[np.uint8]]
+    """Gives (h, w, 3) RGB, of any size."""
+
+    frame: int | None = None
+    """The frame of the video that it belongs to; None: it serves them all."""
+
+    is_placed: bool = False
+    """Whether it has the video's size and every pixel lies where the video's does; else it is
+    found in the video."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceUse:
+    """What a chunk found in one of its references."""
+
+    reference: int
+    """Number among those given."""
+
+    frames: int
+    """Frames that it served."""
+
+    found: float
+    """Share of these frames' texture that was found in it."""
+
+    sharper: float
+    """Its fine detail over the video's, where it was found; about 1 is no sharper."""
+
+    is_registered: bool
+    """Whether its size, place and colours were brought to the shot's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +98,9 @@ class Decoded:
 
     state: Any
     """What the next chunk of the same shot needs; opaque to callers."""
+
+    uses: tuple[ReferenceUse, ...] = ()
+    """What was found in each reference, from backbones that can tell."""
 
 
 @dataclass(frozen=True, slots=True)

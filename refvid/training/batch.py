@@ -31,6 +31,21 @@ class PaintedClip:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class AlignedReference:
+    """A reference brought to each frame when the batch was drawn: that learns nothing."""
+
+    pixels: Tensor
+    """(B, 3, T, H, W) in [-1, 1]."""
+
+    trust: Tensor
+    """(B, 2, T, H/4, W/4), see `refvid.models.mini.alignment.Found`."""
+
+    def to(self, device: torch.device) -> AlignedReference:
+        """Move every tensor."""
+        return AlignedReference(self.pixels.to(device), self.trust.to(device))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """B clips of T frames; pixels in [-1, 1]. Either `clip` or `latents` is what gets decoded."""
@@ -52,9 +67,15 @@ class Batch:
     origin: Tensor
     """(B, 2) where the frames' corner lies in the reference [pixels]."""
 
-    spectrum: Tensor | None = None
+    aligned: AlignedReference | None = None
+    """Of a backbone whose alignment does not learn: what `reference` gives to each frame."""
+
+    condition: Tensor | None = None
     """(B, T, C) what a decoder is told of the whole frames that the crops are from; None: the
     crops are all there is."""
+
+    frame_error: Tensor | None = None
+    """(B, T) mean square error of the whole degraded frames, in units of the clip's."""
 
     supervised: int | None = None
     """The one frame that the loss sees: that of the reference, where nothing else is known."""
@@ -73,6 +94,8 @@ class Batch:
         moved: dict[str, Any] = {
             field.name: value.to(device)
             for field in fields(self)
-            if isinstance(value := getattr(self, field.name), Tensor | PaintedClip)
+            if isinstance(
+                value := getattr(self, field.name), Tensor | PaintedClip | AlignedReference
+            )
         }
         return replace(self, **moved)

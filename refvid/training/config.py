@@ -21,7 +21,8 @@ STYLE_BACKBONE: BackboneName = "mini-style"
 """The one that is trained for the task style."""
 
 _SHARES = (
-    "unrelated", "missing", "degraded_reference", "undegraded", "relit_reference", "token_dropout",
+    "unrelated", "missing", "degraded_reference", "undegraded", "relit_reference", "photographed",
+    "token_dropout",
 )  # fmt: skip
 
 
@@ -128,6 +129,10 @@ class SampleOptions:
 
     relit_reference: float = 0.10
     """Share of samples whose reference has another exposure."""
+
+    photographed: float = 0.0
+    """Share of samples whose reference went through another camera and was registered; where
+    references are aligned before the network sees them."""
 
     token_dropout: float = 0.0
     """Every step zeroes a share of the latent tokens, drawn between 0 and this."""
@@ -251,8 +256,9 @@ class OptimizerConfig:
 class LossConfig:
     """What is compared, see `refvid.training.losses`."""
 
-    pixels: Literal["l1", "detail"] = "l1"
-    """Mean absolute error, or Charbonnier error of pixels and their differences."""
+    pixels: Literal["l1", "detail", "log"] = "l1"
+    """Mean absolute error, Charbonnier error of pixels and their differences, or the logarithm of
+    each frame's mean square."""
 
     perceptual: Literal["auto", "lpips", "gradients", "none"] = "auto"
     """auto takes LPIPS where it can be had, else multi-scale gradients."""

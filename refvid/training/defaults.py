@@ -50,15 +50,27 @@ _STYLE: dict[str, Any] = {
 
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "mini": {
-        "samples": {"missing": 0.25, "undegraded": 0.06},
+        "data": {"variants": 4, "max_frames": 49},
+        "samples": {
+            "clips": 6,
+            "frames": 2,
+            "crop": 192,
+            "max_distance": 48,
+            "unrelated": 0.12,
+            "missing": 0.25,
+            "degraded_reference": 0.05,
+            "undegraded": 0.06,
+            "relit_reference": 0.0,
+            "photographed": 0.4,
+        },
         "optimizer": {
             "rate": 1e-3,
             "betas": [0.9, 0.99],
             "weight_decay": 1e-4,
             "warmup_steps": 200,
-            "clip_norm": 0.5,
+            "clip_norm": 1.0,
         },
-        "loss": {"pixels": "detail", "perceptual": "none"},
+        "loss": {"pixels": "log", "perceptual": "none"},
         "run": {"minutes": 60.0},
     },
     "wan2.1": _PAPER,

@@ -57,13 +57,13 @@ EVALUATION_DEGRADATIONS: dict[str, Degradation] = {
 def random_degradation(rng: random.Random) -> Degradation:
     """Draw one degradation: compression, low resolution, blur, or a mixture."""
     kind = rng.random()
-    if kind < 0.30:
+    if kind < 0.29:
         return Degradation(crf=rng.randint(28, 41))
-    if kind < 0.58:
+    if kind < 0.55:
         return Degradation(crf=rng.randint(20, 34), scale=rng.uniform(1.3, 3.0))
-    if kind < 0.82:
+    if kind < 0.78:
         return Degradation(crf=rng.randint(18, 32), blur=rng.uniform(0.6, 2.2))
-    if kind < 0.94:
+    if kind < 0.88:
         return Degradation(
             crf=rng.randint(22, 34),
             scale=rng.uniform(1.0, 2.0),
@@ -71,7 +71,7 @@ def random_degradation(rng: random.Random) -> Degradation:
             noise=rng.uniform(0.0, 6.0),
         )
     # Nearly clean: a good video must come out as good as it went in.
-    return Degradation(crf=rng.randint(8, 22))
+    return Degradation(crf=rng.randint(2, 22))
 
 
 def degrade(frames: Frames, degradation: Degradation, *, seed: int = 0) -> Frames:

@@ -19,6 +19,12 @@ _CHARBONNIER = 1e-2
 
 _SCALES = 4
 
+_LEAST_SQUARE = 1e-5
+"""Errors below this are as good as none: about 56 dB."""
+
+_FRAME_SHARE = 0.1
+"""Of a whole frame's error, added to its crop's."""
+
 
 def reconstruction_loss(output: Tensor, target: Tensor) -> Tensor:
     """Charbonnier loss on pixels and on their horizontal and vertical differences.
@@ -32,6 +38,24 @@ def reconstruction_loss(output: Tensor, target: Tensor) -> Tensor:
     error = output - target
     pixels = (error.square() + _CHARBONNIER**2).sqrt().mean() - _CHARBONNIER
     return pixels + 0.5 * _differences(error)
+
+
+def log_error(output: Tensor, target: Tensor, frame_error: Tensor | None = None) -> Tensor:
+    """Mean over frames of the logarithm of the mean square error: what PSNR counts.
+
+    A clean frame's small error weighs as much as a bad one's large error; an absolute error hardly
+    notices what happens above 40 dB.
+
+    Args:
+        output: (N, 3, H, W) in [-1, 1], crops.
+        target: Of the same shape.
+        frame_error: (N,) mean square error of the whole frames before. A share of it is added, so
+            that a plain crop of a bad frame does not count like a plain frame.
+    """
+    error = (output - target).square().mean((1, 2, 3)) + _LEAST_SQUARE
+    if frame_error is not None:
+        error = error + _FRAME_SHARE * frame_error
+    return error.log().mean()
 
 
 def gradient_loss(output: Tensor, target: Tensor) -> Tensor:
@@ -77,19 +101,26 @@ class TrainingLoss(nn.Module):
 
     def describe(self) -> str:
         """What is compared, in words."""
-        pixels = {"l1": "L1", "detail": "Charbonnier error of pixels and differences"}
+        pixels = {
+            "l1": "L1",
+            "detail": "Charbonnier error of pixels and differences",
+            "log": "logarithm of the squared error",
+        }
         perceptual = {
             "lpips": f" + {self.config.perceptual_weight:g} LPIPS",
             "gradients": f" + {self.config.perceptual_weight:g} multi-scale gradients",
         }
         return pixels[self.config.pixels] + perceptual.get(self.perceptual, "")
 
-    def forward(self, output: Tensor, target: Tensor) -> Tensor:
-        """Compare clips (B, 3, T, H, W) in [-1, 1]."""
+    def forward(self, output: Tensor, target: Tensor, frame_error: Tensor | None = None) -> Tensor:
+        """Compare clips (B, 3, T, H, W) in [-1, 1]; see `log_error` for `frame_error` (B, T)."""
         output = output.float().transpose(1, 2).flatten(0, 1)
         target = target.transpose(1, 2).flatten(0, 1)
         if self.config.pixels == "detail":
             loss = reconstruction_loss(output, target)
+        elif self.config.pixels == "log":
+            errors = None if frame_error is None else frame_error.flatten()
+            loss = log_error(output, target, errors)
         else:
             loss = functional.l1_loss(output, target)
         if self.perceptual == "lpips":

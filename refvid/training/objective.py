@@ -53,7 +53,7 @@ class Likeness(Objective):
     def forward(self, output: Tensor, batch: Batch) -> Tensor:
         if batch.supervised is not None:
             output = output[:, :, batch.supervised : batch.supervised + 1]
-        loss: Tensor = self.loss(output, batch.target)
+        loss: Tensor = self.loss(output, batch.target, batch.frame_error)
         return loss
 
 

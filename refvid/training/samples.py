@@ -27,7 +27,7 @@ class _Sample:
 
     reference: NDArray[np.uint8]
     origin: list[int]
-    spectrum: Tensor | None
+    condition: Tensor | None
 
 
 Describe = Callable[[NDArray[np.uint8]], Tensor]
@@ -65,7 +65,7 @@ class SampleDrawer:
             target=torch.stack([to_unit(sample.clean) for sample in samples]).transpose(1, 2),
             reference=None if missing else torch.stack([to_unit(r) for r in references]),
             origin=torch.tensor(origins),
-            spectrum=_stack([sample.spectrum for sample in samples]),
+            condition=_stack([sample.condition for sample in samples]),
             token_dropout=draw_token_dropout(rng, options.token_dropout),
             seed=rng.randrange(2**31),
         )
@@ -99,8 +99,8 @@ class SampleDrawer:
             degraded, clean = degraded[:, :, ::-1], clean[:, :, ::-1]
             reference = reference[:, ::-1]
             origin[1] = reference.shape[1] - crop - origin[1]
-        spectrum = self.describe(np.stack([variant[f] for f in frames])) if self.describe else None
-        return _Sample(degraded, clean, reference, origin, spectrum)
+        condition = self.describe(np.stack([variant[f] for f in frames])) if self.describe else None
+        return _Sample(degraded, clean, reference, origin, condition)
 
     def _frames(self, length: int, rng: random.Random) -> tuple[int, list[int]]:
         """Index of the reference, and those of the frames."""
@@ -169,8 +169,8 @@ def _equal_sizes(
     return references, origins
 
 
-def _stack(spectra: Sequence[Tensor | None]) -> Tensor | None:
-    known = [spectrum for spectrum in spectra if spectrum is not None]
+def _stack(conditions: Sequence[Tensor | None]) -> Tensor | None:
+    known = [condition for condition in conditions if condition is not None]
     return torch.stack(known) if known else None
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from refvid.errors import CheckpointUnavailable
 from refvid.inference.device import choose_device
 from refvid.media.pixel_conversion import Pixels, to_uint8
-from refvid.models.mini.matching import TOKEN
+from refvid.models.matching import TOKEN
 from refvid.quality.ffmpeg_ssim import ssim_ffmpeg
 from refvid.quality.perceptual import Features, Lpips, load_lpips
 from refvid.quality.picture import ms_ssim, psnr, ssim

@@ -114,7 +114,7 @@ def train(
     if isinstance(recipe, MiniStyleRecipe):
         data = prepare_style_data(config, processes, recipe.painter())
     else:
-        data = prepare_data(config, processes, recipe.describe())
+        data = prepare_data(config, processes, recipe)
     stages: list[BatchSource] = [*data.stages]
     if config.latents.folder is not None:
         recipe.to(accelerator.device)

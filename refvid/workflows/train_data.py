@@ -13,7 +13,8 @@ from refvid.training.batch import Batch
 from refvid.training.clips import CachedClip, ClipCacheOptions, build_cache, load_cache
 from refvid.training.config import SampleOptions, TrainConfig
 from refvid.training.loader import BatchSource
-from refvid.training.samples import Describe, SampleDrawer
+from refvid.training.recipes.recipe import Recipe
+from refvid.training.samples import group_usable
 
 log = logging.getLogger(__name__)
 
@@ -63,23 +64,21 @@ class Processes:
     """Until the others are here, too."""
 
 
-def prepare_data(
-    config: TrainConfig, processes: Processes, describe: Describe | None = None
-) -> TrainingData:
+def prepare_data(config: TrainConfig, processes: Processes, recipe: Recipe) -> TrainingData:
     """Fill the cache and make drawers for every stage.
 
     Args:
         config: Of the run.
         processes: Each fills its part of the cache.
-        describe: What the network is told of the whole frames that crops are from.
+        recipe: Draws the samples that its network wants.
 
     Raises:
         InputError: Nothing in the folders can be learned from.
         OutputError: The cache cannot be written.
     """
     clips, valid_clips = prepare_clips(config, processes)
-    stages = [_drawer(config, clips, stage, describe) for stage in range(len(config.stages))]
-    return TrainingData(stages, _valid_batches(config, valid_clips or clips, describe))
+    stages = [_drawer(config, clips, stage, recipe) for stage in range(len(config.stages))]
+    return TrainingData(stages, _valid_batches(config, valid_clips or clips, recipe))
 
 
 def prepare_clips(
@@ -146,13 +145,12 @@ def _hold_out(
 
 
 def _drawer(
-    config: TrainConfig, clips: Sequence[CachedClip], stage: int, describe: Describe | None
-) -> SampleDrawer:
+    config: TrainConfig, clips: Sequence[CachedClip], stage: int, recipe: Recipe
+) -> BatchSource:
     samples = config.stages[stage].apply(config.samples)
-    drawer = SampleDrawer(clips, samples, config.seed, describe)
-    if not drawer.groups:
+    if not group_usable(clips, samples):
         raise no_clips(config, samples)
-    return drawer
+    return recipe.draw_from(clips, samples, config.seed)
 
 
 def no_clips(config: TrainConfig, samples: SampleOptions) -> InputError:
@@ -162,9 +160,7 @@ def no_clips(config: TrainConfig, samples: SampleOptions) -> InputError:
     return InputError(f"{folders}: no clip of at least {samples.crop} pixels a side{length}.")
 
 
-def _valid_batches(
-    config: TrainConfig, clips: Sequence[CachedClip], describe: Describe | None
-) -> list[Batch]:
+def _valid_batches(config: TrainConfig, clips: Sequence[CachedClip], recipe: Recipe) -> list[Batch]:
     """What a user has: a degraded clip, and a right reference."""
     samples = replace(
         config.stages[-1].apply(config.samples),
@@ -173,10 +169,11 @@ def _valid_batches(
         degraded_reference=0.0,
         undegraded=0.0,
         relit_reference=0.0,
+        photographed=0.0,
         token_dropout=0.0,
     )
-    drawer = SampleDrawer(clips, samples, config.seed + VALID_SEED, describe)
-    if not drawer.groups:
+    if not group_usable(clips, samples):
         log.warning("no held-out clip is large or long enough: there is no validation")
         return []
+    drawer = recipe.draw_from(clips, samples, config.seed + VALID_SEED)
     return [drawer.draw(index) for index in range(config.run.valid_batches)]

@@ -1,43 +1,46 @@
-"""The mini backbone: codec, matching, reference attention and fusion put together."""
+"""The mini backbone: codec, alignment and fusion put together."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from refvid.models.backbone import BackboneLimits, Decoded, Encoded
-from refvid.models.mini.attention import Attended, KeyMap
+from refvid.models.backbone import BackboneLimits, Decoded, Encoded, Reference
 from refvid.models.mini.codec import PatchCodec
+from refvid.models.mini.condition import measure_losses, smooth_over_time
 from refvid.models.mini.config import MiniConfig
-from refvid.models.mini.decoder import MiniDecoder, spectrum_of
+from refvid.models.mini.decoder import MiniDecoder
 from refvid.models.mini.frame_workers import count_workers, frame_workers
-from refvid.models.mini.matching import (
-    TOKEN,
-    Matches,
-    MatchIndex,
-    index_reference,
-    match_tokens,
-)
-from refvid.models.mini.windows import HALO_PX, rebuild_in_windows
+from refvid.models.mini.fusion import CELL, Aligned, take_colors
+from refvid.models.mini.shot import Mixed, References, Shot, ShotReference
+from refvid.models.mini.windows import rebuild_in_windows
 
+TOKEN = 8
+"""Side of a latent position [pixels]."""
 
-@dataclass(frozen=True, slots=True)
-class MiniReference:
-    """A reference made ready: what matching and attention need of it."""
+HALO_PX = 104
+"""Context around a window; the network sees at most 100 pixels to each side."""
 
-    index: MatchIndex
-    keys: KeyMap
+_PICTURES_PLACED = 3
+"""Frames of a chunk that references are registered to, at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class MiniState:
-    """What the next chunk of a shot needs: where each token of the last frame was found."""
+    """What the next chunk of a shot needs."""
 
-    position: Tensor
-    """(B, M, 2) places in the reference [pixels]."""
+    references: Mapping[int, ShotReference]
+    """By number."""
+
+    condition: Tensor
+    """(B, C) of the last frame."""
 
 
 class MiniBackbone:
@@ -51,13 +54,14 @@ class MiniBackbone:
         first_chunk_extra=0,
         default_chunk=8,
         max_chunk=64,
+        finds_references=True,
     )
 
     def __init__(
         self, decoder: MiniDecoder, config: MiniConfig, device: torch.device, dtype: torch.dtype
     ) -> None:
         self.config, self.device, self.dtype = config, device, dtype
-        self.codec = PatchCodec(config).to(device)
+        self.codec = PatchCodec().to(device)
         decoder = decoder.eval().requires_grad_(False).to(device, dtype)
         self.decoder: MiniDecoder = decoder.to(
             memory_format=torch.channels_last  # type: ignore[call-overload]  # not in torch's stubs
@@ -65,68 +69,69 @@ class MiniBackbone:
 
     @torch.inference_mode()
     def encode(self, clip: Tensor, state: Any = None) -> Encoded:  # noqa: ARG002  # the protocol's
-        """(B, 3, T, H, W) in [-1, 1] -> latents (B, 96, T, H/8, W/8); frames are independent."""
+        """(B, 3, T, H, W) in [-1, 1] -> latents (B, 192, T, H/8, W/8); frames are independent."""
         batch, _, length = clip.shape[:3]
         frames = clip.to(self.device).transpose(1, 2).flatten(0, 1)
         latents = self.codec.encode(frames)
         return Encoded(latents.view(batch, length, *latents.shape[1:]).transpose(1, 2), None)
 
-    @torch.inference_mode()
-    def prepare_reference(self, reference: Tensor) -> MiniReference:
-        """Index a reference (B, 3, H, W) in [-1, 1]; H and W multiples of 8."""
-        reference = reference.to(self.device, torch.float32)
-        keys = self.decoder.attention.map_reference(reference.to(self.dtype))
-        return MiniReference(index_reference(reference), keys)
+    def prepare_references(self, references: Mapping[int, Reference]) -> References:
+        """Take references by number; each is read when a shot first uses it."""
+        return dict(references)
+
+    def prepare_reference(self, reference: Tensor) -> References:
+        """Take one reference (1, 3, H, W) in [-1, 1] that lies on the frames as it is."""
+        picture = _to_pictures(reference)[0]
+        return {0: Reference(read=lambda: picture, is_placed=True)}
 
     @torch.inference_mode()
     def decode(
         self,
         latents: Tensor,
-        reference: MiniReference | None = None,
+        reference: References | None = None,
         state: MiniState | None = None,
         *,
         tile: int | None = None,
     ) -> Decoded:
-        """Latents (B, 96, T, h, w) -> clip (B, 3, T, 8h, 8w).
+        """Latents (1, 192, T, h, w) -> clip (1, 3, T, 8h, 8w).
 
-        Matching goes from frame to frame; what follows it does not, and on a CPU runs on several
-        frames at a time with one thread each: small convolutions use many threads badly.
+        References are aligned from frame to frame; what follows that does not, and on a CPU runs on
+        several frames at a time with one thread each: small convolutions use many threads badly.
         """
-        tokens = latents.to(self.device).transpose(1, 2).flatten(0, 1)
-        grid = latents.shape[0], latents.shape[2]
-        frames, spectra = self.codec.decode(tokens), spectrum_of(tokens)
-        frames, spectra = frames.view(*grid, *frames.shape[1:]), spectra.view(*grid, -1)
-        with frame_workers(self.device, frames[0, 0, 0].numel()) as submit:
-            pending = []
-            for frame, spectrum in zip(frames.unbind(1), spectra.unbind(1), strict=True):
-                matches = None
-                if reference is not None:
-                    prior = state.position if state else None
-                    matches = match_tokens(frame, reference.index, prior)
-                    state = MiniState(matches.position)
-                pending.append(submit(self._rebuild, frame, spectrum, reference, matches, tile))
-            return Decoded(torch.stack([result.result() for result in pending], 2), state)
+        tokens = latents[0].to(self.device).transpose(0, 1)  # (T, C, h, w)
+        frames = self.codec.decode(tokens)
+        conditions = measure_losses(tokens, frames)
+        shot = Shot(state.references if state else None)
+        if reference:
+            shot.place(reference, _to_pictures(frames[_spread(len(frames))]))
+        condition = state.condition if state else None
+        pending: list[Future[Tensor]] = []
+        with frame_workers(self.device, frames[0, 0].numel()) as submit:
+            for frame, measured in zip(frames.split(1), conditions.split(1), strict=True):
+                condition = smooth_over_time(measured, condition)
+                mixed = shot.mix(_to_shades(frame)) if reference else None
+                pending.append(submit(self._rebuild, frame, condition, mixed, tile))
+            clip = torch.stack([result.result() for result in pending], 2)
+        assert condition is not None, "a chunk has at least one frame"
+        uses = shot.finish()
+        return Decoded(clip, MiniState(shot.references, condition), uses)
 
     @torch.inference_mode()
     def _rebuild(
-        self,
-        frame: Tensor,
-        spectrum: Tensor,
-        reference: MiniReference | None,
-        matches: Matches | None,
-        tile: int | None,
+        self, frame: Tensor, condition: Tensor, mixed: Mixed | None, tile: int | None
     ) -> Tensor:
-        attended = None
-        if reference is not None and matches is not None:
-            attended = self.decoder.attention(frame.to(self.dtype), reference.keys, matches)
+        aligned = None
+        if mixed is not None:
+            pixels = torch.from_numpy(mixed.pixels).to(self.device).movedim(-1, 0)[None]
+            pixels = take_colors(pixels.float().div_(127.5).sub_(1), frame)
+            aligned = Aligned(pixels, torch.from_numpy(mixed.trust).to(self.device)[None])
 
         def restore(rows: slice, columns: slice) -> Tensor:
-            window: Tensor = self.decoder(
-                frame[..., rows, columns], spectrum, _crop_attended(attended, rows, columns)
-            )
+            part = _crop(aligned, rows, columns)
+            window: Tensor = self.decoder(frame[..., rows, columns], condition, part)
             return window
 
-        return rebuild_in_windows(frame, tile, restore).clamp_(-1, 1)
+        return rebuild_in_windows(frame, tile, restore, HALO_PX).clamp_(-1, 1)
 
     def working_bytes(self, height: int, width: int, frames: int, tile: int | None) -> int:
         """Peak memory of one chunk [bytes]; at or above what 480p to 2160p frames took."""
@@ -134,33 +139,47 @@ class MiniBackbone:
         area = height * width
         window = area if tile is None else min(area, (tile + 2 * HALO_PX) ** 2)
         clip = area * frames * _CLIP_BYTES
-        reference = area * (_KEY_VALUES * element + _MATCH_BYTES)
         fusion = window * min(frames, count_workers(self.device, area)) * _FUSION_VALUES * element
-        return round(_BASE_BYTES + clip + reference + fusion)
+        return round(_BASE_BYTES + clip + area * _REFERENCE_BYTES + fusion)
 
 
 _BASE_BYTES = 64 << 20
-"""Scratch of libraries and of matching, whatever the size."""
+"""Scratch of libraries, whatever the size."""
 
-_CLIP_BYTES = 30
+_CLIP_BYTES = 42
 """Bytes per pixel and frame: clip, latents, decoded and rebuilt frames."""
 
-_KEY_VALUES = 40
-"""Values per pixel in the key map."""
+_REFERENCE_BYTES = 90
+"""Bytes per pixel of two references, their views and flows."""
 
-_MATCH_BYTES = 120
-"""Bytes per pixel of the patches and scores that matching keeps."""
-
-_FUSION_VALUES = 70
+_FUSION_VALUES = 60
 """Values per pixel alive at the fusion network's peak."""
 
 
-def _crop_attended(attended: Attended | None, rows: slice, columns: slice) -> Attended | None:
-    if attended is None:
+def _spread(length: int) -> list[int]:
+    """First, middle and last of so many frames, each once."""
+    return sorted({0, length // 2, length - 1})[:_PICTURES_PLACED]
+
+
+def _to_pictures(frames: Tensor) -> Sequence[NDArray[np.uint8]]:
+    """(N, 3, H, W) in [-1, 1] -> N pictures (H, W, 3)."""
+    levels = frames.clamp(-1, 1).add_(1).mul_(127.5).round_().to(torch.uint8)
+    return [np.ascontiguousarray(one) for one in levels.movedim(1, -1).cpu().numpy()]
+
+
+def _to_shades(frame: Tensor) -> NDArray[np.uint8]:
+    """(1, 3, H, W) in [-1, 1] -> (H, W) gray, with the weights that OpenCV has for it."""
+    weights = frame.new_tensor((0.299, 0.587, 0.114))[:, None, None]
+    luma = (frame[0] * weights).sum(0).add_(1).mul_(127.5)
+    return np.asarray(luma.clamp_(0, 255).round_().to("cpu", torch.uint8).numpy())
+
+
+def _crop(aligned: Aligned | None, rows: slice, columns: slice) -> Aligned | None:
+    if aligned is None:
         return None
-    half = (
+    cells = (
         ...,
-        slice(rows.start // 2, rows.stop // 2),
-        slice(columns.start // 2, columns.stop // 2),
+        slice(rows.start // CELL, rows.stop // CELL),
+        slice(columns.start // CELL, columns.stop // CELL),
     )
-    return Attended(attended.values[half], attended.statistics[half])
+    return Aligned(aligned.pixels[..., rows, columns], aligned.trust[cells])

@@ -1,10 +1,8 @@
 """The codec: a fixed orthonormal patch transform instead of a learned encoder.
 
 The paper freezes its encoder; here it need not be learned at all. Every 8x8 patch is rotated into
-luma and chroma (an orthonormal colour basis) and into frequencies (DCT-II). All luma frequencies
-and the low quarter of the chroma ones are the latents. In 4:2:0 video, fine detail lies along
-(1, 1, 1) in RGB by construction, so what is dropped is close to nothing: the round trip is exact
-for luma and, because the rows are orthonormal, decoding is the transposed matrix.
+luma and chroma (an orthonormal colour basis) and into frequencies (DCT-II). With all frequencies
+kept the round trip is exact, so that whatever needs no help comes out as it went in.
 """
 
 from __future__ import annotations
@@ -15,18 +13,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from refvid.models.mini.config import MiniConfig
-
 
 class PatchCodec(nn.Module):
-    """Clip <-> latents, deterministic and without weights to learn."""
+    """Clip <-> latents, deterministic and without weights to learn.
+
+    Args:
+        patch: Side of the patches [pixels].
+        chroma: Side of the square of low frequencies kept of each chroma plane's patch.
+    """
 
     basis: Tensor
 
-    def __init__(self, config: MiniConfig) -> None:
+    def __init__(self, patch: int = 8, chroma: int = 8) -> None:
         super().__init__()
-        self.patch = config.patch
-        self.register_buffer("basis", patch_basis(config), persistent=False)
+        self.patch = patch
+        self.register_buffer("basis", patch_basis(patch, chroma), persistent=False)
 
     def encode(self, frames: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1] -> (N, C, H/8, W/8), fp32; H and W multiples of 8."""
@@ -34,32 +35,48 @@ class PatchCodec(nn.Module):
         return functional.conv2d(patches, self.basis[:, :, None, None])
 
     def decode(self, latents: Tensor) -> Tensor:
-        """(N, C, h, w) -> (N, 3, 8h, 8w), fp32, not clamped."""
-        patches = functional.conv2d(latents.float(), self.basis.T[:, :, None, None])
+        """(N, C, h, w) -> (N, 3, 8h, 8w), fp32, not clamped.
+
+        Latents may hold fewer channels than the codec: those of files of refvid 0.1 lack the upper
+        chroma frequencies, which come last.
+        """
+        basis = self.basis[: latents.shape[1]]
+        patches = functional.conv2d(latents.float(), basis.T[:, :, None, None])
         return functional.pixel_shuffle(patches, self.patch)
 
 
-def patch_basis(config: MiniConfig) -> Tensor:
-    """Rows of the transform: (latent channels, 3 * patch * patch), orthonormal.
+def patch_basis(patch: int, chroma: int) -> Tensor:
+    """Rows of the transform: (channels, 3 * patch * patch), orthonormal.
 
+    All of luma, then the low quarter of both chroma planes, then what else is kept of them.
     Columns are in the order of `pixel_unshuffle`: colour, row, column.
     """
-    dct = _dct_matrix(config.patch)
+    dct = _dct_matrix(patch)
     # Axes: vertical frequency, horizontal frequency, row, column.
     waves = torch.einsum("iy,jx->ijyx", dct, dct)
-    colors = torch.tensor(
-        [[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]], dtype=torch.float64
-    )
-    colors = colors / colors.norm(dim=1, keepdim=True)
-    rows = []
-    for color, kept in zip(colors, _kept_frequencies(config), strict=True):
-        low = waves[:kept, :kept].reshape(kept * kept, 1, -1)
-        rows.append((low * color[None, :, None]).reshape(kept * kept, -1))
+    low = min(patch // 2, chroma)
+    is_low = torch.zeros(patch, patch, dtype=torch.bool)
+    is_low[:low, :low] = True
+    is_kept = torch.zeros(patch, patch, dtype=torch.bool)
+    is_kept[:chroma, :chroma] = True
+    luma, *chromas = _colors()
+    rows = [_rows(waves.flatten(0, 1), luma)]
+    for chosen in (is_low, is_kept & ~is_low):
+        rows += [_rows(waves[chosen], color) for color in chromas]
     return torch.cat(rows).float()
 
 
-def _kept_frequencies(config: MiniConfig) -> tuple[int, int, int]:
-    return config.patch, config.chroma_coefficients, config.chroma_coefficients
+def _colors() -> Tensor:
+    """Orthonormal luma and chroma axes in RGB, one a row."""
+    colors = torch.tensor(
+        [[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]], dtype=torch.float64
+    )
+    return colors / colors.norm(dim=1, keepdim=True)
+
+
+def _rows(waves: Tensor, color: Tensor) -> Tensor:
+    """(K, row, column) waves of one colour -> (K, 3 * row * column)."""
+    return (waves[:, None] * color[:, None, None]).flatten(1)
 
 
 def _dct_matrix(size: int) -> Tensor:

@@ -10,12 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from refvid.models.backbone import Decoded, Encoded
-from refvid.models.mini.autoencoder import MiniBackbone
+from refvid.models.backbone import BackboneLimits, Decoded, Encoded
 from refvid.models.mini.codec import PatchCodec
-from refvid.models.mini.config import MiniConfig
 from refvid.models.mini.frame_workers import count_workers, frame_workers
-from refvid.models.mini.windows import HALO_PX, rebuild_in_windows
+from refvid.models.mini.windows import rebuild_in_windows
 from refvid.models.mini_style.config import MiniStyleConfig
 from refvid.models.mini_style.decoder import MiniStyleDecoder
 from refvid.models.mini_style.keyframes import KeyframeIndex
@@ -55,8 +53,14 @@ class MiniStyleBackbone:
     """
 
     name = "mini-style"
-    # The same codec, frame by frame.
-    limits = MiniBackbone.limits
+    limits = BackboneLimits(
+        size_multiple=8,
+        min_size=32,
+        temporal_stride=1,
+        first_chunk_extra=0,
+        default_chunk=8,
+        max_chunk=64,
+    )
 
     def __init__(
         self,
@@ -66,7 +70,7 @@ class MiniStyleBackbone:
         dtype: torch.dtype,
     ) -> None:
         self.config, self.device, self.dtype = config, device, dtype
-        self.codec = PatchCodec(MiniConfig()).to(device)
+        self.codec = PatchCodec(chroma=4).to(device)
         decoder = decoder.eval().requires_grad_(False).to(device, dtype)
         self.decoder: MiniStyleDecoder = decoder.to(
             memory_format=torch.channels_last  # type: ignore[call-overload]  # not in torch's stubs
@@ -142,7 +146,7 @@ class MiniStyleBackbone:
             )
             return window
 
-        joined = rebuild_in_windows(recoloured, tile, join)[0]
+        joined = rebuild_in_windows(recoloured, tile, join, HALO_PX)[0]
         if made.finished is not None:
             joined = torch.lerp(joined, made.painted, made.finished)
         return joined.clamp_(-1, 1)
@@ -160,6 +164,9 @@ class MiniStyleBackbone:
     def _picture(self, picture: Tensor) -> Tensor:
         return picture[0].to(self.device, torch.float32)
 
+
+HALO_PX = 96
+"""Context around a window; the network sees at most 84 pixels to each side."""
 
 _BASE_BYTES = 96 << 20
 """Scratch of libraries and of the search, whatever the size."""

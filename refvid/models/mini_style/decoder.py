@@ -15,11 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from refvid.models.mini.attention import CELL
-from refvid.models.mini.pyramid import Pyramid
+from refvid.models.mini_style.pyramid import Pyramid
 from refvid.models.mini_style.config import MiniStyleConfig
 from refvid.models.mini_style.smooth import box_mean
 from refvid.models.mini_style.style_index import STATISTICS
+
+CELL = 2
+"""Side of the cells that the network works on [pixels]."""
 
 _PIXELS = 3 * CELL**2
 

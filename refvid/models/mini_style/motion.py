@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from refvid.models.mini.matching import TOKEN, index_reference, match_tokens
+from refvid.models.matching import TOKEN, index_reference, match_tokens
 from refvid.models.mini_style.tokens import PATCH, STRIDE, cut_patches, join_patches
 
 _FOLLOWS = 0.06

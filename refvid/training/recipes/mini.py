@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -11,27 +11,31 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from refvid.models.mini.attention import Attended
+from refvid.models.mini.alignment import FramePlaced, align, gray
 from refvid.models.mini.codec import PatchCodec
+from refvid.models.mini.condition import measure_losses
 from refvid.models.mini.config import MiniConfig
-from refvid.models.mini.decoder import MiniDecoder, spectrum_of
-from refvid.models.mini.matching import TOKEN, index_reference, match_tokens
-from refvid.training.batch import Batch
+from refvid.models.mini.decoder import MiniDecoder
+from refvid.models.mini.fusion import Aligned, take_colors
+from refvid.training.aligned_samples import AlignedSampleDrawer
+from refvid.training.batch import AlignedReference, Batch
+from refvid.training.clips import CachedClip, TrainingClip
 from refvid.training.config import SampleOptions
 from refvid.training.dropout import drop_tokens
+from refvid.training.loader import BatchSource
 from refvid.training.recipes.recipe import ParameterGroup, Recipe, full_precision, without_prefix
-from refvid.training.samples import Describe, to_unit
+from refvid.training.samples import SampleDrawer, to_unit
 
 
 class MiniRecipe(Recipe):
-    """Frames are independent of each other; a reference may be larger than they are."""
+    """Frames are independent of each other; references come aligned, or are aligned here."""
 
     backbone = "mini"
 
     def __init__(self, config: MiniConfig, *, unconditional: bool = False) -> None:
         super().__init__()
         self.config, self.unconditional = config, unconditional
-        self.codec = PatchCodec(config)
+        self.codec = PatchCodec()
         self.decoder: MiniDecoder = MiniDecoder(config).to(
             memory_format=torch.channels_last  # type: ignore[call-overload]  # not in torch's stubs
         )
@@ -40,33 +44,24 @@ class MiniRecipe(Recipe):
         source = batch.clip if batch.clip is not None else batch.latents
         assert source is not None, "a batch holds a clip or latents"
         clips = source.shape[0]
-        # Frames first: attention takes one frame per reference.
-        flat = source.permute(2, 0, 1, 3, 4).flatten(0, 1)  # (T * B, 3 or C, H, W)
+        flat = _frames_first(source)  # (T * B, 3 or C, H, W)
         with full_precision(flat.device):
             latents = self.codec.encode(flat) if batch.clip is not None else flat
             frames = self.codec.decode(drop_tokens(latents, batch.token_dropout, batch.seed))
-        spectrum = spectrum_of(latents)
-        if batch.spectrum is not None:
-            spectrum = batch.spectrum.transpose(0, 1).flatten(0, 1)
-        attended = None
-        if batch.reference is not None and not self.unconditional:
-            attended = self._attend(frames, clips, batch.reference, batch.origin)
-        output: Tensor = self.decoder(frames, spectrum, attended)
+            if batch.condition is not None:
+                condition = batch.condition.transpose(0, 1).flatten(0, 1)
+            else:
+                condition = measure_losses(latents, frames)
+            aligned = None if self.unconditional else _aligned(batch, frames)
+        output: Tensor = self.decoder(frames, condition, aligned)
         return output.view(-1, clips, *output.shape[1:]).permute(1, 2, 0, 3, 4)
 
-    def _attend(self, frames: Tensor, clips: int, reference: Tensor, origin: Tensor) -> Attended:
-        index = index_reference(reference)
-        keys = self.decoder.attention.map_reference(reference)
-        found = [
-            self.decoder.attention(part, keys, match_tokens(part, index, origin=origin))
-            for part in torch.split(frames, clips)
-        ]
-        return Attended(
-            torch.cat([f.values for f in found]), torch.cat([f.statistics for f in found])
-        )
-
-    def describe(self) -> Describe:
-        return FrameSpectrum(self.config)
+    def draw_from(
+        self, clips: Sequence[TrainingClip | CachedClip], samples: SampleOptions, seed: int
+    ) -> BatchSource:
+        if samples.consecutive:  # references that are frames among them are aligned here
+            return SampleDrawer(clips, samples, seed, FrameCondition())
+        return AlignedSampleDrawer(clips, samples, seed, FrameCondition())
 
     def parameter_groups(self) -> list[ParameterGroup]:
         return [ParameterGroup("decoder", list(self.decoder.parameters()), pretrained=False)]
@@ -86,12 +81,54 @@ class MiniRecipe(Recipe):
         return without_prefix(state, "decoder."), metadata
 
 
-class FrameSpectrum:
-    """Whole frames, (T, H, W, 3) uint8 -> their spectra, (T, C)."""
+class FrameCondition:
+    """Whole frames, (T, H, W, 3) uint8 -> their conditions, (T, C)."""
 
-    def __init__(self, config: MiniConfig) -> None:
-        self.codec = PatchCodec(config)
+    def __init__(self) -> None:
+        self.codec = PatchCodec()
 
     def __call__(self, frames: NDArray[np.uint8]) -> Tensor:
-        height, width = (side // TOKEN * TOKEN for side in frames.shape[1:3])
-        return spectrum_of(self.codec.encode(to_unit(frames[:, :height, :width])))
+        height, width = (side // 8 * 8 for side in frames.shape[1:3])
+        pixels = to_unit(frames[:, :height, :width])
+        return measure_losses(self.codec.encode(pixels), pixels)
+
+
+def _frames_first(clips: Tensor) -> Tensor:
+    """(B, C, T, H, W) -> (T * B, C, H, W)."""
+    return clips.permute(2, 0, 1, 3, 4).flatten(0, 1)
+
+
+def _aligned(batch: Batch, frames: Tensor) -> Aligned | None:
+    """What the references give to frames (T * B, 3, H, W)."""
+    found = batch.aligned
+    if found is None and batch.reference is not None:
+        found = _align_here(frames, batch.reference, batch.origin)
+    if found is None:
+        return None
+    pixels = _frames_first(found.pixels)
+    return Aligned(take_colors(pixels, frames), _frames_first(found.trust))
+
+
+def _align_here(frames: Tensor, references: Tensor, origin: Tensor) -> AlignedReference:
+    """Align the places of references (B, 3, H', W') that frames (T * B, 3, H, W) are cut from."""
+    clips, (height, width) = references.shape[0], frames.shape[-2:]
+    pixels, trust = [], []
+    for number, frame in enumerate(frames):
+        top, left = origin[number % clips].tolist()
+        picture = _to_picture(
+            references[number % clips, :, top : top + height, left : left + width]
+        )
+        found = align(gray(_to_picture(frame)), FramePlaced(picture), None)
+        pixels.append(to_unit(found.pixels))
+        trust.append(torch.from_numpy(found.trust))
+    grid = (-1, clips)
+    return AlignedReference(
+        torch.stack(pixels).unflatten(0, grid).permute(1, 2, 0, 3, 4).to(frames.device),
+        torch.stack(trust).unflatten(0, grid).permute(1, 2, 0, 3, 4).to(frames.device),
+    )
+
+
+def _to_picture(pixels: Tensor) -> NDArray[np.uint8]:
+    """(3, H, W) in [-1, 1] -> (H, W, 3) uint8."""
+    levels = pixels.detach().clamp(-1, 1).add(1).mul(127.5).round()
+    return np.ascontiguousarray(levels.permute(1, 2, 0).to("cpu", torch.uint8).numpy())

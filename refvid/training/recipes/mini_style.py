@@ -10,7 +10,6 @@ from torch import Tensor
 
 from refvid.errors import OptionError
 from refvid.models.mini.codec import PatchCodec
-from refvid.models.mini.config import MiniConfig
 from refvid.models.mini_style.config import MiniStyleConfig
 from refvid.models.mini_style.decoder import MiniStyleDecoder
 from refvid.models.mini_style.painting import paint_clip
@@ -70,7 +69,7 @@ class CodedPainter:
     """Paints what the codec leaves of frames (T, 3, H, W), see `Paint`."""
 
     def __init__(self) -> None:
-        self.codec = PatchCodec(MiniConfig())
+        self.codec = PatchCodec(chroma=4)
 
     def __call__(self, frames: Tensor, style: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         coded = self.codec.decode(self.codec.encode(frames)).clamp(-1, 1).contiguous()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from refvid.training.batch import Batch
+from refvid.training.clips import CachedClip, TrainingClip
 from refvid.training.config import SampleOptions
-from refvid.training.samples import Describe
+from refvid.training.loader import BatchSource
+from refvid.training.samples import SampleDrawer
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +56,11 @@ class Recipe(nn.Module, ABC):
             OptionError: The number of frames, or the reference's size, is impossible.
         """
 
-    def describe(self) -> Describe | None:
-        """Give what tells the decoder of the whole frames that crops are from, if it wants that."""
-        return None
+    def draw_from(
+        self, clips: Sequence[TrainingClip | CachedClip], samples: SampleOptions, seed: int
+    ) -> BatchSource:
+        """Give what draws samples for this network."""
+        return SampleDrawer(clips, samples, seed)
 
     @abstractmethod
     def latent_frames(self, frames: int) -> int:

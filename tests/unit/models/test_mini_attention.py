@@ -5,7 +5,7 @@ import torch
 from refvid.models.mini import attention as module
 from refvid.models.mini.attention import ReferenceAttention
 from refvid.models.mini.config import MiniConfig
-from refvid.models.mini.matching import index_reference, match_tokens
+from refvid.models.matching import index_reference, match_tokens
 
 
 def sharp(config: MiniConfig) -> ReferenceAttention:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refvid.models.mini import matching
-from refvid.models.mini.matching import TOKEN, index_reference, match_tokens
+from refvid.models.matching import TOKEN, index_reference, match_tokens
 
 
 def corners(height: int, width: int) -> torch.Tensor:

@@ -1,0 +1,95 @@
+"""What a video lost, measured over the whole frame: the decoder's condition.
+
+Blur and scaling take the high frequencies, compression leaves few coefficients other than zero.
+From a few pixels alone the two look alike, and what helps against one harms with the other. The
+measure looks only where there is texture, that is something to lose: over a whole plain or dark
+frame the mean spectrum says "very blurred", and what would sharpen it makes halos.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_LUMA = 64
+"""Luma frequencies of an 8x8 patch, first among the latents."""
+
+_CHROMA = 32
+"""The low chroma frequencies, next."""
+
+_TEXTURE = 1e-3
+"""Mean square of low luma frequencies at which a patch counts half: about 2 of 255 levels."""
+
+_PERIODS = (4, 8, 16)
+"""Pixels between the borders of the blocks of common codecs."""
+
+CONDITION_CHANNELS = 2 * _LUMA + _CHROMA + len(_PERIODS) + 3
+
+
+def measure_losses(latents: Tensor, frames: Tensor) -> Tensor:
+    """Describe whole frames for the decoder.
+
+    Args:
+        latents: (N, C, h, w) of the codec, at least 96 channels.
+        frames: (N, 3, 8h, 8w), the same in [-1, 1].
+
+    Returns:
+        (N, CONDITION_CHANNELS) float32, each about in [-2, 2]: by luma frequency how strong it is
+        and how sparse, chroma's strength, how much clearer steps are at the borders of blocks, and
+        how much texture, light and contrast there is. All but the last three vanish where nothing
+        has texture.
+    """
+    luma = latents[:, :_LUMA].float().flatten(2)  # (N, 64, patches)
+    strength = luma.abs()
+    low = _low_frequencies(luma.device)
+    energy = luma[:, low].square().mean(1)
+    texture = energy / (energy + _TEXTURE)  # (N, patches)
+    amount = texture.mean(1, keepdim=True)
+    weight = (texture / texture.sum(1, keepdim=True).clamp(min=1e-6))[:, :, None]
+    arithmetic = (strength @ weight)[..., 0].add(1e-3).log()
+    geometric = (strength.add_(2e-3).log_() @ weight)[..., 0]
+    chroma = latents[:, _LUMA : _LUMA + _CHROMA].float().flatten(2).abs()
+    colorful = (chroma @ weight)[..., 0].add(1e-3).log()
+    certain = amount / (amount + 0.02)
+    measured = torch.cat(
+        (
+            arithmetic.add(4).mul(0.5),
+            (arithmetic - geometric - 0.5).mul(1.5),
+            colorful.add(5).mul(0.5),
+            _block_steps(frames),
+        ),
+        1,
+    )
+    light = luma[:, 0] / 8 / 3**0.5  # mean of a patch, in [-1, 1]
+    overall = torch.stack((light.mean(1), light.std(1)), 1)
+    return torch.cat((measured * certain, amount.mul(2).sub(1), overall), 1)
+
+
+def _low_frequencies(device: torch.device) -> Tensor:
+    """Indices of the lowest luma frequencies but the mean."""
+    row, column = torch.meshgrid(torch.arange(8), torch.arange(8), indexing="ij")
+    chosen = (row + column <= 3) & (row + column > 0)
+    return chosen.flatten().nonzero()[:, 0].to(device)
+
+
+def _block_steps(frames: Tensor) -> Tensor:
+    """Logarithm of the steps at block borders over those elsewhere: (N, periods)."""
+    luma = frames.float().mean(1)
+    across = (luma[:, :, 1:] - luma[:, :, :-1]).abs().mean(1)  # (N, W - 1)
+    down = (luma[:, 1:] - luma[:, :-1]).abs().mean(2)  # (N, H - 1)
+    ratios = [
+        torch.stack([_step_ratio(steps, period) for steps in (across, down)]).mean(0)
+        for period in _PERIODS
+    ]
+    return torch.stack(ratios, 1).clamp(-2, 2)
+
+
+def _step_ratio(steps: Tensor, period: int) -> Tensor:
+    borders = steps[:, period - 1 :: period].mean(1)
+    inside = steps[:, period // 2 - 1 :: period].mean(1)
+    return 4 * ((borders + 1e-3) / (inside + 1e-3)).log()
+
+
+def smooth_over_time(now: Tensor, before: Tensor | None) -> Tensor:
+    """Let a shot's condition follow slowly, so that its strength does not flicker: (N, C)."""
+    return now if before is None else torch.lerp(before, now, 0.25)

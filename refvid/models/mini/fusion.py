@@ -1,0 +1,153 @@
+"""The fusion network: from the video and the aligned reference to the pixels that were lost.
+
+It works on cells of 4x4 pixels, where a convolution costs a quarter of what it does on 2x2, and
+answers in their frequencies: a residual, and for every frequency of every cell how much of the
+reference replaces the video's own. Copying detail that is trusted needs no arithmetic in between,
+so the cells' narrow features lose none of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from refvid.models.mini.codec import patch_basis
+from refvid.models.mini.condition import CONDITION_CHANNELS
+from refvid.models.mini.config import MiniConfig
+
+CELL = 4
+"""Side of a cell [pixels]."""
+
+_CELL_VALUES = 3 * CELL**2
+
+TRUST_CHANNELS = 2
+"""What alignment says of every cell: correlation with the reference, and whether it shows it."""
+
+_GATE_START = -2.0
+"""A gate starts at sigmoid(-2): a little of the reference, so that it learns from the first step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aligned:
+    """A reference as frames would see it."""
+
+    pixels: Tensor
+    """(N, 3, H, W) in [-1, 1]: its detail, with the frames' own colours; see `take_colors`."""
+
+    trust: Tensor
+    """(N, 2, H/4, W/4): correlation with the frame around each cell in [-1, 1], and 1 where the
+    reference shows the place, else 0."""
+
+
+class FusionBlock(nn.Module):
+    """Two 3x3 convolutions, told by the condition; the block starts as the identity."""
+
+    def __init__(self, channels: int, condition_width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        self.modulation = nn.Linear(condition_width, 2 * channels)
+        _start_at_zero(self.second)
+        _start_at_zero(self.modulation)
+
+    def forward(self, x: Tensor, told: Tensor) -> Tensor:
+        scale, shift = self.modulation(told)[..., None, None].chunk(2, 1)
+        residual: Tensor = self.second(functional.silu(self.first(x) * (1 + scale) + shift))
+        return x + residual
+
+
+class Fusion(nn.Module):
+    """Frames, their condition and an aligned reference -> the change of every pixel."""
+
+    basis: Tensor
+
+    def __init__(self, config: MiniConfig) -> None:
+        super().__init__()
+        width, wide = config.width, config.wide
+        before, middle, after = config.depths
+        told = config.condition_width
+        # The network computes in bfloat16; frequencies of a cell are within its precision.
+        self.register_buffer("basis", patch_basis(CELL, CELL), persistent=False)
+        self.condition = nn.Sequential(
+            nn.Linear(CONDITION_CHANNELS, told), nn.SiLU(), nn.Linear(told, told), nn.SiLU()
+        )
+        self.video = nn.Conv2d(_CELL_VALUES, width, 3, padding=1)
+        self.reference = nn.Conv2d(_CELL_VALUES + TRUST_CHANNELS, width, 3, padding=1)
+        self.before = _blocks(width, before, told)
+        self.down = nn.Conv2d(width, wide, 2, stride=2)
+        self.middle = _blocks(wide, middle, told)
+        self.up = nn.ConvTranspose2d(wide, width, 2, stride=2)
+        self.after = _blocks(width, after, told)
+        self.out = nn.Conv2d(width, 2 * _CELL_VALUES, 3, padding=1)
+        _start_at_zero(self.out)
+        with torch.no_grad():
+            self.out.bias[_CELL_VALUES:] = _GATE_START  # type: ignore[index]  # it has a bias
+
+    def forward(self, frames: Tensor, condition: Tensor, aligned: Aligned | None) -> Tensor:
+        """Change of frames (N, 3, H, W) in [-1, 1], H and W multiples of 8, of their size.
+
+        Args:
+            frames: As the codec decodes them.
+            condition: (N, CONDITION_CHANNELS), see `measure_losses`.
+            aligned: The reference, or None.
+        """
+        dtype = self.video.weight.dtype
+        told = self.condition(condition.to(dtype))
+        x = self.video(_cells(frames, dtype))
+        difference = None
+        if aligned is not None:
+            difference = self._frequencies(_cells(aligned.pixels - frames, dtype))
+            x = x + self.reference(torch.cat((difference, aligned.trust.to(dtype)), 1))
+        for block in self.before:
+            x = block(x, told)
+        wide = self.down(x)
+        for block in self.middle:
+            wide = block(wide, told)
+        x = x + self.up(wide)
+        for block in self.after:
+            x = block(x, told)
+        residual, gate = self.out(x).chunk(2, 1)
+        if difference is not None:
+            residual = residual + torch.sigmoid(gate) * difference
+        return functional.pixel_shuffle(self._pixels(residual), CELL)
+
+    def _frequencies(self, cells: Tensor) -> Tensor:
+        return functional.conv2d(cells, self.basis[:, :, None, None].to(cells.dtype))
+
+    def _pixels(self, frequencies: Tensor) -> Tensor:
+        return functional.conv2d(frequencies, self.basis.T[:, :, None, None].to(frequencies.dtype))
+
+
+def take_colors(aligned: Tensor, frames: Tensor) -> Tensor:
+    """Give an aligned reference the frames' large-scale light and colour.
+
+    What a degraded frame still has is its low frequencies. With them taken from it, another
+    exposure or white balance of the reference, or light that changes over the shot, leaves nothing
+    but a difference in contrast.
+
+    Args:
+        aligned: (N, 3, H, W) in [-1, 1].
+        frames: Of the same shape.
+    """
+    offset = functional.avg_pool2d(frames - aligned, 8, ceil_mode=True, count_include_pad=False)
+    offset = functional.avg_pool2d(offset, 3, stride=1, padding=1, count_include_pad=False)
+    size = frames.shape[-2:]
+    return aligned + functional.interpolate(offset, size=size, mode="bilinear")
+
+
+def _cells(pixels: Tensor, dtype: torch.dtype) -> Tensor:
+    cells = functional.pixel_unshuffle(pixels, CELL)
+    return cells.to(dtype, memory_format=torch.channels_last)
+
+
+def _blocks(channels: int, depth: int, condition_width: int) -> nn.ModuleList:
+    return nn.ModuleList(FusionBlock(channels, condition_width) for _ in range(depth))
+
+
+def _start_at_zero(layer: nn.Module) -> None:
+    """Let a layer give zeros until it has learned something."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)

@@ -1,0 +1,257 @@
+"""The references of one shot: placed on its frames, the best two of them mixed for each cell.
+
+A reference is registered when it is first used in a shot, and again where little of it is found.
+Where that fails it is laid over the frame as a whole, and left alone for as long as nothing of it
+correlates.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from refvid.models.backbone import Reference, ReferenceUse
+from refvid.models.mini.alignment import (
+    Flow,
+    Found,
+    FramePlaced,
+    Likeness,
+    Picture,
+    Placed,
+    align,
+    fine_detail,
+    gray,
+)
+from refvid.models.mini.reference_view import ReferenceView
+from refvid.models.mini.registration import register_best
+
+References = Mapping[int, Reference]
+"""By their numbers among those given."""
+
+_MIXED = 2
+"""References that each frame is aligned with, at most: each costs as much as the first."""
+
+_ENOUGH = 0.5
+"""Share of the texture that is found below which registration is tried again."""
+
+_UNLIKE = 0.35
+"""Mean correlation below which a reference that could not be registered is left alone."""
+
+_BETTER = 0.03
+"""A new registration replaces one whose correlation is lower by this."""
+
+_MOST_PATIENCE = 32
+"""Chunks between attempts to register, at most."""
+
+_CHOICE = 25.0
+"""How sharply cells choose: a correlation higher by 0.1 weighs 12 times as much."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShotReference:
+    """One reference on one shot."""
+
+    placed: Placed | None
+    """None: nothing of it was found."""
+
+    is_registered: bool = False
+    correlation: float = 0.0
+    """With the frames of the last chunk."""
+
+    found: float = 0.0
+    """Share of the last chunk's texture that was found in it."""
+
+    flow: Flow | None = None
+    """To the last frame that was aligned."""
+
+    waits: int = 0
+    """Chunks until registration is tried again."""
+
+    patience: int = 1
+    """Chunks that will be waited after that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mixed:
+    """What all references together give to one frame."""
+
+    pixels: Picture
+    trust: NDArray[np.float32]
+    """(2, H/4, W/4), as of one reference."""
+
+
+class Shot:
+    """A chunk's way through its shot's references.
+
+    `references` is, by number, what the next chunk continues from.
+    """
+
+    def __init__(self, references: Mapping[int, ShotReference] | None) -> None:
+        self.references = dict(references or {})
+        self._likeness: dict[int, list[Likeness]] = defaultdict(list)
+        self._sharper: dict[int, float] = {}
+
+    def place(self, given: References, pictures: Sequence[Picture]) -> None:
+        """Place references on a chunk's frames, where that is due.
+
+        Args:
+            given: Those that may serve this chunk.
+            pictures: A few of its frames, (H, W, 3).
+        """
+        known = self.references
+        self.references = {
+            number: self._placed(reference, known.get(number), pictures)
+            for number, reference in given.items()
+        }
+
+    def _placed(
+        self, given: Reference, known: ShotReference | None, pictures: Sequence[Picture]
+    ) -> ShotReference:
+        if known is None:
+            return place_reference(given, pictures)
+        if known.found >= _ENOUGH or given.is_placed:
+            return replace(known, patience=1, waits=0)
+        if known.waits:
+            return replace(known, waits=known.waits - 1)
+        tried = place_reference(given, pictures)
+        kept = tried if tried.correlation > known.correlation + _BETTER else known
+        later = min(2 * known.patience, _MOST_PATIENCE)
+        return replace(kept, waits=known.patience, patience=later)
+
+    def mix(self, shades: Picture) -> Mixed | None:
+        """Align those that serve with the next frame (H, W) gray, and mix them cell by cell."""
+        serving = [number for number, r in self.references.items() if r.placed is not None]
+        serving.sort(key=lambda number: -self.references[number].correlation)
+        results = []
+        for number in serving[:_MIXED]:
+            reference = self.references[number]
+            assert reference.placed is not None, "only such serve"
+            found = align(shades, reference.placed, reference.flow)
+            self.references[number] = replace(reference, flow=found.flow)
+            if number not in self._sharper:
+                self._sharper[number] = _sharper(shades, found)
+            self._likeness[number].append(found.likeness)
+            results.append(found)
+        return mix_cells(results) if results else None
+
+    def finish(self) -> tuple[ReferenceUse, ...]:
+        """Tell what the chunk found, and remember it for the next one."""
+        uses = []
+        for number, frames in self._likeness.items():
+            share = fmean(one.found for one in frames)
+            correlation = fmean(one.correlation for one in frames)
+            reference = self.references[number]
+            self.references[number] = replace(reference, found=share, correlation=correlation)
+            uses.append(
+                ReferenceUse(
+                    reference=number,
+                    frames=len(frames),
+                    found=share,
+                    sharper=self._sharper[number],
+                    is_registered=reference.is_registered,
+                )
+            )
+        return tuple(uses)
+
+
+def place_reference(given: Reference, pictures: Sequence[Picture]) -> ShotReference:
+    """Bring one reference to a few frames (H, W, 3) of a shot.
+
+    Registration comes first. Without it the picture is laid over the frames as a whole, in the way
+    that correlates best, and given up if that is hardly at all.
+    """
+    picture = given.read()
+    frame = pictures[0]
+    if given.is_placed:
+        placed = FramePlaced(picture)
+        return _tried(placed, frame, is_registered=False)
+    registration = register_best(picture, pictures)
+    if registration is not None:
+        view = ReferenceView(picture, registration)
+        return _tried(view, frame, is_registered=True)
+    size = (frame.shape[1], frame.shape[0])
+    fitted = [_tried(lay_over(picture, size, inside=i), frame, is_registered=False) for i in (0, 1)]
+    best = max(fitted, key=lambda one: one.correlation)
+    return best if best.correlation >= _UNLIKE else replace(best, placed=None)
+
+
+def _tried(placed: Placed, frame: Picture, *, is_registered: bool) -> ShotReference:
+    """A placed reference, with its likeness to a frame (H, W, 3)."""
+    likeness = align(gray(frame), placed, None).likeness
+    return ShotReference(
+        placed=placed,
+        is_registered=is_registered,
+        correlation=likeness.correlation,
+        found=likeness.found,
+    )
+
+
+def lay_over(picture: Picture, size: tuple[int, int], *, inside: bool) -> FramePlaced:
+    """Scale a picture (h, w, 3) to cover a frame, or to lie inside it.
+
+    Args:
+        picture: The reference.
+        size: Width and height of the frame [pixels].
+        inside: Whether all of it is seen, with places it does not show; else it is cut.
+    """
+    height, width = picture.shape[:2]
+    ratios = (size[0] / width, size[1] / height)
+    scale = min(ratios) if inside else max(ratios)
+    matrix = np.array(
+        [
+            [scale, 0, (size[0] - 1) / 2 - scale * (width - 1) / 2],
+            [0, scale, (size[1] - 1) / 2 - scale * (height - 1) / 2],
+        ]
+    )
+    if scale < 1:  # what is shrunk is averaged
+        small = (max(1, round(width * scale)), max(1, round(height * scale)))
+        shrunk = np.asarray(cv2.resize(picture, small, interpolation=cv2.INTER_AREA), np.uint8)
+        return (
+            lay_over(shrunk, size, inside=inside)
+            if small != (width, height)
+            else (_warped(picture, matrix, size))
+        )
+    return _warped(picture, matrix, size)
+
+
+def _warped(picture: Picture, matrix: NDArray[np.float64], size: tuple[int, int]) -> FramePlaced:
+    pixels = cv2.warpAffine(
+        picture, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
+    everywhere = np.full(picture.shape[:2], 255, np.uint8)
+    shown = cv2.warpAffine(everywhere, matrix, size, flags=cv2.INTER_LINEAR) > 250
+    return FramePlaced(np.asarray(pixels, np.uint8), shown)
+
+
+def mix_cells(results: Sequence[Found]) -> Mixed:
+    """Mix what references give to a frame: each cell takes the one that correlates with it best,
+    or two that do so alike in equal parts.
+    """
+    if len(results) == 1:
+        return Mixed(results[0].pixels, results[0].trust)
+    trust = np.stack([found.trust for found in results])  # (R, 2, h, w)
+    # Over a few cells: a choice that changes from cell to cell would tear what both show.
+    correlation = np.stack([cv2.blur(one[0], (5, 5)) for one in trust])
+    weights = np.exp(_CHOICE * (correlation - correlation.max(0)))
+    weights *= trust[:, 1] + 1e-3
+    weights /= weights.sum(0)
+    height, width = results[0].pixels.shape[:2]
+    mixed = np.zeros((height, width, 3), np.float32)
+    for found, weight in zip(results, weights, strict=True):
+        share = cv2.resize(weight, (width, height), interpolation=cv2.INTER_LINEAR)
+        mixed += share[..., None] * found.pixels
+    pixels = mixed.round().clip(0, 255).astype(np.uint8)
+    return Mixed(pixels, (trust * weights[:, None]).sum(0).astype(np.float32))
+
+
+def _sharper(shades: Picture, found: Found) -> float:
+    """Fine detail of an aligned reference over a frame's, where the one is found in the other."""
+    where = found.trust[0] > 0.8
+    ours = fine_detail(shades, where)
+    return fine_detail(gray(found.pixels), where) / ours if ours > 0 else 1.0
