@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from refvid.models.mini.alignment import Flow, FramePlaced, align, find_flow, gray
+from refvid.models.mini.flow import Flow, FramePlaced, align, find_flow, gray
 from refvid.training.batch import AlignedReference, Batch
 from refvid.training.clips import CachedClip, TrainingClip
 from refvid.training.config import SampleOptions

@@ -1,211 +1,177 @@
-"""Where every pixel of a frame lies in a reference, to a fraction of a pixel.
-
-Dense inverse search (Kroeger et al., ECCV 2016; OpenCV's) from the degraded frame to the reference:
-smooth over space, so that turning and zooming inside a token are followed too, and steady over
-time, since every frame begins where the one before ended. What a degraded frame shares with a clean
-reference is its larger structure, which is what the search compares: patches without their mean.
-"""
+"""From a rough map to one that is exact to a fraction of a pixel, of one plane or several."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from threading import local
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Picture = NDArray[np.uint8]
-"""(H, W, 3) RGB, or (H, W) gray."""
+from refvid.models.mini.color_map import ColorMap, apply_colors, fit_colors
+from refvid.models.mini.local_correlation import BLOCK, LocalCorrelation, correlate, soften
+from refvid.models.mini.planes import Plane, Points, find_inliers, is_plausible, map_points
+from refvid.models.mini.resampling import Picture, sample
+from refvid.models.mini.smooth_map import SmoothMap, pixel_grid
 
-Flow = NDArray[np.float32]
-"""(H, W, 2): x and y displacement [pixels] to the same place in the reference."""
+_MAX_TRACKS = 1200
+_CORNER = 0.003
+"""Of the strongest corner; weaker ones are not tracked."""
 
-MIN_SIDE = 32
-"""The search needs pictures of at least this many pixels a side."""
+_CORNERS_APART_PX = 8
+_TRACK_WINDOW_PX = 21
+_TRACK_LEVELS = 2
 
-_NOISE_LEVEL = 2.0
-"""Contrast below this says nothing about likeness [8-bit levels]."""
+_ROUND_TRIP_PX = 0.5
+"""Tracking there and back must end where it began."""
 
-_FOUND = 0.8
-"""Correlation from which on a place counts as found."""
+_TRACK_ERROR_PX = 1.0
+_REFINEMENTS = 3
+_SETTLED_PX = 0.02
 
-_WINDOW = 5
-"""Side of the windows whose correlation is measured [cells]."""
-
-_searches = local()
-"""OpenCV's search keeps buffers: one for every thread."""
+_MATCH_ERROR_PX = 3.0
 
 
-class Placed(Protocol):
-    """A reference that lies on a shot's frames but for what alignment is left to find."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matches:
+    """Places that look alike, most of them rightly."""
 
-    @property
-    def shades(self) -> Picture:
-        """(H, W) gray, as the shot's frames would see it."""
-        ...
+    frame: Points
+    """(N, 2) x, y in the frame [pixels]."""
 
-    def sample(self, flow: Flow) -> tuple[Picture, Picture]:
-        """Its pixels (H, W, 3) where a frame's pixels were found, and (H, W) uint8: 1 where it
-        shows the place, else 0.
+    reference: Points
+    """(N, 2) x, y in the reference [pixels]."""
+
+    def __getitem__(self, chosen: NDArray[np.bool_]) -> Matches:
+        return Matches(frame=self.frame[chosen], reference=self.reference[chosen])
+
+    def moved(self, plane: Plane) -> Matches:
+        """The same in a reference whose places are mapped by `plane`."""
+        return Matches(frame=self.frame, reference=map_points(plane, self.reference))
+
+    def joined(self, other: Matches) -> Matches:
+        """Both together."""
+        return Matches(
+            frame=np.concatenate((self.frame, other.frame)),
+            reference=np.concatenate((self.reference, other.reference)),
+        )
+
+    def errors(self, plane: Plane) -> NDArray[np.float32]:
+        """How far each match is from following a plane [pixels of the frame]: (N,)."""
+        back = map_points(np.asarray(np.linalg.inv(plane), np.float64), self.reference)
+        return np.asarray(np.linalg.norm(back - self.frame, axis=1), np.float32)
+
+
+class Overlay:
+    """A reference of about the frame's resolution, laid over the frame in the frame's colours."""
+
+    def __init__(self, reference: Picture, frame: Picture, rough: SmoothMap) -> None:
+        self.frame = frame
+        self.reference = reference
+        self._grid = pixel_grid((frame.shape[0], frame.shape[1]))
+        self._frame_gray = to_gray(frame)
+        self._frame_soft = soften(self._frame_gray)
+        self._reference_gray = to_gray(apply_colors(reference, self.fit_colors(rough)))
+        corners = cv2.goodFeaturesToTrack(self._frame_soft, _MAX_TRACKS, _CORNER, _CORNERS_APART_PX)
+        # Without any corner OpenCV gives None.
+        self._corners = np.reshape(
+            np.asarray([] if corners is None else corners, np.float32), (-1, 2)
+        )
+
+    def fit_colors(self, found: SmoothMap) -> ColorMap:
+        """Colours of the reference as given -> those of the frame."""
+        located = found.locate(self._grid)
+        view = sample(self.reference, located, cv2.INTER_LINEAR)
+        return fit_colors(view, self.frame, found.shows(located))
+
+    def correlate(self, found: SmoothMap, step: int = BLOCK) -> LocalCorrelation:
+        """How well the reference fits when laid over by a map, see `local_correlation`."""
+        view, shown = self._lay(found)
+        return correlate(soften(view), self._frame_soft, shown, step=step)
+
+    def refine(self, rough: SmoothMap, where: NDArray[np.bool_] | None = None) -> SmoothMap:
+        """Track what the reference shows, and fit the plane again; repeat until it rests.
+
+        Args:
+            rough: A map of one plane.
+            where: (H, W) the part of the frame that the plane is for; None: all.
         """
-        ...
+        best, fit = rough, self._score(rough, where)
+        for _ in range(_REFINEMENTS):
+            tracks = self.track(best)
+            if where is not None:
+                columns, rows = tracks.frame.round().astype(int).T
+                tracks = tracks[
+                    where[rows, columns] & (tracks.errors(best.plane) < _MATCH_ERROR_PX)
+                ]
+            found = find_inliers(tracks.frame, tracks.reference, _TRACK_ERROR_PX)
+            if found is None:
+                break
+            if not is_plausible(found.plane, best.frame_size, best.reference_size):
+                break
+            better = with_plane(best, found.plane)
+            score = self._score(better, where)
+            if score < fit:
+                break
+            probes = self._grid[::32, ::32]
+            moved = np.abs(better.locate(probes) - best.locate(probes)).max()
+            best, fit = better, score
+            if moved < _SETTLED_PX:
+                break
+        return best
+
+    def track(self, found: SmoothMap) -> Matches:
+        """Where corners of the frame lie in the reference, searched around where the map says.
+
+        Pyramidal Lucas-Kanade, there and back.
+        """
+        if not len(self._corners):
+            return Matches(frame=self._corners, reference=self._corners)
+        view, shown = self._lay(found)
+        # Blurred, since compression and scaling have taken the frame's finest detail.
+        pair = [np.asarray(cv2.GaussianBlur(p, (0, 0), 1.0)) for p in (view, self._frame_gray)]
+        end, kept = _follow(pair[1], pair[0], self._corners)
+        back, kept_back = _follow(pair[0], pair[1], end)
+        error = np.linalg.norm(back - self._corners, axis=1)
+        height, width = shown.shape
+        columns, rows = end.round().astype(int).clip(0, (width - 1, height - 1)).T
+        good = kept & kept_back & (error < _ROUND_TRIP_PX) & shown[rows, columns]
+        return Matches(frame=self._corners[good], reference=found.locate(end[good][None])[0])
+
+    def _score(self, found: SmoothMap, where: NDArray[np.bool_] | None) -> float:
+        local = self.correlate(found)
+        if where is None:
+            return local.mean
+        part = np.asarray(where[8::16, 8::16])[: local.values.shape[0], : local.values.shape[1]]
+        chosen = part & local.textured
+        return float(local.values[chosen].mean()) if chosen.any() else 0.0
+
+    def _lay(self, found: SmoothMap) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        located = found.locate(self._grid)
+        return sample(self._reference_gray, located, cv2.INTER_LINEAR), found.shows(located)
 
 
-class FramePlaced:
-    """A reference whose pixels are the frames' own places."""
-
-    def __init__(self, picture: Picture, shown: NDArray[np.bool_] | None = None) -> None:
-        """Take a picture (H, W, 3), and where it shows the scene; None is everywhere."""
-        self.picture, self.shades = picture, gray(picture)
-        self.shown = np.ones(picture.shape[:2], np.uint8) if shown is None else shown.view(np.uint8)
-
-    def sample(self, flow: Flow) -> tuple[Picture, Picture]:
-        places = pixel_grid(*flow.shape[:2])
-        places += flow
-        pixels = cv2.remap(
-            self.picture, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-        )
-        shown = cv2.remap(
-            self.shown, places, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT
-        )
-        return np.asarray(pixels, np.uint8), np.asarray(shown, np.uint8)
-
-
-@dataclass(frozen=True, slots=True)
-class Likeness:
-    """How much of a frame a reference shows, where the frame has texture."""
-
-    found: float
-    """Share of the texture that was found again."""
-
-    correlation: float
-    """Mean over the texture, in [-1, 1]."""
-
-    texture: float
-    """Share of the frame that has any; where there is none, nothing can be said."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What one reference gives to one frame."""
-
-    pixels: Picture
-    """(H, W, 3): the reference as the frame sees it."""
-
-    trust: NDArray[np.float32]
-    """(2, H/4, W/4): correlation with the frame in [-1, 1], 0 where nothing is shown; and the share
-    of each cell that is shown."""
-
-    flow: Flow
-
-    likeness: Likeness
-
-
-def align(shades: Picture, reference: Placed, prior: Flow | None) -> Found:
-    """Bring a placed reference to a frame.
-
-    Args:
-        shades: (H, W) gray of the frame, H and W multiples of 8.
-        reference: Placed on the frame's shot.
-        prior: Flow of the frame before, if there is one.
-    """
-    flow = find_flow(shades, reference.shades, prior)
-    pixels, shown = reference.sample(flow)
-    size = (shades.shape[1] // 4, shades.shape[0] // 4)
-    seen = cv2.resize(shown.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    correlation, texture = correlate(shades, gray(pixels))
-    correlation *= seen
-    trust = np.stack((correlation, seen)).astype(np.float32)
-    return Found(pixels, trust, flow, _likeness(correlation, texture))
-
-
-def gray(picture: Picture) -> Picture:
-    """(H, W, 3) -> (H, W), as the search and the correlation see it."""
+def to_gray(picture: Picture) -> NDArray[np.uint8]:
+    """Luma of a picture: (H, W)."""
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def find_flow(frame: Picture, reference: Picture, prior: Flow | None = None) -> Flow:
-    """Find every pixel of a frame in a reference of the same size.
-
-    A search at half size first: it finds what moved far, beginning at `prior`; a finer one follows.
-
-    Args:
-        frame: (H, W) gray.
-        reference: (H, W) gray.
-        prior: Flow of the frame before, if there is one.
-    """
-    height, width = frame.shape
-    small = (max(MIN_SIDE, width // 2), max(MIN_SIDE, height // 2))
-    ratio = np.array((small[0] / width, small[1] / height), np.float32)
-    begin = None
-    if prior is not None:
-        begin = cv2.resize(prior, small, interpolation=cv2.INTER_AREA) * ratio
-    halves = [cv2.resize(p, small, interpolation=cv2.INTER_AREA) for p in (frame, reference)]
-    coarse = _search(*halves, begin)
-    begin = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR) / ratio
-    if min(height, width) < MIN_SIDE:
-        return np.asarray(begin, np.float32)
-    return _search(frame, reference, begin)
-
-
-def _search(frame: Any, reference: Any, begin: Any) -> Flow:
-    search = getattr(_searches, "search", None)
-    if search is None:
-        # Half the resolution is the finest that is searched: at full resolution the grain of a
-        # degraded frame misleads (-0.2 dB), at three times the cost.
-        search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        search.setFinestScale(1)
-        search.setVariationalRefinementIterations(5)
-        _searches.search = search
-    return np.asarray(search.calc(frame, reference, begin), np.float32)
-
-
-def pixel_grid(height: int, width: int) -> Flow:
-    """x and y of every pixel: (height, width, 2)."""
-    grid = np.empty((height, width, 2), np.float32)
-    grid[..., 0] = np.arange(width)
-    grid[..., 1] = np.arange(height)[:, None]
-    return grid
-
-
-def correlate(frame: Picture, aligned: Picture) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Normalised correlation of two gray pictures around every cell of 4x4, and their texture.
-
-    Plain places correlate with nothing: noise alone gives about 0.
-
-    Returns:
-        Correlation in [-1, 1] and how much texture the frame has in [0, 1], both (H/4, W/4).
-    """
-    height, width = frame.shape
-    size = (width // 4, height // 4)
-    a, b = (
-        cv2.resize(p, size, interpolation=cv2.INTER_AREA).astype(np.float32) - 128
-        for p in (frame, aligned)
+def _follow(
+    start: NDArray[Any], end: NDArray[Any], points: Points
+) -> tuple[Points, NDArray[np.bool_]]:
+    """Points (N, 2) of one picture found in another, and whether they were."""
+    found, kept, _ = cv2.calcOpticalFlowPyrLK(
+        start,
+        end,
+        points[:, None],
+        np.empty(0, np.float32),  # no guess
+        winSize=(_TRACK_WINDOW_PX, _TRACK_WINDOW_PX),
+        maxLevel=_TRACK_LEVELS,
     )
-    mean_a, mean_b, aa, bb, ab = (_box(p) for p in (a, b, a * a, b * b, a * b))
-    floor = _NOISE_LEVEL**2
-    variance_a = np.maximum(aa - mean_a * mean_a, 0)
-    variance_b = np.maximum(bb - mean_b * mean_b, 0)
-    covariance = ab - mean_a * mean_b
-    correlation = covariance / np.sqrt((variance_a + floor) * (variance_b + floor))
-    return correlation, variance_a / (variance_a + 4 * floor)
+    return np.asarray(found, np.float32)[:, 0], np.asarray(kept)[:, 0] > 0
 
 
-def _likeness(correlation: NDArray[np.float32], texture: NDArray[np.float32]) -> Likeness:
-    total = max(float(texture.sum()), 1e-6)
-    found = float((texture * (correlation > _FOUND)).sum()) / total
-    return Likeness(found, float((texture * correlation).sum()) / total, float(texture.mean()))
-
-
-def fine_detail(shades: Picture, where: NDArray[np.bool_]) -> float:
-    """Mean absolute Laplacian of a gray picture (H, W) over cells (H/4, W/4) [8-bit levels]."""
-    detail = np.abs(cv2.Laplacian(shades, cv2.CV_16S)).astype(np.float32)
-    size = (where.shape[1], where.shape[0])
-    cells = cv2.resize(detail, size, interpolation=cv2.INTER_AREA)
-    return float(cells[where].mean()) if where.any() else 0.0
-
-
-def _box(values: Any) -> Any:
-    return cv2.boxFilter(values, -1, (_WINDOW, _WINDOW), borderType=cv2.BORDER_REFLECT_101)
+def with_plane(found: SmoothMap, plane: Plane) -> SmoothMap:
+    """A map of one plane between the same pictures."""
+    return SmoothMap(frame_size=found.frame_size, reference_size=found.reference_size, plane=plane)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from refvid.models.mini.alignment import FramePlaced, align, gray
+from refvid.models.mini.flow import FramePlaced, align, gray
 from refvid.models.mini.codec import PatchCodec
 from refvid.models.mini.condition import measure_losses
 from refvid.models.mini.config import MiniConfig

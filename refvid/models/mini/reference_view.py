@@ -1,0 +1,93 @@
+"""The reference as the video's camera would have seen it: one resampling, the video's colours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from refvid.models.mini.color_map import ColorMap, apply_colors
+from refvid.models.mini.registration import Registration
+from refvid.models.mini.resampling import Picture, Places, sample, shrink_by
+from refvid.models.mini.smooth_map import SmoothMap, pixel_grid
+
+Flow = NDArray[np.float32]
+"""(H, W, 2) x, y: from each pixel to its place in the frame that was registered [pixels]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What the reference shows of a frame."""
+
+    picture: Picture
+    """(H, W, 3) RGB; outside of `shown` the reference's border goes on."""
+
+    shown: NDArray[np.bool_]
+    """(H, W) whether the reference shows that place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedReference:
+    """A registered reference of the resolution that the frame can hold; made once per shot."""
+
+    picture: Picture
+    map: SmoothMap
+    """From places of the frame to places of `picture`."""
+
+    colors: ColorMap
+    grid: Places
+    """Every pixel's own place."""
+
+    located: Places
+    """Where `picture` shows every pixel of the frame that was registered."""
+
+
+def prepare_reference(reference: Picture, registration: Registration) -> PreparedReference:
+    """Shrink a reference, if it holds more than the frame can.
+
+    Raises:
+        ValueError: The reference is not as large as the one that was registered.
+    """
+    if reference.shape[:2] != registration.map.reference_size:
+        raise ValueError(f"another reference was registered: {registration.map.reference_size}")
+    picture = shrink_by(reference, registration.scale)
+    moved = registration.map
+    if picture is not reference:
+        moved = moved.resized(moved.frame_size, (picture.shape[0], picture.shape[1]))
+    grid = pixel_grid(moved.frame_size)
+    return PreparedReference(
+        picture=picture,
+        map=moved,
+        colors=registration.colors,
+        grid=grid,
+        located=moved.locate(grid),
+    )
+
+
+def view(
+    prepared: PreparedReference, flow: Flow | None = None, colors: ColorMap | None = None
+) -> View:
+    """Lay the reference over a frame.
+
+    Args:
+        prepared: See `prepare_reference`.
+        flow: For another frame of the shot: where each of its pixels is in the registered frame,
+            as a difference. The reference is still sampled once.
+        colors: Other colours than the registered ones, for a shot whose exposure changes.
+
+    Raises:
+        ValueError: The flow's size is not that of the frame.
+    """
+    located = prepared.located
+    if flow is not None:
+        if flow.shape != prepared.grid.shape:
+            raise ValueError(f"flow {flow.shape} for a frame of {prepared.map.frame_size}")
+        located = prepared.map.locate(prepared.grid + flow)
+    if flow is None and prepared.map.is_identity:
+        picture = prepared.picture
+    else:
+        picture = sample(prepared.picture, located, cv2.INTER_CUBIC)
+    picture = apply_colors(picture, prepared.colors if colors is None else colors)
+    return View(picture=picture, shown=prepared.map.shows(located))

@@ -1,0 +1,205 @@
+"""Find where a reference shows what a frame shows, so that it can be laid over it pixel by pixel.
+
+A photo of the scene differs from the video in everything but the scene: size, crop, zoom, turn,
+perspective, exposure, white balance; the video in turn has lost its detail. Four steps:
+
+1. Features of both, matched; a first plane-to-plane map (homography) that most matches follow.
+2. The reference is laid over the frame by it, recoloured, and tracked to a fraction of a pixel.
+3. Matches that follow other maps: further planes of a scene with depth. Every place takes the
+   plane that fits it best; between them the map bends smoothly.
+4. The laid-over reference must correlate with the frame where there is texture. If it does not,
+   there is no registration: an unrelated picture is told from a related one here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refvid.models.mini.alignment import Matches, Overlay, to_gray
+from refvid.models.mini.color_map import ColorMap
+from refvid.models.mini.features import find_features, match_features
+from refvid.models.mini.further_planes import add_planes
+from refvid.models.mini.planes import (
+    Size,
+    find_inliers,
+    is_plausible,
+    is_spread,
+    resizing,
+    scale_of,
+)
+from refvid.models.mini.resampling import Picture, Places, shrink_by, shrink_to_area
+from refvid.models.mini.smooth_map import SmoothMap, pixel_grid
+
+_logger = logging.getLogger(__name__)
+
+_WORKING_AREA = 1 << 20
+"""Larger pictures are registered at this size [pixels]."""
+
+_MIN_SIDE_PX = 32
+
+_SHARPER_BLUR_PX = 1.0
+"""Of the reference before features are sought: a third more matches with degraded frames."""
+
+_MATCH_ERROR_PX = 3.0
+
+_MIN_CORRELATION = 0.5
+
+_MIN_BLOCKS = 8
+"""Fewer textured blocks prove nothing."""
+
+_SNAP_PX = 0.3
+"""Maps that are nearer to the identity than this are the identity."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """Where the reference shows each pixel of a frame, and in which colours."""
+
+    map: SmoothMap
+    """From places of the frame to places of the reference."""
+
+    colors: ColorMap
+    """(3, 4): reference's RGB, 0..255, to the frame's."""
+
+    inliers: int
+    """Matched features that follow the map's first plane."""
+
+    planes: int
+    """How many plane-to-plane maps it consists of."""
+
+    scale: float
+    """Reference pixels per frame pixel: above 1 the reference holds more than the frame can."""
+
+    correlation: float
+    """Mean normalised cross-correlation with the frame, over textured blocks, -1 to 1."""
+
+    @property
+    def coordinates(self) -> Places:
+        """(H, W, 2) x, y in the reference of every pixel of the frame; computed at each call."""
+        return self.map.locate(pixel_grid(self.map.frame_size))
+
+    @property
+    def shown(self) -> NDArray[np.bool_]:
+        """(H, W) whether the reference shows that place; computed at each call."""
+        return self.map.shows(self.coordinates)
+
+    @property
+    def coverage(self) -> float:
+        """Share of the frame that the reference shows."""
+        return float(self.shown.mean())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BestRegistration:
+    """The one of several frames that a reference fits best."""
+
+    index: int
+    """Which of the given frames."""
+
+    registration: Registration
+
+
+def register(reference: Picture, frame: Picture, *, max_planes: int = 3) -> Registration | None:
+    """Lay a reference over a frame.
+
+    Args:
+        reference: (h, w, 3) RGB: a sharp picture of any size that shows the frame's scene, or part
+            of it, or more.
+        frame: (H, W, 3) RGB of a degraded video.
+        max_planes: How many plane-to-plane maps to look for.
+
+    Returns:
+        The map, or None if the pictures do not show the same.
+
+    Raises:
+        ValueError: A picture does not have three channels, or `max_planes` is below 1.
+    """
+    if max_planes < 1:
+        raise ValueError(f"at least one plane, not {max_planes}")
+    for picture in (reference, frame):
+        if picture.ndim != 3 or picture.shape[2] != 3:
+            raise ValueError(f"an RGB picture has shape (H, W, 3), not {picture.shape}")
+    sizes = _size(frame), _size(reference)
+    if min(*sizes[0], *sizes[1]) < _MIN_SIDE_PX:
+        return None
+    target = shrink_to_area(frame, _WORKING_AREA)
+    matches = match_pictures(reference, target)
+    rough = find_inliers(matches.frame, matches.reference, _MATCH_ERROR_PX)
+    if rough is None or not is_plausible(rough.plane, _size(target), sizes[1]):
+        return None
+    if not is_spread(matches.frame[rough.inliers], rough.plane, _size(target), sizes[1]):
+        return None
+    # What follows looks at pixels: the reference gets about the frame's resolution.
+    source = shrink_by(reference, scale_of(rough.plane, _size(target), sizes[1]))
+    first = SmoothMap(frame_size=_size(target), reference_size=sizes[1], plane=rough.plane)
+    first = first.resized(_size(target), _size(source))
+    overlay = Overlay(source, target, first)
+    first = overlay.refine(first)
+    matches = matches.moved(resizing(sizes[1], _size(source)))
+    found, planes = add_planes(overlay, first, matches, max_planes)
+    fit = overlay.correlate(found)
+    if fit.textured.sum() < _MIN_BLOCKS or fit.mean < _MIN_CORRELATION:
+        _logger.debug(
+            "reference refused: %d inliers, correlation %.2f", len(matches.frame), fit.mean
+        )
+        return None
+    colors = overlay.fit_colors(found)
+    full = _snap(found.resized(*sizes))
+    return Registration(
+        map=full,
+        colors=colors,
+        inliers=int(rough.inliers.sum()),
+        planes=planes,
+        scale=scale_of(full.plane, *sizes),
+        correlation=fit.mean,
+    )
+
+
+def register_best(
+    reference: Picture, frames: Sequence[Picture], *, max_planes: int = 3
+) -> BestRegistration | None:
+    """Try several frames of a shot; the best shows most and fits best.
+
+    Returns:
+        The frame with the highest product of correlation and coverage, or None if none fits.
+    """
+    best, best_worth = None, 0.0
+    for index, frame in enumerate(frames):
+        found = register(reference, frame, max_planes=max_planes)
+        if found is None:
+            continue
+        worth = found.correlation * found.coverage
+        if worth > best_worth:
+            best, best_worth = BestRegistration(index=index, registration=found), worth
+    return best
+
+
+def match_pictures(reference: Picture, frame: Picture) -> Matches:
+    """Match features; places are those of the given pictures, however large."""
+    small = shrink_to_area(reference, _WORKING_AREA)
+    keys = find_features(to_gray(small), blur_px=_SHARPER_BLUR_PX)
+    queries = find_features(to_gray(frame))
+    pairs = match_features(queries, keys)
+    found = Matches(frame=queries.points[pairs[:, 0]], reference=keys.points[pairs[:, 1]])
+    return found.moved(resizing(_size(small), _size(reference))) if len(pairs) else found
+
+
+def _snap(found: SmoothMap) -> SmoothMap:
+    """The identity where the map is all but it: exact frames are not to be resampled."""
+    if found.frame_size != found.reference_size:
+        return found
+    grid = pixel_grid(found.frame_size)[::4, ::4]
+    if np.linalg.norm(found.locate(grid) - grid, axis=-1).max() > _SNAP_PX:
+        return found
+    return SmoothMap(
+        frame_size=found.frame_size, reference_size=found.reference_size, plane=np.eye(3)
+    )
+
+
+def _size(picture: Picture) -> Size:
+    return picture.shape[0], picture.shape[1]
