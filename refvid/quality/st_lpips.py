@@ -238,9 +238,8 @@ class _BlurredConvolution(nn.Module):
         self.add_module("1", _Blur(features))
 
     def forward(self, pictures: Tensor) -> Tensor:
-        convolution, blur = self.get_submodule("0"), self.get_submodule("1")
-        weight, bias = convolution.weight, convolution.bias
-        taps = blur.filt[0, 0].sum(0)
+        weight, bias = self.get_parameter("0.weight"), self.get_parameter("0.bias")
+        taps = self.get_buffer("1.filt")[0, 0].sum(0)
         # A window over the first mirrored pixels sees what the next window sees. One over the last
         # ones does, too, where the map's size is odd; where it is even, it sees the last two.
         last = torch.stack((taps[0] + taps[2], taps[1]))
@@ -276,7 +275,7 @@ def _fuse(weight: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         fused = functional.conv2d(
             planes, blur.flip(2, 3), padding=(len(rows) - 1, len(columns) - 1)
         )
-    return fused.unflatten(0, weight.shape[:2])[:, :, 0]
+    return fused.view(*weight.shape[:2], *fused.shape[2:])
 
 
 def _every_other(padded: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
