@@ -73,14 +73,7 @@ class StLpipsNetwork(nn.Module):
         Raises:
             ValueError: The pictures are too small.
         """
-        if min(pictures.shape[-2:]) < SMALLEST_SIDE:
-            raise ValueError(
-                f"pictures of at least {SMALLEST_SIDE} pixels a side, not "
-                f"{pictures.shape[-1]}x{pictures.shape[-2]}"
-            )
-        scaled: Tensor = self.scaling_layer(pictures)
-        # Processors convolve twice as fast in this order.
-        maps: list[Tensor] = self.net(scaled.contiguous(memory_format=torch.channels_last))
+        maps: list[Tensor] = self.net(self.scaling_layer(pictures))
         return maps
 
     def forward(self, pictures: Tensor, references: Tensor) -> Tensor:
@@ -172,6 +165,13 @@ class _Features(nn.Module):
             self.add_module(f"slice{number}", part)
 
     def forward(self, pictures: Tensor) -> list[Tensor]:
+        if min(pictures.shape[-2:]) < SMALLEST_SIDE:
+            raise ValueError(
+                f"pictures of at least {SMALLEST_SIDE} pixels a side, not "
+                f"{pictures.shape[-1]}x{pictures.shape[-2]}"
+            )
+        # Processors convolve twice as fast in this order.
+        pictures = pictures.contiguous(memory_format=torch.channels_last)
         maps = []
         for part in self.children():
             pictures = part(pictures)

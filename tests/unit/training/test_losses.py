@@ -1,6 +1,7 @@
 """What the losses compare, and what they say of it."""
 
 import sys
+from importlib.util import find_spec
 from types import ModuleType
 
 import pytest
@@ -132,9 +133,9 @@ def test_impossible_shares_and_weights() -> None:
         LossConfig(perceptual_weight=-1)
 
 
+@pytest.mark.skipif(find_spec("stlpips_pytorch") is None, reason="it is not installed")
 def test_st_lpips_teaches() -> None:
     """The real network: following its gradient brings a blurred picture nearer."""
-    pytest.importorskip("stlpips_pytorch", reason="stlpips-pytorch is not installed")
     loss = TrainingLoss(LossConfig(perceptual="st-lpips", perceptual_weight=10))
     assert not [p for p in loss.parameters() if p.requires_grad]
     target = clip()
