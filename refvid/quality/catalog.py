@@ -31,6 +31,9 @@ class Measure:
     packages: tuple[str, ...] = ()
     """Optional packages that it is computed with."""
 
+    install: str = "'refvid[metrics]'"
+    """What pip is asked for to have them."""
+
 
 MEASURES: Final = {
     measure.name: measure
@@ -56,6 +59,14 @@ MEASURES: Final = {
             needs_previous=True,
             smallest_side=32,
             packages=("lpips", "torchvision"),
+        ),
+        Measure(
+            name="st_lpips",
+            label="ST-LPIPS",
+            higher_is_better=False,
+            smallest_side=21,
+            packages=("stlpips_pytorch",),
+            install="stlpips-pytorch",
         ),
         Measure(name="flicker", label="flicker", higher_is_better=False, needs_previous=True),
         Measure(

@@ -27,7 +27,7 @@ class Lpips:
     """The network, ready. Made by `load_lpips`."""
 
     def __init__(self, network: Any, device: torch.device) -> None:
-        """`network` is an `lpips.LPIPS` with its linear layers."""
+        """`network` is an `lpips.LPIPS` with its linear layers, or has the same parts."""
         self._network = network.to(device).eval()
         self._device = device
 

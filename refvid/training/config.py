@@ -260,10 +260,26 @@ class LossConfig:
     """Mean absolute error, Charbonnier error of pixels and their differences, or the logarithm of
     each frame's mean square."""
 
-    perceptual: Literal["auto", "lpips", "gradients", "none"] = "auto"
-    """auto takes LPIPS where it can be had, else multi-scale gradients."""
+    perceptual: Literal["auto", "lpips", "st-lpips", "gradients", "none"] = "auto"
+    """auto takes LPIPS where it can be had, else ST-LPIPS, else multi-scale gradients."""
+
+    perceptual_network: Literal["auto", "alex", "vgg"] = "auto"
+    """What LPIPS and ST-LPIPS look with. auto is VGG16 for LPIPS, and AlexNet for ST-LPIPS, which
+    costs a fifth."""
+
+    perceptual_share: float = 1.0
+    """Share of a batch's frames that is shown to it, one at least; which ones, the batch's seed
+    says."""
 
     perceptual_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.perceptual_share <= 1:
+            raise OptionError(
+                f"perceptual_share is more than 0 and at most 1, not {self.perceptual_share:g}."
+            )
+        if self.perceptual_weight < 0:
+            raise OptionError("perceptual_weight is not negative.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

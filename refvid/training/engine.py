@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _MIXED = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+_PRECISIONS = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,8 @@ class Trainer:
         )
         self.recipe: Recipe = accelerator.unwrap_model(self.network)
         self.average = WeightAverage(self.recipe, options.ema_decay)
-        self.loss = make_objective(config).to(accelerator.device)
+        precision = _PRECISIONS[accelerator.mixed_precision]
+        self.loss = make_objective(config, precision).to(accelerator.device)
         self.progress = RunProgress()
         self.valid_loss: float | None = None
         self._stage: int | None = None

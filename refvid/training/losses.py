@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import warnings
-from typing import Any
+from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from refvid.errors import OptionError
+from refvid.quality.st_lpips import SMALLEST_SIDE, load_st_lpips_network
 from refvid.training.config import LossConfig
 
 log = logging.getLogger(__name__)
@@ -87,17 +89,21 @@ def _differences(error: Tensor) -> Tensor:
 class TrainingLoss(nn.Module):
     """Error of pixels plus a weighted perceptual part, as configured.
 
+    Args:
+        config: What is compared.
+        precision: What ST-LPIPS convolves in; sums are single precision in any case.
+
     Raises:
-        OptionError: LPIPS is asked for and cannot be had.
+        OptionError: The perceptual network that is asked for cannot be had.
+        CheckpointError: Nor can the weights of ST-LPIPS, though its package is installed.
     """
 
-    def __init__(self, config: LossConfig) -> None:
+    def __init__(self, config: LossConfig, precision: torch.dtype = torch.float32) -> None:
         super().__init__()
-        self.config = config
-        self.lpips: Any = load_lpips(config.perceptual)
-        self.perceptual = config.perceptual
+        self.config, self.precision = config, precision
+        self.perceptual, self.network = _load_perceptual(config)
         if config.perceptual == "auto":
-            self.perceptual = "gradients" if self.lpips is None else "lpips"
+            log.info("the perceptual part of the loss is %s", self._describe_perceptual())
 
     def describe(self) -> str:
         """What is compared, in words."""
@@ -106,14 +112,32 @@ class TrainingLoss(nn.Module):
             "detail": "Charbonnier error of pixels and differences",
             "log": "logarithm of the squared error",
         }
-        perceptual = {
-            "lpips": f" + {self.config.perceptual_weight:g} LPIPS",
-            "gradients": f" + {self.config.perceptual_weight:g} multi-scale gradients",
-        }
-        return pixels[self.config.pixels] + perceptual.get(self.perceptual, "")
+        words = pixels[self.config.pixels]
+        if self.perceptual != "none":
+            words += f" + {self.config.perceptual_weight:g} {self._describe_perceptual()}"
+        if self.perceptual != "none" and self.config.perceptual_share < 1:
+            words += f" of {self.config.perceptual_share:.0%} of the frames"
+        return words
 
-    def forward(self, output: Tensor, target: Tensor, frame_error: Tensor | None = None) -> Tensor:
-        """Compare clips (B, 3, T, H, W) in [-1, 1]; see `log_error` for `frame_error` (B, T)."""
+    def _describe_perceptual(self) -> str:
+        networks = {"alex": "AlexNet", "vgg": "VGG16"}
+        names = {"lpips": "LPIPS", "st-lpips": "ST-LPIPS", "gradients": "multi-scale gradients"}
+        name = names[self.perceptual]
+        if self.network is None:
+            return name
+        return f"{name} ({networks[_network(self.config, self.perceptual)]})"
+
+    def forward(
+        self, output: Tensor, target: Tensor, seed: int = 0, frame_error: Tensor | None = None
+    ) -> Tensor:
+        """Compare clips (B, 3, T, H, W) in [-1, 1].
+
+        Args:
+            output: What the network made.
+            target: What it should be.
+            seed: Of the choice of frames, where the perceptual part sees a share of them.
+            frame_error: (B, T) of the whole frames before, see `log_error`.
+        """
         output = output.float().transpose(1, 2).flatten(0, 1)
         target = target.transpose(1, 2).flatten(0, 1)
         if self.config.pixels == "detail":
@@ -123,14 +147,72 @@ class TrainingLoss(nn.Module):
             loss = log_error(output, target, errors)
         else:
             loss = functional.l1_loss(output, target)
+        if self.perceptual == "none" or not self.config.perceptual_weight:
+            return loss
+        shown = choose_frames(len(output), self.config.perceptual_share, seed)
+        if len(shown) < len(output):
+            index = torch.tensor(shown, device=output.device)
+            output, target = output[index], target[index]
+        return loss + self.config.perceptual_weight * self._perceive(output, target)
+
+    def _perceive(self, output: Tensor, target: Tensor) -> Tensor:
+        if self.network is None:
+            return gradient_loss(output, target)
         if self.perceptual == "lpips":
-            loss = loss + self.config.perceptual_weight * self.lpips(output, target).mean()
-        elif self.perceptual == "gradients":
-            loss = loss + self.config.perceptual_weight * gradient_loss(output, target)
-        return loss
+            distance: Tensor = self.network(output, target)
+            return distance.mean()
+        output, target = _large_enough(output), _large_enough(target)
+        half = self.precision != torch.float32
+        with torch.autocast(output.device.type, self.precision if half else None, enabled=half):
+            distance = self.network(output, target)
+        return distance.mean()
 
 
-def load_lpips(perceptual: str) -> nn.Module | None:
+def choose_frames(count: int, share: float, seed: int) -> list[int]:
+    """The places of a share of so many frames, in order: one frame at least, of each equally often.
+
+    Args:
+        count: Frames in a batch.
+        share: Of them, above 0.
+        seed: The same one chooses the same frames.
+    """
+    chosen = max(1, round(count * share))
+    if chosen >= count:
+        return list(range(count))
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+    return sorted(order[:chosen].tolist())
+
+
+def _large_enough(frames: Tensor) -> Tensor:
+    """Go on at the right and below with the last pixels, where frames are too small to be seen."""
+    height, width = (max(0, SMALLEST_SIDE - side) for side in frames.shape[-2:])
+    if not height and not width:
+        return frames
+    return functional.pad(frames, (0, width, 0, height), mode="replicate")
+
+
+def _network(config: LossConfig, perceptual: str) -> Literal["alex", "vgg"]:
+    if config.perceptual_network != "auto":
+        return config.perceptual_network
+    return "vgg" if perceptual == "lpips" else "alex"
+
+
+def _load_perceptual(config: LossConfig) -> tuple[str, nn.Module | None]:
+    """What the perceptual part is, and its frozen network if it has one."""
+    lpips = load_lpips(config.perceptual, _network(config, "lpips"))
+    if lpips is not None:
+        return "lpips", lpips
+    if config.perceptual in {"auto", "st-lpips"}:
+        try:
+            return "st-lpips", load_st_lpips_network(_network(config, "st-lpips"))
+        except OptionError as error:
+            if config.perceptual == "st-lpips":
+                raise
+            log.info("%s", error)
+    return "gradients" if config.perceptual == "auto" else config.perceptual, None
+
+
+def load_lpips(perceptual: str, network_name: Literal["alex", "vgg"] = "vgg") -> nn.Module | None:
     """The frozen network for `lpips`, and for `auto` where it can be had.
 
     Raises:
@@ -144,12 +226,12 @@ def load_lpips(perceptual: str) -> nn.Module | None:
             warnings.simplefilter("ignore")
             import lpips  # noqa: PLC0415 -- an extra
 
-            network: nn.Module = lpips.LPIPS(net="vgg", verbose=False)
-    # OSError: the weights of VGG are fetched on first use, and cannot be.
+            network: nn.Module = lpips.LPIPS(net=network_name, verbose=False)
+    # OSError: the weights are fetched on first use, and cannot be.
     except (ImportError, OSError, RuntimeError) as error:
-        problem = f"LPIPS cannot be had ({error}); pip install 'refvid[metrics]' brings the package"
+        problem = f"LPIPS cannot be had ({error}); pip install lpips torchvision brings the package"
         if perceptual == "lpips":
             raise OptionError(f"{problem}.") from error
-        log.info("%s. A loss without a network takes its place", problem)
+        log.info("%s. Another loss takes its place", problem)
         return None
     return network.eval().requires_grad_(False)

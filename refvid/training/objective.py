@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor, nn
 
 from refvid.training.batch import Batch
@@ -24,17 +25,22 @@ class Objective(nn.Module, ABC):
         """Judge the output (B, 3, T, H, W), near [-1, 1], that a batch led to."""
 
 
-def make_objective(config: TrainConfig) -> Objective:
+def make_objective(config: TrainConfig, precision: torch.dtype = torch.float32) -> Objective:
     """The objective of a run.
 
+    Args:
+        config: Of the run.
+        precision: What it computes in; losses do so where that does not harm them.
+
     Raises:
-        OptionError: LPIPS is asked for and cannot be had.
+        OptionError: A perceptual network is asked for and cannot be had.
+        CheckpointError: Its weights are damaged.
     """
     if config.task == "restore":
-        return Likeness(TrainingLoss(config.loss))
+        return Likeness(TrainingLoss(config.loss, precision))
     if config.data.triplets is None:
         return Style(config.style_loss)
-    likeness = Likeness(TrainingLoss(config.loss))
+    likeness = Likeness(TrainingLoss(config.loss, precision))
     if config.style_loss.beside_pairs:
         return Both(likeness, Style(config.style_loss), config.style_loss.beside_pairs)
     return likeness
@@ -53,7 +59,7 @@ class Likeness(Objective):
     def forward(self, output: Tensor, batch: Batch) -> Tensor:
         if batch.supervised is not None:
             output = output[:, :, batch.supervised : batch.supervised + 1]
-        loss: Tensor = self.loss(output, batch.target, batch.frame_error)
+        loss: Tensor = self.loss(output, batch.target, batch.seed, batch.frame_error)
         return loss
 
 

@@ -17,6 +17,7 @@ from refvid.quality.ffmpeg_ssim import ssim_ffmpeg
 from refvid.quality.perceptual import Features, Lpips, load_lpips
 from refvid.quality.picture import ms_ssim, psnr, ssim
 from refvid.quality.semantic import ClipEncoder, consistency, load_clip
+from refvid.quality.st_lpips import load_st_lpips
 from refvid.quality.temporal import change_error, frame_motion, frame_warping_error
 from refvid.workflows.metrics_frames import FramePair
 
@@ -38,6 +39,7 @@ def load_meters(
 
     Raises:
         CheckpointUnavailable: Weights are not to be had.
+        CheckpointMismatch: They are of another network.
         DeviceError, OptionError: There is no such device, or a package is missing.
     """
     meters: dict[str, Meter] = {
@@ -48,7 +50,7 @@ def load_meters(
         "flicker": _flicker,
         "warping_error": _warping_error,
     }
-    for load in (_load_perceptual, _load_consistency):
+    for load in (_load_perceptual, _load_st_lpips, _load_consistency):
         try:
             meters |= load(names, device)
         except CheckpointUnavailable as error:
@@ -65,6 +67,12 @@ def _load_perceptual(names: Sequence[str], device: str) -> dict[str, Meter]:
     return {"lpips": perceptual.distance, "temporal_lpips": perceptual.change}
 
 
+def _load_st_lpips(names: Sequence[str], device: str) -> dict[str, Meter]:
+    if "st_lpips" not in names:
+        return {}
+    return {"st_lpips": _Perceptual(load_st_lpips(choose_device(device))).distance}
+
+
 def _load_consistency(names: Sequence[str], device: str) -> dict[str, Meter]:
     if "clip_consistency" not in names:
         return {}
@@ -72,7 +80,7 @@ def _load_consistency(names: Sequence[str], device: str) -> dict[str, Meter]:
 
 
 class _Perceptual:
-    """LPIPS of frames, and of how they change; every frame is looked at once."""
+    """LPIPS or ST-LPIPS of frames, and of how they change; every frame is looked at once."""
 
     def __init__(self, network: Lpips) -> None:
         self._network = network

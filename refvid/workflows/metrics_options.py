@@ -40,7 +40,7 @@ class MetricsOptions:
     """At most so many frames from the beginning; None is all."""
 
     device: str = "auto"
-    """Where networks run: LPIPS and CLIP."""
+    """Where networks run: LPIPS, ST-LPIPS and CLIP."""
 
     def __post_init__(self) -> None:
         if not self.distorted:
@@ -58,7 +58,7 @@ class MetricsOptions:
             if missing := missing_packages(measure):
                 raise OptionError(
                     f"{measure.label} needs {' and '.join(missing)}, not installed here. "
-                    "Run: pip install 'refvid[metrics]'"
+                    f"Run: pip install {measure.install}"
                 )
 
 

@@ -65,6 +65,7 @@ def networks(monkeypatch) -> tuple[CountingLpips, FakeClip]:
     """Networks in place of the real ones, as if their packages were installed."""
     lpips, clip = CountingLpips(), FakeClip()
     monkeypatch.setattr(metrics_measures, "load_lpips", lambda device: Lpips(lpips, device))
+    monkeypatch.setattr(metrics_measures, "load_st_lpips", lambda device: Lpips(lpips, device))
     monkeypatch.setattr(metrics_measures, "load_clip", lambda _device: clip)
     monkeypatch.setattr(metrics_options, "find_spec", lambda _name: object())
     return lpips, clip
@@ -107,12 +108,13 @@ def test_measure_with_networks(networks, make_video) -> None:
     options = MetricsOptions(
         distorted=(poor, clean),
         reference=clean,
-        measures=("lpips", "temporal_lpips", "clip_consistency"),
+        measures=("lpips", "temporal_lpips", "st_lpips", "clip_consistency"),
         device="cpu",
     )
     report = measure(options, ignore_progress)
     poor_means, same_means = (clip.summary() for clip in report.clips)
     assert (poor_means["lpips"] or 0) > 0
+    assert poor_means["st_lpips"] == pytest.approx(poor_means["lpips"])
     assert same_means["lpips"] == same_means["temporal_lpips"] == 0
     assert all(math.isnan(clip.values["clip_consistency"][0]) for clip in report.clips)
 
@@ -139,6 +141,8 @@ def test_missing_packages_are_named(monkeypatch) -> None:
     words: dict[str, Any] = {"distorted": (Path("a"),), "reference": Path("b")}
     with pytest.raises(OptionError, match=r"lpips and torchvision.*refvid\[metrics\]"):
         MetricsOptions(**words, measures=("lpips",))
+    with pytest.raises(OptionError, match=r"ST-LPIPS needs .*Run: pip install stlpips-pytorch$"):
+        MetricsOptions(**words, measures=("st_lpips",))
     assert missing_packages(MEASURES["clip_consistency"]) == ("transformers",)
     assert available_measures() == tuple(n for n, m in MEASURES.items() if not m.packages)
 
@@ -157,6 +161,7 @@ def test_masks_exclude_measures_of_whole_frames(monkeypatch) -> None:
 
 
 def test_words_for_measures() -> None:
+    assert parse_measures(["st-lpips"]) == parse_measures(["ST_LPIPS"]) == ("st_lpips",)
     assert parse_measures([" SSIM", "ms-ssim ", "psnr", "psnr"]) == ("psnr", "ssim", "ms_ssim")
     with pytest.raises(OptionError, match="vmaf"):
         parse_measures(["psnr", "vmaf"])
