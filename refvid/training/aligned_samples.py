@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from refvid.models.mini.flow import Flow, FramePlaced, align, find_flow, gray
+from refvid.models.mini.fusion import TRUST_CHANNELS
 from refvid.training.batch import AlignedReference, Batch
 from refvid.training.clips import CachedClip, TrainingClip
 from refvid.training.config import SampleOptions
@@ -43,7 +44,7 @@ class _Sample:
     """(T, 3, crop, crop)"""
 
     trust: Tensor
-    """(T, 2, crop / 4, crop / 4)"""
+    """(T, 3, crop / 4, crop / 4)"""
 
     condition: Tensor
     frame_error: Tensor
@@ -106,7 +107,7 @@ class AlignedSampleDrawer:
         left = rng.randrange(0, width - crop + 1, 4)
         spot = (slice(top, top + crop), slice(left, left + crop))
         aligned = [frame[spot] for frame in whole]
-        trust = np.zeros((len(frames), 2, crop // 4, crop // 4), np.float32)
+        trust = np.zeros((len(frames), TRUST_CHANNELS, crop // 4, crop // 4), np.float32)
         if not missing:
             reference = self._reference(clip, variant, at, (height, width), rng)
             for number, frame in enumerate(frames):
@@ -132,7 +133,8 @@ class AlignedSampleDrawer:
     def _frames(self, length: int, rng: random.Random) -> tuple[int, list[int]]:
         """Index of the reference, and those of the frames."""
         options = self.options
-        at = rng.randrange(length)
+        # Near an end, so that what is far is drawn as often as what is near.
+        at = round((length - 1) * rng.choice((0, 1, rng.random())) * rng.uniform(0.85, 1))
         low, high = max(0, at - options.max_distance), min(length - 1, at + options.max_distance)
         nearby = [frame for frame in range(low, high + 1) if frame != at]
         frames = rng.sample(nearby, min(options.frames, len(nearby)))

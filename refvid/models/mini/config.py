@@ -23,3 +23,6 @@ class MiniConfig:
 
     condition_width: int = 96
     """Hidden units of the network that reads what the whole frame lost."""
+
+    kernels: int = 8
+    """Filters that the condition mixes."""

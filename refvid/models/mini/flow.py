@@ -95,8 +95,8 @@ class Found:
     """(H, W, 3): the reference as the frame sees it."""
 
     trust: NDArray[np.float32]
-    """(2, H/4, W/4): correlation with the frame in [-1, 1], 0 where nothing is shown; and the share
-    of each cell that is shown."""
+    """(3, H/4, W/4): correlation with the frame around each cell in [-1, 1], over 20 pixels and over
+    10, 0 where nothing is shown; and the share of each cell that is shown."""
 
     flow: Flow
 
@@ -115,9 +115,11 @@ def align(shades: Picture, reference: Placed, prior: Flow | None) -> Found:
     pixels, shown = reference.sample(flow)
     size = (shades.shape[1] // 4, shades.shape[0] // 4)
     seen = cv2.resize(shown.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    correlation, texture = correlate(shades, gray(pixels))
+    seen_shades = gray(pixels)
+    correlation, texture = correlate(shades, seen_shades, 4)
+    fine = cv2.resize(correlate(shades, seen_shades, 2)[0], size, interpolation=cv2.INTER_AREA)
     correlation *= seen
-    trust = np.stack((correlation, seen)).astype(np.float32)
+    trust = np.stack((correlation, fine * seen, seen)).astype(np.float32)
     return Found(pixels, trust, flow, _likeness(correlation, texture))
 
 
@@ -170,16 +172,23 @@ def pixel_grid(height: int, width: int) -> Flow:
     return grid
 
 
-def correlate(frame: Picture, aligned: Picture) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Normalised correlation of two gray pictures around every cell of 4x4, and their texture.
+def correlate(
+    frame: Picture, aligned: Picture, cell: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Normalised correlation of two gray pictures around every cell, and their texture.
 
     Plain places correlate with nothing: noise alone gives about 0.
 
+    Args:
+        frame: (H, W).
+        aligned: (H, W).
+        cell: Side of the cells; windows are five cells large [pixels].
+
     Returns:
-        Correlation in [-1, 1] and how much texture the frame has in [0, 1], both (H/4, W/4).
+        Correlation in [-1, 1] and how much texture the frame has in [0, 1], a value for each cell.
     """
     height, width = frame.shape
-    size = (width // 4, height // 4)
+    size = (width // cell, height // cell)
     a, b = (
         cv2.resize(p, size, interpolation=cv2.INTER_AREA).astype(np.float32) - 128
         for p in (frame, aligned)

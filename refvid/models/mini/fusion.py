@@ -1,9 +1,11 @@
 """The fusion network: from the video and the aligned reference to the pixels that were lost.
 
 It works on cells of 4x4 pixels, where a convolution costs a quarter of what it does on 2x2, and
-answers in their frequencies: a residual, and for every frequency of every cell how much of the
-reference replaces the video's own. Copying detail that is trusted needs no arithmetic in between,
-so the cells' narrow features lose none of it.
+answers in their frequencies: a residual, and for every frequency of every cell how much it takes of
+two proposals. One is the reference's detail in place of the video's own. The other is the video,
+filtered in the way that the condition calls for: against blur alone, a linear filter is nearly all
+that can be done. Neither proposal passes through the cells' narrow features, which would lose some
+of it.
 """
 
 from __future__ import annotations
@@ -23,11 +25,11 @@ CELL = 4
 
 _CELL_VALUES = 3 * CELL**2
 
-TRUST_CHANNELS = 2
-"""What alignment says of every cell: correlation with the reference, and whether it shows it."""
+TRUST_CHANNELS = 3
+"""What alignment says of every cell, see `refvid.models.mini.flow.Found`."""
 
 _GATE_START = -2.0
-"""A gate starts at sigmoid(-2): a little of the reference, so that it learns from the first step."""
+"""A gate starts at sigmoid(-2): a little of each proposal, so that it learns from the start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +40,7 @@ class Aligned:
     """(N, 3, H, W) in [-1, 1]: its detail, with the frames' own colours; see `take_colors`."""
 
     trust: Tensor
-    """(N, 2, H/4, W/4): correlation with the frame around each cell in [-1, 1], and 1 where the
-    reference shows the place, else 0."""
+    """(N, 3, H/4, W/4): how far each cell can be trusted."""
 
 
 class FusionBlock(nn.Module):
@@ -57,6 +58,25 @@ class FusionBlock(nn.Module):
         scale, shift = self.modulation(told)[..., None, None].chunk(2, 1)
         residual: Tensor = self.second(functional.silu(self.first(x) * (1 + scale) + shift))
         return x + residual
+
+
+class ConditionedFilter(nn.Module):
+    """A 3x3 convolution whose kernel is a mixture of learned ones, mixed by the condition."""
+
+    def __init__(self, channels: int, kernels: int, condition_width: int) -> None:
+        super().__init__()
+        self.kernels = nn.Parameter(torch.zeros(kernels, channels * channels * 9))
+        nn.init.normal_(self.kernels, std=0.01)
+        self.mixture = nn.Linear(condition_width, kernels)
+
+    def forward(self, cells: Tensor, told: Tensor) -> Tensor:
+        """Filter cells (N, C, h, w), each with a kernel of its own."""
+        batch, channels = cells.shape[:2]
+        shares = self.mixture(told).softmax(1)
+        mixed = (shares @ self.kernels.to(shares.dtype)).view(-1, channels, 3, 3)
+        side_by_side = cells.reshape(1, -1, *cells.shape[2:])
+        filtered = functional.conv2d(side_by_side, mixed, padding=1, groups=batch)
+        return filtered.view_as(cells)
 
 
 class Fusion(nn.Module):
@@ -81,7 +101,8 @@ class Fusion(nn.Module):
         self.middle = _blocks(wide, middle, told)
         self.up = nn.ConvTranspose2d(wide, width, 2, stride=2)
         self.after = _blocks(width, after, told)
-        self.out = nn.Conv2d(width, 2 * _CELL_VALUES, 3, padding=1)
+        self.filter = ConditionedFilter(_CELL_VALUES, config.kernels, told)
+        self.out = nn.Conv2d(width, 3 * _CELL_VALUES, 3, padding=1)
         _start_at_zero(self.out)
         with torch.no_grad():
             self.out.bias[_CELL_VALUES:] = _GATE_START  # type: ignore[index]  # it has a bias
@@ -96,7 +117,8 @@ class Fusion(nn.Module):
         """
         dtype = self.video.weight.dtype
         told = self.condition(condition.to(dtype))
-        x = self.video(_cells(frames, dtype))
+        cells = _cells(frames, dtype)
+        x = self.video(cells)
         difference = None
         if aligned is not None:
             difference = self._frequencies(_cells(aligned.pixels - frames, dtype))
@@ -109,9 +131,10 @@ class Fusion(nn.Module):
         x = x + self.up(wide)
         for block in self.after:
             x = block(x, told)
-        residual, gate = self.out(x).chunk(2, 1)
+        residual, filtering, copying = self.out(x).chunk(3, 1)
+        residual = residual + torch.sigmoid(filtering) * self.filter(cells, told)
         if difference is not None:
-            residual = residual + torch.sigmoid(gate) * difference
+            residual = residual + torch.sigmoid(copying) * difference
         return functional.pixel_shuffle(self._pixels(residual), CELL)
 
     def _frequencies(self, cells: Tensor) -> Tensor:

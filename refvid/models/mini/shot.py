@@ -28,8 +28,8 @@ from refvid.models.mini.flow import (
     fine_detail,
     gray,
 )
-from refvid.models.mini.reference_view import ReferenceView
-from refvid.models.mini.registration import register_best
+from refvid.models.mini.reference_view import PreparedReference, prepare_reference, view
+from refvid.models.mini.registration import Registration, register_best
 
 References = Mapping[int, Reference]
 """By their numbers among those given."""
@@ -83,7 +83,7 @@ class Mixed:
 
     pixels: Picture
     trust: NDArray[np.float32]
-    """(2, H/4, W/4), as of one reference."""
+    """(3, H/4, W/4), as of one reference."""
 
 
 class Shot:
@@ -169,16 +169,29 @@ def place_reference(given: Reference, pictures: Sequence[Picture]) -> ShotRefere
     picture = given.read()
     frame = pictures[0]
     if given.is_placed:
-        placed = FramePlaced(picture)
-        return _tried(placed, frame, is_registered=False)
-    registration = register_best(picture, pictures)
-    if registration is not None:
-        view = ReferenceView(picture, registration)
-        return _tried(view, frame, is_registered=True)
+        return _tried(FramePlaced(picture), frame, is_registered=False)
+    best = register_best(picture, pictures)
+    if best is not None:
+        placed = RegisteredReference(picture, best.registration)
+        return _tried(placed, pictures[best.index], is_registered=True)
     size = (frame.shape[1], frame.shape[0])
-    fitted = [_tried(lay_over(picture, size, inside=i), frame, is_registered=False) for i in (0, 1)]
-    best = max(fitted, key=lambda one: one.correlation)
-    return best if best.correlation >= _UNLIKE else replace(best, placed=None)
+    laid = [lay_over(picture, size, inside=inside) for inside in (False, True)]
+    fitted = [_tried(one, frame, is_registered=False) for one in laid]
+    likest = max(fitted, key=lambda one: one.correlation)
+    return likest if likest.correlation >= _UNLIKE else replace(likest, placed=None)
+
+
+class RegisteredReference:
+    """`Placed` by a registration."""
+
+    def __init__(self, picture: Picture, registration: Registration) -> None:
+        """Take a picture (h, w, 3), and where the shot's frames are in it."""
+        self._prepared: PreparedReference = prepare_reference(picture, registration)
+        self.shades = gray(view(self._prepared).picture)
+
+    def sample(self, flow: Flow) -> tuple[Picture, Picture]:
+        seen = view(self._prepared, flow)
+        return seen.picture, seen.shown.astype(np.uint8)
 
 
 def _tried(placed: Placed, frame: Picture, *, is_registered: bool) -> ShotReference:
@@ -212,11 +225,8 @@ def lay_over(picture: Picture, size: tuple[int, int], *, inside: bool) -> FrameP
     if scale < 1:  # what is shrunk is averaged
         small = (max(1, round(width * scale)), max(1, round(height * scale)))
         shrunk = np.asarray(cv2.resize(picture, small, interpolation=cv2.INTER_AREA), np.uint8)
-        return (
-            lay_over(shrunk, size, inside=inside)
-            if small != (width, height)
-            else (_warped(picture, matrix, size))
-        )
+        if small != (width, height):
+            return lay_over(shrunk, size, inside=inside)
     return _warped(picture, matrix, size)
 
 
@@ -235,11 +245,11 @@ def mix_cells(results: Sequence[Found]) -> Mixed:
     """
     if len(results) == 1:
         return Mixed(results[0].pixels, results[0].trust)
-    trust = np.stack([found.trust for found in results])  # (R, 2, h, w)
+    trust = np.stack([found.trust for found in results])  # (R, 3, h, w)
     # Over a few cells: a choice that changes from cell to cell would tear what both show.
     correlation = np.stack([cv2.blur(one[0], (5, 5)) for one in trust])
     weights = np.exp(_CHOICE * (correlation - correlation.max(0)))
-    weights *= trust[:, 1] + 1e-3
+    weights *= trust[:, -1] + 1e-3
     weights /= weights.sum(0)
     height, width = results[0].pixels.shape[:2]
     mixed = np.zeros((height, width, 3), np.float32)

@@ -56,7 +56,7 @@ class SmoothMap:
         height, width = self.reference_size
         # Pixels cover half a pixel around their centres; a little more, since places are rounded.
         low, high = (-0.501, -0.501), (width - 0.499, height - 0.499)
-        return np.asarray(cv2.inRange(located, low, high)).view(np.bool_)
+        return np.asarray(cv2.inRange(located, low, high)) > 0
 
     def resized(self, frame_size: Size, reference_size: Size) -> SmoothMap:
         """The same map between pictures of other sizes."""
