@@ -309,8 +309,8 @@ class _Linear(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        # The first layer drops channels while it is trained.
-        self.model = nn.Sequential(nn.Dropout(), nn.Conv2d(channels, 1, 1, bias=False))
+        # In training there was dropout first, which must not come back with `train()`.
+        self.model = nn.Sequential(nn.Identity(), nn.Conv2d(channels, 1, 1, bias=False))
 
     def forward(self, errors: Tensor) -> Tensor:
         weighed: Tensor = self.model(errors)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from fractions import Fraction
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,22 @@ def test_every_measure_that_needs_no_network(measured, clean, poor) -> None:
         assert is_better == MEASURES[name].higher_is_better, name
     assert better["ssim"] == pytest.approx(1, abs=1e-6)
     assert better["flicker"] == 0
+
+
+@pytest.mark.skipif(find_spec("stlpips_pytorch") is None, reason="it is not installed")
+def test_st_lpips(measured, clean, poor, tmp_path) -> None:
+    mask = tmp_path / "left.png"
+    picture = np.zeros(SIZE, np.uint8)
+    picture[:, :96] = 255
+    Image.fromarray(picture).save(mask)
+    words = ("--reference", clean, "--measures", "st-lpips", "--frames", 2, "--device", "cpu")
+    results = measured(poor, clean, *words)["results"]
+    distances = [result["summary"]["st_lpips"] for result in results]
+    assert 0.01 < distances[0] < 1
+    assert distances[1] == 0
+    (left,) = measured(poor, *words, "--mask", mask)["results"]
+    assert left["summary"]["st_lpips"] != distances[0]
+    assert left["summary"]["st_lpips"] == pytest.approx(distances[0], rel=0.5)
 
 
 def test_table_csv_and_plots(run, write, pixels, clean, poor, tmp_path) -> None:

@@ -126,8 +126,13 @@ def test_pictures_of_a_batch_do_not_mix(random_alex) -> None:
     assert min(alone[0], alone[2]) > 0
 
 
+def test_training_changes_nothing(random_alex) -> None:
+    picture, reference = clip_of(waves(40, 40, 1)), clip_of(waves(40, 40))
+    before = random_alex(picture, reference)
+    assert torch.equal(random_alex.train()(picture, reference), before)
+
+
 def test_only_pictures_learn(random_alex) -> None:
-    assert not random_alex.training
     # Nothing but zeros and gradients of zeros in a flat picture without biases.
     with torch.no_grad():
         for name, parameter in random_alex.named_parameters():
