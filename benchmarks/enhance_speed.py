@@ -31,10 +31,10 @@ from refvid.media.reader import open_video
 from refvid.media.writer import create_video
 from refvid.models.mini.autoencoder import MiniBackbone
 from refvid.models.mini.decoder import spectrum_of
-from refvid.models.matching import match_tokens
+from refvid.rebuild.options import ModelOptions
 from refvid.training.degradations import write_h264
 from refvid.training.synthetic import moving_photo
-from refvid.workflows.enhance import ModelOptions, choose_backbone
+from refvid.workflows.choose_model import choose_backbone
 
 WIDTHS = {256: 448, 480: 832, 720: 1280, 1080: 1920, 2160: 3840}
 

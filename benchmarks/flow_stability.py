@@ -21,9 +21,9 @@ from refvid.inference.style import prepare_styles
 from refvid.media.image import read_image
 from refvid.media.pixel_conversion import to_uint8
 from refvid.quality.color_transfer import transfer_optimal
+from refvid.rebuild.options import ModelOptions
+from refvid.rebuild.stylize import choose_stylizer, fit_style
 from refvid.workflows.evaluate_clips import find_clips, read_clip, rebuild_frames
-from refvid.workflows.rebuild_options import ModelOptions
-from refvid.workflows.stylize import choose_stylizer, fit_style
 
 Frame = NDArray[np.uint8]
 

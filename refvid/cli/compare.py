@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 import refvid
-from refvid.cli import options as opt
+from refvid.cli import flags
+from refvid.cli.console import Console
+from refvid.cli.words import parse_rate
 from refvid.errors import InputError
 
 if TYPE_CHECKING:
-    from refvid.cli.console import Console
     from refvid.report.votes import Preference
 
 _SHARE_PANEL = "Pictures for sharing"
 _VOTE_PANEL = "Blind votes"
 
 
+@flags.grouped
 def compare(
-    ctx: typer.Context,
+    console: Console,
     inputs: Annotated[
         list[Path],
         typer.Argument(
@@ -30,6 +32,7 @@ def compare(
             show_default=False,
         ),
     ],
+    *,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -38,7 +41,7 @@ def compare(
             metavar="FILE.html",
             help="The page.  [default: {stem}_compare.html beside the first, unless only "
             "--montage or --sheet is asked for]",
-            rich_help_panel=opt.IO_PANEL,
+            rich_help_panel=flags.IO_PANEL,
         ),
     ] = None,
     reference: Annotated[
@@ -47,7 +50,7 @@ def compare(
             "--reference",
             metavar="CLEAN",
             help="The clean original, to measure against.  [default: the first video]",
-            rich_help_panel=opt.IO_PANEL,
+            rich_help_panel=flags.IO_PANEL,
         ),
     ] = None,
     labels: Annotated[
@@ -56,7 +59,7 @@ def compare(
             "--labels",
             metavar="A,B,...",
             help="Names for the videos.  [default: from their paths]",
-            rich_help_panel=opt.IO_PANEL,
+            rich_help_panel=flags.IO_PANEL,
         ),
     ] = None,
     metrics: Annotated[
@@ -66,11 +69,11 @@ def compare(
             metavar="NAME,...",
             help="Measures for curves and table, as for refvid metrics, or none.  "
             "[default: psnr,ssim]",
-            rich_help_panel=opt.IO_PANEL,
+            rich_help_panel=flags.IO_PANEL,
         ),
     ] = None,
-    overwrite: opt.Overwrite = False,
-    rate: opt.Rate = None,
+    overwrite: flags.Overwrite = False,
+    rate: flags.Rate = None,
     montage: Annotated[
         Path | None,
         typer.Option(
@@ -114,17 +117,14 @@ def compare(
             rich_help_panel=_VOTE_PANEL,
         ),
     ] = False,
-    start: opt.Start = None,
-    end: opt.End = None,
-    frames: opt.Frames = None,
-    preview: opt.Preview = None,
+    part: flags.Range,
     preview_height: Annotated[
         int,
         typer.Option(
             "--preview-height",
             metavar="PX",
             help="Largest height of a video in the page.",
-            rich_help_panel=opt.ENCODING_PANEL,
+            rich_help_panel=flags.ENCODING_PANEL,
         ),
     ] = 720,
     preview_codec: Annotated[
@@ -133,13 +133,9 @@ def compare(
             "--preview-codec",
             metavar="h264|vp9",
             help="vp9 is for browsers without H.264, as some on Linux; it takes longer.",
-            rich_help_panel=opt.ENCODING_PANEL,
+            rich_help_panel=flags.ENCODING_PANEL,
         ),
     ] = "h264",
-    as_json: opt.AsJson = False,
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = False,
-    debug: opt.Debug = False,
 ) -> None:
     """Put videos on each other in a page: slider, curves, and where they differ most.
 
@@ -151,7 +147,6 @@ def compare(
       refvid compare ours/ theirs/ --blind -o vote.html
       refvid compare --votes votes-*.json
     """
-    console, _ = opt.start(ctx, quiet=quiet, verbose=verbose, debug=debug, as_json=as_json)
     if votes:
         _tally(console, inputs)
         return
@@ -171,8 +166,8 @@ def compare(
         measures=_parse_measures(metrics),
         blind=blind,
         seed=seed,
-        range=opt.parse_range(start, end, frames, preview),
-        sequence_rate=opt.parse_rate(rate),
+        range=part.parse(),
+        sequence_rate=parse_rate(rate),
         preview_height=preview_height,
         preview_codec=preview_codec,
         overwrite=overwrite,
@@ -184,7 +179,7 @@ def compare(
         report = compare(options, on_progress)
     for note in report.notes:
         console.note(f"note: {note}")
-    if as_json:
+    if console.json:
         console.result_json({"refvid": refvid.__version__, **report.to_json(), "exit_code": 0})
     else:
         for path in report.outputs.values():

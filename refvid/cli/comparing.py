@@ -4,25 +4,15 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from refvid.cli import options as opt
 from refvid.errors import OptionError
 
 if TYPE_CHECKING:
     from refvid.cli.console import Console
-    from refvid.workflows.rebuild_options import FrameRange
-
-Compare = Annotated[
-    bool,
-    typer.Option(
-        "--compare",
-        help="Also write a page that compares: {stem}_compare.html beside the result.",
-        rich_help_panel=opt.IO_PANEL,
-    ),
-]
+    from refvid.media.frame_range import FrameRange
+    from refvid.media.inputs import Job
+    from refvid.rebuild.options import RebuildOptions
 
 
 def page_beside(output: Path) -> Path:
@@ -57,6 +47,19 @@ def check_range(part: FrameRange) -> None:
         )
 
 
+def compare_with_input(console: Console, job: Job, options: RebuildOptions, frames: int) -> None:
+    """Write the page of a rebuilt video."""
+    write_comparison(
+        console,
+        job.source,
+        job.output,
+        labels=("input", "result"),
+        frames=frames,
+        overwrite=options.overwrite,
+        rate=options.sequence_rate,
+    )
+
+
 def write_comparison(
     console: Console,
     before: Path,
@@ -78,9 +81,9 @@ def write_comparison(
         overwrite: Replace an existing page.
         rate: Frame rate where both are image sequences.
     """
+    from refvid.media.frame_range import FrameRange
     from refvid.workflows.compare import MOST_FRAMES, compare
     from refvid.workflows.compare_options import CompareOptions
-    from refvid.workflows.rebuild_options import FrameRange
 
     options = CompareOptions(
         sources=(before, result),

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from refvid.cli import options as opt
-from refvid.cli.console import format_duration
+from refvid.cli import flags
+from refvid.cli.console import Console, format_duration
 
 
+@flags.grouped
 def demo(
-    ctx: typer.Context,
+    console: Console,
+    *,
     output: Annotated[
         Path,
         typer.Option(
@@ -21,41 +24,26 @@ def demo(
             metavar="FOLDER",
             help="Where the files go.",
             show_default=True,
-            rich_help_panel=opt.IO_PANEL,
+            rich_help_panel=flags.IO_PANEL,
         ),
     ] = Path("demo"),
-    overwrite: opt.Overwrite = False,
-    model: opt.Model = None,
-    device: opt.Device = None,
-    dtype: opt.DTypeOption = None,
-    as_json: opt.AsJson = False,
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = False,
-    debug: opt.Debug = False,
+    overwrite: flags.Overwrite = False,
+    choice: flags.BriefChoice,
 ) -> None:
     """Degrade the bundled sample clip, enhance it, and show what was gained.
 
     Works offline, on any machine. Writes the degraded clip, the reference picture, the result and
     a side-by-side comparison.
     """
-    console, settings = opt.start(ctx, quiet=quiet, verbose=verbose, debug=debug, as_json=as_json)
     from refvid.workflows.demo import DemoOptions, run_demo
 
-    chosen = model or settings.model
-    options = DemoOptions(
-        output=output,
-        overwrite=overwrite,
-        model=opt.model_options(
-            settings,
-            # auto may fetch a gigabyte where there is a graphics card; a demo works offline.
-            model="mini" if chosen == "auto" else chosen,
-            device=device,
-            dtype=dtype,
-        ),
-    )
+    model = choice.parse()
+    # auto may fetch a gigabyte where there is a graphics card; a demo works offline.
+    model = replace(model, model="mini" if model.model == "auto" else model.model)
+    options = DemoOptions(output=output, overwrite=overwrite, model=model)
     with console.progress("demo") as on_progress:
         report = run_demo(options, on_progress)
-    if as_json:
+    if console.json:
         console.result_json(report.to_json())
         return
     for path in (report.input, report.reference, report.output, report.comparison):

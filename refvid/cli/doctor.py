@@ -4,28 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
-
-from refvid.cli import options as opt
-from refvid.cli.console import format_bytes
+from refvid.cli import flags
+from refvid.cli.console import Console, format_bytes
 
 if TYPE_CHECKING:
     from refvid.workflows.doctor import DeviceFinding, DoctorReport
 
 
+@flags.grouped
 def doctor(
-    ctx: typer.Context,
-    as_json: opt.AsJson = False,
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = False,
-    debug: opt.Debug = False,
+    console: Console,
 ) -> None:
     """Show versions, devices, memory, encoders, weights, and known trouble."""
-    console, _ = opt.start(ctx, quiet=quiet, verbose=verbose, debug=debug, as_json=as_json)
     from refvid.workflows.doctor import diagnose
 
     report = diagnose()
-    if as_json:
+    if console.json:
         console.result_json(report.to_json())
         return
     console.result(_report_text(report))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from refvid.cli import options as opt
+from refvid.cli import flags
+from refvid.cli.console import Console
 from refvid.errors import OptionError
 
 if TYPE_CHECKING:
@@ -20,9 +21,12 @@ if TYPE_CHECKING:
 _STYLE_PANEL = "With --task style"
 
 
+@flags.grouped
 def evaluate(
+    console: Console,
     ctx: typer.Context,
     clips: Annotated[Path, typer.Argument(metavar="FOLDER", help="Clean clips to work on.")],
+    *,
     task: Annotated[
         Literal["restore", "style"],
         typer.Option(
@@ -38,7 +42,7 @@ def evaluate(
             "--output",
             metavar="FILE",
             help="Also write the report to a file.",
-            rich_help_panel=opt.IO_PANEL,
+            rich_help_panel=flags.IO_PANEL,
         ),
     ] = None,
     frames: Annotated[
@@ -75,14 +79,7 @@ def evaluate(
             rich_help_panel=_STYLE_PANEL,
         ),
     ] = None,
-    model: opt.Model = None,
-    weights: opt.Weights = None,
-    device: opt.Device = None,
-    dtype: opt.DTypeOption = None,
-    as_json: opt.AsJson = False,
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = False,
-    debug: opt.Debug = False,
+    choice: flags.ModelChoice,
 ) -> None:
     """Measure a model on a folder of clips, and report as Markdown tables.
 
@@ -90,14 +87,14 @@ def evaluate(
     them, and reports how near they come to the style and how much of structure and stability they
     keep, next to the input and to two colour transfers.
     """
-    console, settings = opt.start(ctx, quiet=quiet, verbose=verbose, debug=debug, as_json=as_json)
     if task == "restore" and (styles is not None or sheet is not None):
         raise OptionError("--styles and --sheet go with --task style")
     if task == "style" and styles is None:
         raise OptionError("--task style needs a folder of style images: --styles FOLDER")
-    if task == "style" and model is not None:
+    # The flag itself: the choice has the machine's default in its place.
+    if task == "style" and ctx.params["model"] is not None:
         raise OptionError("--task style has one model: leave out --model, or give --weights")
-    options = opt.model_options(settings, model=model, weights=weights, device=device, dtype=dtype)
+    options = choice.parse()
     run: Callable[[ProgressCallback], Report]
     if styles is not None:
         from refvid.workflows.evaluate_style import StyleEvaluateOptions, evaluate_style
@@ -123,7 +120,7 @@ def evaluate(
         run = partial(evaluate_restoring, restore_options)
     with console.progress("evaluate", unit="runs") as on_progress:
         report = run(on_progress)
-    if as_json:
+    if console.json:
         console.result_json(report.to_json())
     else:
         console.result(report.to_markdown())

@@ -7,29 +7,26 @@ from typing import Annotated
 
 import typer
 
-from refvid.cli import options as opt
+from refvid.cli import flags
+from refvid.cli.console import Console
 
 
+@flags.grouped
 def info(
-    ctx: typer.Context,
+    console: Console,
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="A video, a picture or saved latents.")
     ],
-    as_json: opt.AsJson = False,
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = False,
-    debug: opt.Debug = False,
 ) -> None:
     """Show what a file is made of.
 
     Of a video or picture: size, frame rate, duration, colours, tracks and tags. Of saved latents:
     keys, axes, scale, statistics, what they decode to, and how sure that is.
     """
-    console, _ = opt.start(ctx, quiet=quiet, verbose=verbose, debug=debug, as_json=as_json)
     from refvid.workflows.info import inspect_file
 
     facts = inspect_file(file)
-    if as_json:
+    if console.json:
         console.result_json(facts)
         return
     console.result("\n".join(_lines(facts)))

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import refvid
-from refvid.cli import options as opt
+from refvid.cli import flags
+from refvid.cli.console import Console
 from refvid.quality.catalog import MEASURES
 
 if TYPE_CHECKING:
     from refvid.workflows.metrics import MetricsReport
 
 
+@flags.grouped
 def metrics(
-    ctx: typer.Context,
+    console: Console,
     distorted: Annotated[
         list[Path],
         typer.Argument(
@@ -26,13 +28,14 @@ def metrics(
             show_default=False,
         ),
     ],
+    *,
     reference: Annotated[
         Path,
         typer.Option(
             "--reference",
             metavar="CLEAN",
             help="The clean video: of the same size, with the same frames.",
-            rich_help_panel=opt.REFERENCE_PANEL,
+            rich_help_panel=flags.REFERENCE_PANEL,
             show_default=False,
         ),
     ],
@@ -42,7 +45,7 @@ def metrics(
             "--measures",
             metavar="NAME,...",
             help=f"Out of {', '.join(MEASURES)}; or all that can be had: all.",
-            rich_help_panel=opt.REFERENCE_PANEL,
+            rich_help_panel=flags.REFERENCE_PANEL,
         ),
     ] = "psnr,ssim",
     mask: Annotated[
@@ -51,17 +54,17 @@ def metrics(
             "--mask",
             metavar="FILE",
             help="Measure where this image or video is white.",
-            rich_help_panel=opt.REFERENCE_PANEL,
+            rich_help_panel=flags.REFERENCE_PANEL,
         ),
     ] = None,
-    frames: opt.Frames = None,
+    frames: flags.Frames = None,
     csv: Annotated[
         Path | None,
         typer.Option(
             "--csv",
             metavar="FILE",
             help="Write the measures of every frame.",
-            rich_help_panel=opt.IO_PANEL,
+            rich_help_panel=flags.IO_PANEL,
         ),
     ] = None,
     plot: Annotated[
@@ -70,15 +73,11 @@ def metrics(
             "--plot",
             metavar="FILE",
             help="Draw the measures over time: .png or .svg.",
-            rich_help_panel=opt.IO_PANEL,
+            rich_help_panel=flags.IO_PANEL,
         ),
     ] = None,
-    overwrite: opt.Overwrite = False,
-    device: opt.Device = None,
-    as_json: opt.AsJson = False,
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = False,
-    debug: opt.Debug = False,
+    overwrite: flags.Overwrite = False,
+    machine: flags.Machine,
 ) -> None:
     """Measure videos against a clean one, frame by frame.
 
@@ -91,7 +90,6 @@ def metrics(
       refvid metrics enhanced.mp4 --reference clean.mp4
       refvid metrics a.mp4 b.mp4 --reference clean.mp4 --measures psnr,ms-ssim --plot curves.svg
     """
-    console, settings = opt.start(ctx, quiet=quiet, verbose=verbose, debug=debug, as_json=as_json)
     from refvid.workflows.metrics_options import MetricsOptions, available_measures, parse_measures
 
     all_there_are = measures.strip().lower() == "all"
@@ -107,7 +105,7 @@ def metrics(
         only_available=all_there_are,
         mask=mask,
         frames=frames,
-        device=device or settings.device,
+        device=machine.device or "auto",
     )
     from refvid.workflows.metrics_files import check_files, write_csv, write_plot
 
@@ -123,7 +121,7 @@ def metrics(
         write_csv(report, csv, overwrite=overwrite)
     if plot is not None:
         write_plot(report, plot, overwrite=overwrite)
-    if as_json:
+    if console.json:
         console.result_json({"refvid": refvid.__version__, **report.to_json(), "exit_code": 0})
     else:
         console.result(_table(report))

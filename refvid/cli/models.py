@@ -9,8 +9,8 @@ from typer.core import TyperGroup
 
 import refvid
 from refvid.checkpoints.catalog import CATALOG, Catalog
-from refvid.cli import options as opt
-from refvid.cli.console import format_bytes
+from refvid.cli import flags
+from refvid.cli.console import Console, format_bytes
 from refvid.cli.exit_codes import batch_exit_code
 from refvid.cli.licence import asking_for_licence
 
@@ -45,30 +45,29 @@ def make_app(catalog: Catalog = CATALOG) -> typer.Typer:
         ("path", path),
         ("remove", remove),
     ):
-        app.command(name, cls=opt.PanelCommand, context_settings=_HELP)(command)
+        app.command(name, cls=flags.PanelCommand, context_settings=_HELP)(command)
     return app
 
 
+@flags.grouped
 def list_(
+    console: Console,
     ctx: typer.Context,
-    as_json: opt.AsJson = False,
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = False,
-    debug: opt.Debug = False,
 ) -> None:
     """Show the models, and which are here."""
-    console, _ = opt.start(ctx, quiet=quiet, verbose=verbose, debug=debug, as_json=as_json)
     from refvid.checkpoints.cache import Cache
     from refvid.workflows.models import list_models
 
     models = list_models(_catalog(ctx), Cache.default())
-    if as_json:
+    if console.json:
         console.result_json(_document(models=[model.to_json() for model in models]))
     else:
         console.result(_table(models))
 
 
+@flags.grouped
 def download(
+    console: Console,
     ctx: typer.Context,
     name: Name,
     accept_license: Annotated[
@@ -79,10 +78,6 @@ def download(
             help="Agree to the terms of a model that has some, without being asked.",
         ),
     ] = False,
-    as_json: opt.AsJson = False,
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = False,
-    debug: opt.Debug = False,
 ) -> None:
     """Fetch a model, with what it is built on, and check it.
 
@@ -90,7 +85,6 @@ def download(
     was stopped goes on where it stopped. HF_ENDPOINT, HF_HUB_OFFLINE, HF_HUB_CACHE and HF_TOKEN
     mean what they mean elsewhere.
     """
-    console, _ = opt.start(ctx, quiet=quiet, verbose=verbose, debug=debug, as_json=as_json)
     from refvid.checkpoints.cache import Cache
     from refvid.workflows.models import download_model
 
@@ -103,25 +97,22 @@ def download(
             ),
             catalog=catalog,
         )
-    if as_json:
+    if console.json:
         console.result_json(_document(model=model.to_json()))
     else:
         console.result(str(model.path))
 
 
+@flags.grouped
 def verify(
+    console: Console,
     ctx: typer.Context,
     names: Annotated[
         list[str] | None,
         typer.Argument(metavar="[NAME]...", help="Models; all that are here without any."),
     ] = None,
-    as_json: opt.AsJson = False,
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = False,
-    debug: opt.Debug = False,
 ) -> None:
     """Check what is here, byte by byte."""
-    console, _ = opt.start(ctx, quiet=quiet, verbose=verbose, debug=debug, as_json=as_json)
     from refvid.checkpoints.cache import Cache
     from refvid.workflows.models import verify_models
 
@@ -131,11 +122,11 @@ def verify(
     for verdict in verdicts:
         if verdict.error is not None:
             console.error(verdict.error)
-        elif not as_json:
+        elif not console.json:
             console.result(_verdict_text(verdict))
     if not verdicts:
         console.note("nothing is downloaded")
-    if as_json:
+    if console.json:
         console.result_json(
             {
                 **_document(files=[verdict.to_json() for verdict in verdicts]),
@@ -145,45 +136,39 @@ def verify(
     raise typer.Exit(code)
 
 
+@flags.grouped
 def path(
+    console: Console,
     ctx: typer.Context,
     name: Name,
-    as_json: opt.AsJson = False,
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = False,
-    debug: opt.Debug = False,
 ) -> None:
     """Print where a model lies."""
-    console, _ = opt.start(ctx, quiet=quiet, verbose=verbose, debug=debug, as_json=as_json)
     from refvid.checkpoints.cache import Cache
     from refvid.workflows.models import find_model
 
     found = find_model(name, _catalog(ctx), Cache.default())
-    if as_json:
+    if console.json:
         console.result_json(_document(name=name, path=str(found)))
     else:
         console.result(str(found))
 
 
+@flags.grouped
 def remove(
+    console: Console,
     ctx: typer.Context,
     name: Name,
-    as_json: opt.AsJson = False,
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = False,
-    debug: opt.Debug = False,
 ) -> None:
     """Delete a model's files, without asking.
 
     That is its download and what refvid has made of it. A file that another program has
     put into the hub's cache stays.
     """
-    console, _ = opt.start(ctx, quiet=quiet, verbose=verbose, debug=debug, as_json=as_json)
     from refvid.checkpoints.cache import Cache
     from refvid.workflows.models import remove_model
 
     removal = remove_model(name, _catalog(ctx), Cache.default())
-    if as_json:
+    if console.json:
         console.result_json(_document(**removal.to_json()))
         return
     for removed in removal.removed:

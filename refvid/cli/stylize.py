@@ -3,115 +3,92 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from refvid.cli import comparing, rebuilding
-from refvid.cli import options as opt
+from refvid.cli import comparing, flags
+from refvid.cli.batch import Batch, check_keeps_images, find_jobs, load_model
+from refvid.cli.console import Console
+from refvid.cli.words import parse_rate, parse_time
 from refvid.errors import InputError, OptionError
 
 if TYPE_CHECKING:
-    from refvid.workflows.stylize_options import KeyframeSource, StyleSource, StylizeOptions
+    from refvid.rebuild.options import KeyframeSource, Styles, StyleSource
 
-_STYLE_PANEL = "Style"
 _WEIGHT = re.compile(r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+", re.ASCII)
 _FRAME = re.compile(r"([0-9]+)f?", re.ASCII)
 _TIME = re.compile(r".+s|.*:.*")
+_style = partial(typer.Option, rich_help_panel="Style")
 
 
-def stylize(
-    ctx: typer.Context,
-    inputs: rebuilding.Inputs,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Style:
+    """What the decoder is conditioned on, and how much that counts."""
+
     style: Annotated[
         list[str] | None,
-        typer.Option(
+        _style(
             "--style",
             metavar="IMAGE[:WEIGHT]",
             help="A painting to take colours, strokes and texture from; may be repeated.",
-            rich_help_panel=_STYLE_PANEL,
         ),
-    ] = None,
+    ] = None
     keyframe: Annotated[
         list[str] | None,
-        typer.Option(
+        _style(
             "--keyframe",
             metavar="IMAGE@FRAME|IMAGE@TIME",
             help="A frame of the input that you have painted yourself, as in k.png@0 or "
             "k.png@1.5s; may be repeated.",
-            rich_help_panel=_STYLE_PANEL,
         ),
-    ] = None,
+    ] = None
     style_scale: Annotated[
         float,
-        typer.Option(
+        _style(
             "--style-scale",
             metavar="0.25..4",
             min=0.25,
             max=4,
             help="Size of the strokes: 1 takes the painting as large as the frame.",
-            rich_help_panel=_STYLE_PANEL,
         ),
-    ] = 1.0,
+    ] = 1.0
     preserve_color: Annotated[
         bool,
-        typer.Option(
-            "--preserve-color",
-            help="Keep the input's colours; only lightness changes.",
-            rich_help_panel=_STYLE_PANEL,
-        ),
-    ] = False,
+        _style("--preserve-color", help="Keep the input's colours; only lightness changes."),
+    ] = False
     strength: Annotated[
-        float,
-        typer.Option(
-            "--strength",
-            metavar="0..1",
-            min=0,
-            max=1,
-            help="0 gives the input back, 1 the full result.",
-            rich_help_panel=_STYLE_PANEL,
-        ),
-    ] = 1.0,
-    output: opt.Output = None,
-    overwrite: opt.Overwrite = False,
-    skip_existing: opt.SkipExisting = False,
-    recursive: opt.Recursive = False,
-    compare: comparing.Compare = False,
-    rate: opt.Rate = None,
-    start: opt.Start = None,
-    end: opt.End = None,
-    frames: opt.Frames = None,
-    preview: opt.Preview = None,
-    no_cut_detection: rebuilding.NoCutDetection = False,
-    weights: Annotated[
-        Path | None,
-        typer.Option(
-            "--weights",
-            metavar="FILE",
-            help="From refvid train --task style.  [default: the bundled ones]",
-            rich_help_panel=opt.MODEL_PANEL,
-        ),
-    ] = None,
-    device: opt.Device = None,
-    dtype: opt.DTypeOption = None,
-    chunk: opt.Chunk = None,
-    tile: opt.Tile = "auto",
-    memory: opt.Memory = None,
-    codec: opt.Codec = None,
-    crf: opt.Crf = None,
-    pix_fmt: opt.PixFmt = None,
-    encoder_option: opt.EncoderOption = None,
-    audio: rebuilding.Audio = "copy",
-    subs: rebuilding.Subtitles = "copy",
-    no_metadata: opt.NoMetadata = False,
-    hdr: opt.Hdr = "refuse",
-    fail_fast: opt.FailFast = False,
-    dry_run: opt.DryRun = False,
-    as_json: opt.AsJson = False,
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = False,
-    debug: opt.Debug = False,
+        float, _style("--strength", metavar="0..1", min=0, max=1, help=flags.STRENGTH_HELP)
+    ] = 1.0
+
+    def parse(self) -> Styles:
+        from refvid.rebuild.options import Styles
+
+        return Styles(
+            styles=tuple(parse_style(word) for word in self.style or ()),
+            keyframes=tuple(parse_keyframe(word) for word in self.keyframe or ()),
+            style_scale=self.style_scale,
+            preserve_color=self.preserve_color,
+        )
+
+
+@flags.grouped
+def stylize(
+    console: Console,
+    inputs: flags.Inputs,
+    style: Style,
+    rules: flags.BatchRules,
+    part: flags.Range,
+    choice: flags.StylizerChoice,
+    encoding: flags.Encoding,
+    *,
+    compare: flags.Compare = False,
+    rate: flags.Rate = None,
+    no_cut_detection: flags.NoCutDetection = False,
+    hdr: flags.Hdr = "refuse",
 ) -> None:
     """Restyle a video after one painting, or several.
 
@@ -125,71 +102,45 @@ def stylize(
       refvid stylize clip.mp4 --keyframe painted.png@0
       refvid stylize videos/ -o results/ --style art.jpg --preserve-color
     """
-    console, settings = opt.start(ctx, quiet=quiet, verbose=verbose, debug=debug, as_json=as_json)
-    if overwrite and skip_existing:
-        raise OptionError("--overwrite and --skip-existing exclude each other")
-    if not style and not keyframe:
+    if not style.style and not style.keyframe:
         raise OptionError("give a painting with --style IMAGE, or a painted frame with --keyframe")
 
     # Everything that can fail cheaply comes before torch, which takes seconds to import.
-    from refvid.workflows.stylize_options import StylizeOptions
+    from refvid.rebuild.options import RebuildOptions
 
-    options = StylizeOptions(
-        source=Path(),  # each job puts in its own
-        output=Path(),
-        styles=tuple(parse_style(word) for word in style or ()),
-        keyframes=tuple(parse_keyframe(word) for word in keyframe or ()),
-        style_scale=style_scale,
-        preserve_color=preserve_color,
-        range=opt.parse_range(start, end, frames, preview),
-        strength=strength,
+    styles = style.parse()
+    options = RebuildOptions(
+        range=part.parse(),
+        strength=style.strength,
         cut_detection=not no_cut_detection,
         hdr=hdr,
-        sequence_rate=opt.parse_rate(rate),
-        overwrite=overwrite,
-        encoding=rebuilding.encoding_options(
-            settings,
-            codec=codec,
-            crf=crf,
-            pix_fmt=pix_fmt,
-            encoder_option=encoder_option,
-            audio=audio,
-            subs=subs,
-            no_metadata=no_metadata,
-        ),
-        model=opt.model_options(
-            settings,
-            model=None,
-            weights=weights,
-            device=device,
-            dtype=dtype,
-            chunk=chunk,
-            tile=opt.parse_tile(tile),
-            memory=memory,
-        ),
+        sequence_rate=parse_rate(rate),
+        overwrite=rules.overwrite,
+        encoding=encoding.parse(),
     )
-    command = rebuilding.Command(
-        console=console,
-        options=options,
-        workflow=lambda: _workflow(options),
-        images=options.images,
-        recursive=recursive,
-        compare=compare,
-        skip_existing=skip_existing,
-        fail_fast=fail_fast,
-        dry_run=dry_run,
-    )
-    raise typer.Exit(command.run(inputs, output or settings.output))
+    model = choice.parse()
+    if compare:
+        comparing.check_range(options.range)
+    jobs = find_jobs(inputs, rules, rate=options.sequence_rate)
+    check_keeps_images(jobs, styles.images)
+    batch = Batch(console, rules, jobs)
+    if batch.ready:
+        from refvid.rebuild import stylize as work
 
-
-def _workflow(options: StylizeOptions) -> rebuilding.Workflow[StylizeOptions]:
-    from refvid.workflows import stylize as workflow
-
-    return rebuilding.Workflow(
-        load=lambda on_transfer: workflow.choose_stylizer(options.model, on_transfer),
-        plan=workflow.plan_stylize,
-        run=workflow.stylize,
-    )
+        loaded = load_model(console, partial(work.choose_stylizer, model))
+        for job in batch:
+            with batch.attempt(job) as outcome:
+                if compare:
+                    comparing.check_page(job.output, overwrite=rules.overwrite)
+                if rules.dry_run:
+                    outcome.report = work.plan_stylize(job, styles, options, loaded)
+                    continue
+                with console.progress(job.source.name) as on_progress:
+                    report = work.stylize(job, styles, options, loaded, on_progress)
+                if compare:
+                    comparing.compare_with_input(console, job, options, report.frames)
+                outcome.report = report
+    raise typer.Exit(batch.finish())
 
 
 def parse_style(word: str) -> StyleSource:
@@ -199,7 +150,7 @@ def parse_style(word: str) -> StyleSource:
         OptionError: The weight is 0 or beyond all measure.
         InputError: There is no such image.
     """
-    from refvid.workflows.stylize_options import StyleSource
+    from refvid.rebuild.options import StyleSource
 
     path, _, tail = word.rpartition(":")
     if path and _WEIGHT.fullmatch(tail) and not _is_file(Path(word)):
@@ -214,13 +165,13 @@ def parse_keyframe(word: str) -> KeyframeSource:
         OptionError: What comes after the last `@` is neither.
         InputError: There is no such image.
     """
-    from refvid.workflows.stylize_options import KeyframeSource
+    from refvid.rebuild.options import KeyframeSource
 
     path, _, place = word.rpartition("@")
     if path and (match := _FRAME.fullmatch(place)):
         return KeyframeSource(image=_existing(Path(path), "--keyframe"), frame=int(match[1]))
     if path and _TIME.fullmatch(place):
-        time = opt.parse_time(place, f"--keyframe {path}@")
+        time = parse_time(place, f"--keyframe {path}@")
         return KeyframeSource(image=_existing(Path(path), "--keyframe"), time=time)
     raise OptionError(
         f"--keyframe: {word!r} does not say which frame it is; write {path or word}@0 for the "

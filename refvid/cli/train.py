@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from refvid.cli import options as opt
+from refvid.cli import flags as flag
 from refvid.cli.console import Console
 from refvid.cli.exit_codes import SIGTERM_EXIT_CODE
 from refvid.errors import INTERRUPTED_EXIT_CODE, CheckpointUnavailable, OptionError
@@ -21,8 +21,9 @@ LENGTH_PANEL = "Length"
 CONFIG_PANEL = "Recipe"
 
 
+@flag.grouped
 def train(
-    ctx: typer.Context,
+    console: Console,
     videos: Annotated[
         Path | None, typer.Argument(metavar="FOLDER", help="Videos to learn from.")
     ] = None,
@@ -33,7 +34,7 @@ def train(
             "--output",
             metavar="PATH",
             help="Folder of the run; with --export the weights file.",
-            rich_help_panel=opt.IO_PANEL,
+            rich_help_panel=flag.IO_PANEL,
         ),
     ] = None,
     images: Annotated[
@@ -42,7 +43,7 @@ def train(
             "--images",
             metavar="FOLDER",
             help="Still pictures to learn from as well.",
-            rich_help_panel=opt.IO_PANEL,
+            rich_help_panel=flag.IO_PANEL,
         ),
     ] = None,
     task: Annotated[
@@ -60,7 +61,7 @@ def train(
             "--styles",
             metavar="FOLDER",
             help="Paintings, for --task style.",
-            rich_help_panel=opt.IO_PANEL,
+            rich_help_panel=flag.IO_PANEL,
         ),
     ] = None,
     triplets: Annotated[
@@ -69,7 +70,7 @@ def train(
             "--triplets",
             metavar="FOLDER",
             help="Known results, for --task style: content/NAME, style/NAME, stylised/NAME.",
-            rich_help_panel=opt.IO_PANEL,
+            rich_help_panel=flag.IO_PANEL,
         ),
     ] = None,
     valid_styles: Annotated[
@@ -78,7 +79,7 @@ def train(
             "--valid-styles",
             metavar="NAME",
             help="A style to hold out; may be repeated.  [default: a tenth of them]",
-            rich_help_panel=opt.IO_PANEL,
+            rich_help_panel=flag.IO_PANEL,
         ),
     ] = None,
     valid: Annotated[
@@ -87,7 +88,7 @@ def train(
             "--valid",
             metavar="FOLDER",
             help="Held-out videos.  [default: a tenth of the sources]",
-            rich_help_panel=opt.IO_PANEL,
+            rich_help_panel=flag.IO_PANEL,
         ),
     ] = None,
     latents: Annotated[
@@ -96,7 +97,7 @@ def train(
             "--latents",
             metavar="FOLDER",
             help="Saved latents, each with a picture of its name, for every second batch.",
-            rich_help_panel=opt.IO_PANEL,
+            rich_help_panel=flag.IO_PANEL,
         ),
     ] = None,
     exclude: Annotated[
@@ -105,7 +106,7 @@ def train(
             "--exclude",
             metavar="NAME",
             help="A file name to leave out; may be repeated.",
-            rich_help_panel=opt.IO_PANEL,
+            rich_help_panel=flag.IO_PANEL,
         ),
     ] = None,
     config: Annotated[
@@ -190,14 +191,10 @@ def train(
             "--export",
             metavar="RUN",
             help="Train nothing: write the weights of a run's newest checkpoint.",
-            rich_help_panel=opt.IO_PANEL,
+            rich_help_panel=flag.IO_PANEL,
         ),
     ] = None,
-    overwrite: opt.Overwrite = False,
-    as_json: opt.AsJson = False,
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = False,
-    debug: opt.Debug = False,
+    overwrite: flag.Overwrite = False,
 ) -> None:
     """Train a decoder on your own videos, or go on training one.
 
@@ -205,9 +202,8 @@ def train(
     accelerate launch -m refvid train FOLDER -o RUN ...
     """
     is_main = os.environ.get("RANK", "0") == "0"
-    console, _ = opt.start(
-        ctx, quiet=quiet or not is_main, verbose=verbose and is_main, debug=debug, as_json=as_json
-    )
+    if not is_main and console.level != "debug":
+        console.start("quiet", as_json=console.json)
     if output is None and (config is None or export is not None):
         raise OptionError("--output is missing: the folder of the run, or the file to export to.")
     if export is not None and output is not None:

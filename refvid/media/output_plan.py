@@ -23,7 +23,7 @@ from refvid.media.image import IMAGE_SUFFIXES
 from refvid.media.pixel_conversion import format_depth, has_alpha, is_rgb
 from refvid.media.pixel_formats import chroma_shift, pixel_formats
 from refvid.media.sequence import is_pattern
-from refvid.media.stream_copy import TrackCopy, plan_copies
+from refvid.media.tracks import Companions, TrackCopy, plan_copies, read_companions
 from refvid.media.video_info import VideoInfo
 
 _CONTAINERS: Final = MappingProxyType(
@@ -71,6 +71,9 @@ class OutputPlan:
 
     allows_b_frames: bool
     tracks: tuple[TrackCopy, ...] = ()
+    companions: Companions | None = None
+    """Of the source, where that is a file."""
+
     notes: tuple[str, ...] = ()
     """What is done differently from what the user might expect."""
 
@@ -113,8 +116,9 @@ def plan_output(output: Path, like: VideoInfo, encoding: Encoding) -> OutputPlan
     if has_alpha(like.pix_fmt):
         notes.append("transparency is not kept")
     if not like.is_image_sequence:
-        tracks, track_notes = plan_copies(like.path, container, encoding)
-        plan = replace(plan, tracks=tracks)
+        companions = like.companions or read_companions(like.path)
+        tracks, track_notes = plan_copies(companions, container, encoding)
+        plan = replace(plan, tracks=tracks, companions=companions)
         notes += track_notes
     return replace(plan, notes=tuple(notes))
 

@@ -14,6 +14,7 @@ from typing import Self
 from refvid.errors import InputError, OptionError
 from refvid.media.container import find_video_stream, open_unmanaged
 from refvid.media.decoding import Picture, cut_off, decoded_pictures, sequence_pictures
+from refvid.media.frame_range import FrameRange
 from refvid.media.pixel_conversion import Pixels
 from refvid.media.truncation import missing_bytes
 from refvid.media.video_info import VideoInfo, read_video_info
@@ -64,38 +65,6 @@ class Trim:
     """The part goes on to the end of the source: so does the sound, even if it is longer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Range:
-    start: Fraction | int | None = None
-    end: Fraction | int | None = None
-    frames: int | None = None
-
-    def __post_init__(self) -> None:
-        for name, value in (("start", self.start), ("end", self.end)):
-            if value is not None and value < 0:
-                raise OptionError(f"The {name} of the range must not be negative, not {value}.")
-        if self.frames is not None and self.frames < 1:
-            raise OptionError(f"The number of frames must be at least 1, not {self.frames}.")
-        # A time and an index can only be compared once the file is read.
-        same_kind = isinstance(self.start, int) == isinstance(self.end, int)
-        if None not in (self.start, self.end) and same_kind and self.end <= self.start:  # type: ignore[operator]
-            raise OptionError(f"The range ends ({self.end}) before it starts ({self.start}).")
-
-    def is_before_start(self, index: int, time: Fraction) -> bool:
-        return self.start is not None and _position(self.start, index, time) < self.start
-
-    def is_past_end(self, index: int, time: Fraction) -> bool:
-        return self.end is not None and _position(self.end, index, time) >= self.end
-
-    @property
-    def is_open_ended(self) -> bool:
-        return self.end is None and self.frames is None
-
-
-def _position(bound: Fraction | int, index: int, time: Fraction) -> Fraction | int:
-    return index if isinstance(bound, int) else time
-
-
 def _as_time(bound: Fraction | int, period: Fraction | int) -> Fraction:
     return Fraction(bound * period) if isinstance(bound, int) else bound
 
@@ -112,12 +81,12 @@ class VideoReader(Iterator[Frame]):
         info: VideoInfo,
         pictures: Generator[Picture, None, None],
         close: Callable[[], None],
-        selection: _Range,
+        part: FrameRange,
     ) -> None:
         self.info = info
         self._pictures = pictures
         self._close = close
-        self._range = selection
+        self._range = part
         self._frames = self._select()
         # Freeing the decoder while another thread decodes would crash the process.
         self._lock = Lock()
@@ -230,20 +199,24 @@ class VideoReader(Iterator[Frame]):
 
 def open_video(
     path: Path,
+    part: FrameRange | None = None,
     *,
     start: Fraction | int | None = None,
     end: Fraction | int | None = None,
     frames: int | None = None,
     rate: Fraction | None = None,
+    info: VideoInfo | None = None,
 ) -> VideoReader:
     """Open a video file, an image or an image sequence.
 
     Args:
         path: A video file, an image, a folder of images, or a pattern such as `shot_%04d.png`.
+        part: Which frames; or, in place of it:
         start: First frame: an index (int), or a time from the first frame on [s] (Fraction).
         end: First frame or time that is left out.
         frames: At most so many frames.
         rate: Frame rate of an image sequence; None is 24.
+        info: What is known of the file already; None has a look.
 
     Returns:
         A reader; use it as a context manager. Iterating raises InputError where the file is
@@ -253,12 +226,12 @@ def open_video(
         InputError: Missing, damaged, cut off, or without a video track.
         OptionError: The range is impossible.
     """
-    selection = _Range(start=start, end=end, frames=frames)
-    info = read_video_info(path, rate=rate)
+    part = part or FrameRange(start=start, end=end, frames=frames)
+    info = info or read_video_info(path, rate=rate)
     if info.is_image_sequence:
-        return VideoReader(info, sequence_pictures(info), lambda: None, selection)
+        return VideoReader(info, sequence_pictures(info), lambda: None, part)
     lacking = missing_bytes(path)
-    if lacking and selection.is_open_ended:
+    if lacking and part.is_open_ended:
         raise cut_off(path, lacking)
     container = open_unmanaged(path)
     try:
@@ -267,7 +240,7 @@ def open_video(
         container.close()
         raise
     pictures = decoded_pictures(container, stream, info, lacking)
-    return VideoReader(info, pictures, container.close, selection)
+    return VideoReader(info, pictures, container.close, part)
 
 
 def read_frame(
@@ -276,6 +249,7 @@ def read_frame(
     index: int | None = None,
     time: Fraction | None = None,
     rate: Fraction | None = None,
+    info: VideoInfo | None = None,
 ) -> Frame:
     """Read one frame of a video or image sequence.
 
@@ -284,6 +258,7 @@ def read_frame(
         index: Counted from 0; or
         time: a moment from the first frame on [s]: the frame that is shown then.
         rate: Frame rate of an image sequence; None is 24.
+        info: What is known of the file already; None has a look.
 
     Raises:
         InputError: The video is too short, or cannot be read.
@@ -296,14 +271,14 @@ def read_frame(
     if wanted < 0:
         raise OptionError(f"The index or time of a frame must not be negative, not {wanted}.")
     if index is not None:
-        with open_video(path, start=index, frames=1, rate=rate) as video:
+        with open_video(path, start=index, frames=1, rate=rate, info=info) as video:
             return next(iter(video))
     assert time is not None
-    with open_video(path, end=Fraction(2**40), rate=rate) as video:
+    with open_video(path, end=Fraction(2**40), rate=rate, info=info) as video:
         return video.frame_at(time)
 
 
-def _bounds(selection: _Range) -> str:
-    start = 0 if selection.start is None else selection.start
+def _bounds(part: FrameRange) -> str:
+    start = 0 if part.start is None else part.start
     unit = "frame" if isinstance(start, int) else "second"
     return f"from {unit} {float(start):g} on"

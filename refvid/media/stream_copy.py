@@ -2,93 +2,30 @@
 
 from __future__ import annotations
 
-import io
 import logging
 from collections.abc import Generator
-from contextlib import suppress
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
-import av
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 from av.subtitles.stream import SubtitleStream
 
-from refvid.media.container import (
-    find_video_stream,
-    input_errors,
-    is_cover_art,
-    open_container,
-    open_unmanaged,
+from refvid.media.container import input_errors, open_unmanaged
+from refvid.media.tracks import (
+    TEXT_SUBTITLES,
+    TrackCopy,
+    add_target,
+    codec_name,
+    stream_metadata,
 )
-from refvid.media.encoding import Encoding
 
 _log = logging.getLogger(__name__)
 
-_TEXT_SUBTITLES: Final = frozenset({"subrip", "ass", "ssa", "webvtt", "mov_text", "text"})
-# The text subtitle encoder of each container.
-_SUBTITLE_ENCODERS: Final = {
-    "mp4": "mov_text",
-    "mov": "mov_text",
-    "matroska": "subrip",
-    "webm": "webvtt",
-}
-# Written by muxers about the streams they wrote: wrong after any change.
-_STALE_TAGS: Final = (
-    "BPS", "DURATION", "ENCODER", "NUMBER_OF_BYTES", "NUMBER_OF_FRAMES", "VENDOR_ID", "_STATISTICS",
-)  # fmt: skip
 # How far packets of different streams may be out of order in a file [s].
 _INTERLEAVING: Final = 10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrackCopy:
-    """One stream of the source that goes to the result."""
-
-    index: int
-    """In the source."""
-
-    kind: Literal["audio", "subtitle", "attachment"]
-    time_base: Fraction
-    converted_to: str | None = None
-    """Encoder for a subtitle that the container cannot hold as it is."""
-
-
-def plan_copies(
-    source: Path, container: str, encoding: Encoding
-) -> tuple[tuple[TrackCopy, ...], list[str]]:
-    """Decide which streams of `source` can be copied into a container format.
-
-    Returns:
-        The copies, and a note for every stream that is converted or left out though the
-        caller did not ask for it.
-    """
-    copies: list[TrackCopy] = []
-    notes: list[str] = []
-    with open_container(source) as opened:
-        video = find_video_stream(opened, source)
-        for stream in opened.streams:
-            if stream.index == video.index:
-                continue
-            if stream.type == "audio":
-                if encoding.audio == "copy":
-                    _plan_plain(stream, "audio", container, copies, notes)
-            elif stream.type == "subtitle":
-                if encoding.subtitles == "copy":
-                    _plan_subtitle(stream, container, copies, notes)
-            elif stream.type == "attachment" and container == "matroska":
-                _plan_plain(stream, "attachment", container, copies, notes)
-            elif stream.type == "video":
-                kind = "cover picture" if is_cover_art(stream) else "second video"  # type: ignore[arg-type]
-                notes.append(f"{_title(stream, kind)} is left out")
-            elif stream.type == "attachment":
-                notes.append(f"attachment {stream.index} is left out: only .mkv holds them")
-            elif not _is_rewritten(stream, opened):
-                notes.append(f"{_title(stream, 'data')} is left out")
-    return tuple(copies), notes
 
 
 class StreamCopier:
@@ -122,7 +59,7 @@ class StreamCopier:
 
     def _add(self, copy: TrackCopy, *, keep_metadata: bool) -> None:
         template = self._container.streams[copy.index]
-        target = _add_target(self._output, template, copy.converted_to)
+        target = add_target(self._output, template, copy.converted_to)
         tags = stream_metadata(template) if keep_metadata else {}
         if "language" in template.metadata:
             tags["language"] = template.metadata["language"]
@@ -205,7 +142,7 @@ class StreamCopier:
         assert packet.pts is not None
         assert packet.dts is not None
         end = self._limit if end is None else end
-        is_text = _codec_name(packet.stream) in _TEXT_SUBTITLES
+        is_text = codec_name(packet.stream) in TEXT_SUBTITLES
         if self._start is not None:
             late = self._start - packet.pts * time_base
             if late > 0:
@@ -255,98 +192,5 @@ class StreamCopier:
         return encoded
 
 
-def stream_metadata(stream: Stream) -> dict[str, str]:
-    """Return a stream's tags without those that describe how it was written."""
-    return {
-        key: value
-        for key, value in stream.metadata.items()
-        if not key.upper().startswith(_STALE_TAGS)
-    }
-
-
-def _plan_plain(
-    stream: Stream,
-    kind: Literal["audio", "attachment"],
-    container: str,
-    copies: list[TrackCopy],
-    notes: list[str],
-) -> None:
-    if _fits(stream, container, None):
-        copies.append(TrackCopy(index=stream.index, kind=kind, time_base=_time_base(stream)))
-    else:
-        notes.append(f"{_title(stream, kind)} cannot be stored in {container} and is left out")
-
-
-def _plan_subtitle(
-    stream: Stream, container: str, copies: list[TrackCopy], notes: list[str]
-) -> None:
-    encoder = _SUBTITLE_ENCODERS[container]
-    if _fits(stream, container, None):
-        copies.append(TrackCopy(index=stream.index, kind="subtitle", time_base=_time_base(stream)))
-    elif _codec_name(stream) in _TEXT_SUBTITLES and _fits(stream, container, encoder):
-        copies.append(
-            TrackCopy(
-                index=stream.index,
-                kind="subtitle",
-                time_base=_time_base(stream),
-                converted_to=encoder,
-            )
-        )
-        notes.append(f"{_title(stream, 'subtitle')} is converted to {encoder}")
-    else:
-        notes.append(f"{_title(stream, 'subtitle')} cannot be stored in {container}, is left out")
-
-
-def _fits(stream: Stream, container: str, encoder: str | None) -> bool:
-    """Ask the muxer itself, by writing a header in memory."""
-    scratch = av.open(io.BytesIO(), "w", format=container)
-    try:
-        _add_target(scratch, stream, encoder)
-        scratch.start_encoding()
-    except (av.FFmpegError, ValueError):
-        return False
-    finally:
-        with suppress(av.FFmpegError, ValueError):
-            scratch.close()
-    return True
-
-
-def _is_rewritten(stream: Stream, container: InputContainer) -> bool:
-    """Whether a data stream is made anew by the muxer: mp4's chapters and time code."""
-    if "timecode" in stream.metadata:
-        return True
-    return bool(container.chapters()) and _codec_name(stream) in ("bin_data", "text")
-
-
-def _add_target(output: OutputContainer, template: Stream, encoder: str | None) -> Stream:
-    if encoder is None:
-        return output.add_stream_from_template(template, opaque=None)
-    assert isinstance(template, SubtitleStream)
-    template.codec_context.open(strict=False)
-    stream = output.add_stream(encoder)
-    assert isinstance(stream, SubtitleStream)
-    # Converters talk through ASS: its header holds the styles that the lines refer to.
-    stream.codec_context.subtitle_header = template.codec_context.subtitle_header
-    stream.codec_context.time_base = Fraction(1, 1000)
-    return stream
-
-
 def _packet_time(packet: Packet[Stream]) -> Fraction:
     return (packet.pts or 0) * packet.time_base
-
-
-def _time_base(stream: Stream) -> Fraction:
-    return stream.time_base or Fraction(1, 1000)
-
-
-def _codec_name(stream: Stream) -> str:
-    context = getattr(stream, "codec_context", None)
-    if context is not None:
-        return str(context.codec.canonical_name)
-    return str(getattr(stream, "name", None) or "unknown")
-
-
-def _title(stream: Stream, kind: str) -> str:
-    language = stream.metadata.get("language", "und")
-    spoken = "" if language == "und" else f", {language}"
-    return f"{kind} track {stream.index} ({_codec_name(stream)}{spoken})"

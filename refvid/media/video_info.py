@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +20,7 @@ from refvid.media.image import read_image
 from refvid.media.orientation import Orientation, read_orientation
 from refvid.media.pixel_conversion import format_depth, is_rgb
 from refvid.media.sequence import find_images, is_image_sequence
+from refvid.media.tracks import Companions, list_companions
 
 # Files whose index lists every frame, so that counting costs nothing.
 _INDEXED_FORMATS: Final = frozenset({"mov", "mp4"})
@@ -95,6 +96,8 @@ class VideoInfo:
     chapters: int = 0
     metadata: dict[str, str]
     is_image_sequence: bool = False
+    companions: Companions | None = None
+    """What can be copied beside the pictures; None where nobody has looked."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -151,7 +154,9 @@ class VideoInfo:
         }
 
 
-def read_video_info(path: Path, *, rate: Fraction | None = None) -> VideoInfo:
+def read_video_info(
+    path: Path, *, rate: Fraction | None = None, companions: bool = False
+) -> VideoInfo:
     """Describe a video file, image or image sequence.
 
     Decodes the first frame, so that rotation and colour are those of the pixels.
@@ -159,6 +164,7 @@ def read_video_info(path: Path, *, rate: Fraction | None = None) -> VideoInfo:
     Args:
         path: A video file, an image, a folder of images, or a pattern such as `shot_%04d.png`.
         rate: Frame rate of an image sequence; None is 24.
+        companions: Find out as well what can be copied beside the pictures.
 
     Raises:
         InputError: Missing, damaged, or without a video track.
@@ -169,7 +175,10 @@ def read_video_info(path: Path, *, rate: Fraction | None = None) -> VideoInfo:
         stream = find_video_stream(container, path)
         timestamps, picture = _probe(container, stream, path)
         with input_errors(path):
-            return _describe(path, container, stream, timestamps, picture)
+            info = _describe(path, container, stream, timestamps, picture)
+            if companions:
+                return replace(info, companions=list_companions(container, stream))
+            return info
 
 
 def _describe_sequence(path: Path, rate: Fraction | None) -> VideoInfo:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from math import lcm
@@ -19,7 +19,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from refvid.errors import OutputError, RefvidError
-from refvid.media.container import find_video_stream, libav_name, open_container
+from refvid.media.container import libav_name
 from refvid.media.encoding import Encoding
 from refvid.media.image import encode_image
 from refvid.media.output_plan import OutputPlan, add_video_stream, plan_output
@@ -27,7 +27,8 @@ from refvid.media.partial_file import check_target, partial_path, publish, remov
 from refvid.media.pixel_conversion import Pixels, RgbWriter
 from refvid.media.reader import Frame, Trim
 from refvid.media.sequence import numbered_path
-from refvid.media.stream_copy import StreamCopier, stream_metadata
+from refvid.media.stream_copy import StreamCopier
+from refvid.media.tracks import Companions
 from refvid.media.video_info import VideoInfo
 
 if TYPE_CHECKING:
@@ -130,6 +131,7 @@ def create_video(
     *,
     like: VideoInfo,
     encoding: Encoding | None = None,
+    plan: OutputPlan | None = None,
     trim: Trim | None = None,
     overwrite: bool = False,
     provenance: Mapping[str, str] | None = None,
@@ -140,6 +142,7 @@ def create_video(
         output: See `plan_output`. It appears when it is whole.
         like: The source. Its sound, subtitles, chapters and metadata are read from its path.
         encoding: The caller's wishes; None follows the source.
+        plan: What `plan_output` decided about these; None has it decide.
         trim: What part of the source the frames come from (`VideoReader.trim`); its beginning
             becomes time 0. None: all of it, and all times are kept.
         overwrite: Replace an existing output.
@@ -153,7 +156,7 @@ def create_video(
         OutputError, OptionError: See `plan_output`; or the output exists.
     """
     encoding = Encoding() if encoding is None else encoding
-    plan = plan_output(output, like, encoding)
+    plan = plan or plan_output(output, like, encoding)
     if plan.container == "image sequence":
         return _SequenceWriter(output, plan, overwrite=overwrite)
     check_target(output, overwrite=overwrite)
@@ -213,8 +216,9 @@ class _FileWriter(VideoWriter):
         )
         self._container.metadata.update(tags)
         self._stream = add_video_stream(self._container, self.plan)
-        if not self._like.is_image_sequence:
-            self._copy_video_tags(self._stream)
+        if self.plan.companions is not None:
+            self._copy_video_tags(self._stream, self.plan.companions)
+        if self.plan.tracks:
             self._copier = StreamCopier(
                 self._like.path,
                 self.plan.tracks,
@@ -245,13 +249,13 @@ class _FileWriter(VideoWriter):
             kept[key] = f"{kept[key]}\n{value}" if key in kept else value
         return kept
 
-    def _copy_video_tags(self, target: VideoStream) -> None:
-        with open_container(self._like.path) as source:
-            video = find_video_stream(source, self._like.path)
-            target.disposition = video.disposition
-            tags = stream_metadata(video) if self._keep_metadata else {}
-            if "language" in video.metadata:
-                tags["language"] = video.metadata["language"]
+    def _copy_video_tags(self, target: VideoStream, companions: Companions) -> None:
+        target.disposition = companions.disposition
+        tags = {
+            key: value
+            for key, value in companions.tags.items()
+            if self._keep_metadata or key == "language"
+        }
         # A time code counts frames of a constant rate from the first one.
         if self._trim.start or self._like.is_variable_rate is not False:
             tags.pop("timecode", None)
@@ -274,13 +278,11 @@ class _FileWriter(VideoWriter):
         assert self._container is not None
         self._first_pts = frame.pts
         start = frame.time if self._trim.start else None
-        if self._copier is None:
-            return
-        self._copier.begin(start, self._trim.limit)
-        if self._keep_metadata:
-            with open_container(self._like.path) as source:
-                chapters = list(_cut_chapters(source.chapters(), start, self._trim.end))
-            self._container.set_chapters(chapters)
+        if self._copier is not None:
+            self._copier.begin(start, self._trim.limit)
+        if self.plan.companions is not None and self._keep_metadata:
+            chapters = _cut_chapters(self.plan.companions.chapters, start, self._trim.end)
+            self._container.set_chapters(list(chapters))
 
     def _mux(self, packets: list[Packet[VideoStream]]) -> None:
         assert self._container is not None
@@ -361,7 +363,7 @@ class _SequenceWriter(VideoWriter):
 
 
 def _cut_chapters(
-    chapters: list[Chapter], start: Fraction | None, end: Fraction | None
+    chapters: Iterable[Chapter], start: Fraction | None, end: Fraction | None
 ) -> Iterator[Chapter]:
     """Keep the chapters of a part, in times of the result."""
     offset = start or Fraction(0)

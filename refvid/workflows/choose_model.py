@@ -16,7 +16,7 @@ from refvid.errors import CheckpointUnavailable, OptionError
 from refvid.inference.device import DTYPE_NAMES, choose_device, choose_dtype, describe_device
 from refvid.models.backbone import Backbone
 from refvid.models.wan.autoencoder import WanBackbone
-from refvid.workflows.rebuild_options import ModelOptions
+from refvid.rebuild.options import ModelOptions
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +30,9 @@ class LoadedBackbone:
     dtype: torch.dtype
     reason: str
     """Why this model was chosen, for people."""
+
+    options: ModelOptions = ModelOptions()  # noqa: RUF009 - frozen
+    """What was asked for: chunk, tile and memory are settled per video."""
 
     @property
     def name(self) -> str:
@@ -85,7 +88,9 @@ def choose_backbone(
     if options.memory is not None and isinstance(backbone, WanBackbone) and device.type != "cpu":
         # Left alone it looks at what is free, which may be more than is allowed.
         backbone.park_state = True
-    loaded = LoadedBackbone(backbone=backbone, device=device, dtype=dtype, reason=reason)
+    loaded = LoadedBackbone(
+        backbone=backbone, device=device, dtype=dtype, reason=reason, options=options
+    )
     logger.info(
         "Computing on %s in %s.%s",
         describe_device(device),

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import refvid
 from refvid.errors import OptionError
+from refvid.media.frame_range import FrameRange
 from refvid.report.atlas import Atlas
 from refvid.report.page import Preview, write_page
 from refvid.report.trials import plan_trials
@@ -35,7 +36,6 @@ from refvid.workflows.compare_survey import (
     survey_clip,
 )
 from refvid.workflows.progress import Progress, ProgressCallback
-from refvid.workflows.rebuild_options import FrameRange
 
 MOST_FRAMES: Final = 1800
 """What is taken of a clip unless a part is chosen: a minute at 30 frames per second."""

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from refvid.errors import InputError, OptionError
+from refvid.media.frame_range import FrameRange
+from refvid.media.inputs import VIDEO_SUFFIXES, check_source
 from refvid.media.partial_file import check_target
 from refvid.media.reader import Frame, Trim, VideoReader, open_video
 from refvid.media.video_info import VideoInfo, read_video_info
-from refvid.workflows.batch import VIDEO_SUFFIXES, check_source
 from refvid.workflows.compare_options import CompareOptions
-from refvid.workflows.rebuild_options import FrameRange
 
 REFERENCE_LABEL = "reference"
 

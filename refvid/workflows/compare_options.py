@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from refvid.errors import OptionError
+from refvid.media.frame_range import FrameRange
 from refvid.workflows.metrics_options import DEFAULT_MEASURES
-from refvid.workflows.rebuild_options import FrameRange
 
 LARGEST_PREVIEW = 2160
 """Height of the candidates in the page [pixels]."""

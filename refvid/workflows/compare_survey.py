@@ -12,13 +12,13 @@ from typing import Final
 from refvid.errors import OutputError
 from refvid.media.color import RANGE_LIMITED, ColorInfo
 from refvid.media.encoding import Encoding
+from refvid.media.frame_range import FrameRange
 from refvid.media.reader import Trim
 from refvid.media.writer import VideoWriter, create_video
 from refvid.report.atlas import Atlas, Picture, plan_atlas, scale_picture
 from refvid.report.difference import Map, difference_map, hottest_box, pick_peaks, shrink_map
 from refvid.workflows.compare_clips import Clip, InStep
 from refvid.workflows.compare_options import CompareOptions
-from refvid.workflows.rebuild_options import FrameRange
 
 MOST_MOMENTS: Final = 8
 LARGEST_PREVIEW_FILE: Final = 512 << 20

@@ -20,17 +20,14 @@ from PIL import Image, ImageDraw, ImageFont
 
 from refvid.errors import OutputError
 from refvid.media.image import write_image
+from refvid.media.inputs import Job
 from refvid.media.reader import open_video
 from refvid.quality.picture import psnr
+from refvid.rebuild.enhance import enhance
+from refvid.rebuild.options import ModelOptions, RebuildOptions, References, ReferenceSource
 from refvid.training.degradations import write_h264
 from refvid.training.synthetic import moving_photo
-from refvid.workflows.enhance import (
-    EnhanceOptions,
-    ModelOptions,
-    ReferenceSource,
-    choose_backbone,
-    enhance,
-)
+from refvid.workflows.choose_model import choose_backbone
 from refvid.workflows.progress import ProgressCallback
 
 Frames = NDArray[np.uint8]
@@ -111,13 +108,9 @@ def run_demo(options: DemoOptions, on_progress: ProgressCallback) -> DemoReport:
 
     started = time.monotonic()
     report = enhance(
-        EnhanceOptions(
-            source=input_path,
-            output=output,
-            reference=ReferenceSource(image=reference),
-            overwrite=options.overwrite,
-            model=options.model,
-        ),
+        Job(source=input_path, output=output),
+        References(source=ReferenceSource(image=reference)),
+        RebuildOptions(overwrite=options.overwrite),
         loaded,
         on_progress,
     )

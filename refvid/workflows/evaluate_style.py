@@ -27,6 +27,8 @@ from refvid.quality.style import (
     style_signature,
 )
 from refvid.quality.temporal import block_motion, warping_error
+from refvid.rebuild.options import ModelOptions
+from refvid.rebuild.stylize import choose_stylizer, fit_style
 from refvid.workflows.choose_model import LoadedBackbone
 from refvid.workflows.evaluate_clips import (
     Frames,
@@ -46,8 +48,6 @@ from refvid.workflows.evaluate_style_report import (
 )
 from refvid.workflows.evaluate_style_sheet import SheetCell, SheetRow, draw_sheet
 from refvid.workflows.progress import Progress, ProgressCallback
-from refvid.workflows.rebuild_options import ModelOptions
-from refvid.workflows.stylize import choose_stylizer, fit_style
 
 _STEP = 4
 """Distance and structure are taken of every so manieth frame: neighbours differ little in them."""

@@ -12,10 +12,11 @@ from PIL import Image
 import refvid.workflows.evaluate as evaluation
 from refvid.errors import CheckpointUnavailable
 from refvid.quality.picture import psnr
+from refvid.rebuild.options import ModelOptions
 from refvid.training.degradations import EVALUATION_DEGRADATIONS, degrade, write_h264
 from refvid.training.synthetic import moving_photo
+from refvid.workflows.choose_model import LoadedBackbone, choose_backbone
 from refvid.workflows.demo import DemoOptions, run_demo, sample_clip
-from refvid.workflows.enhance import LoadedBackbone, ModelOptions, choose_backbone
 from refvid.workflows.evaluate import EvaluateOptions, EvaluationReport, evaluate, rebuild_with
 
 FRAMES = 5

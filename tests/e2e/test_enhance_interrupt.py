@@ -14,7 +14,10 @@ import signal, sys, time
 from pathlib import Path
 import torch
 from refvid.models.backbone import BackboneLimits
-from refvid.workflows.enhance import EnhanceOptions, LoadedBackbone, enhance
+from refvid.media.inputs import Job
+from refvid.rebuild.enhance import enhance
+from refvid.rebuild.options import RebuildOptions, References
+from refvid.workflows.choose_model import LoadedBackbone
 
 class Nothing:
     name = "nothing"
@@ -31,11 +34,11 @@ loaded = LoadedBackbone(
     backbone=Nothing(), device=torch.device("cpu"), dtype=torch.float32, reason=""
 )
 source = Path(sys.argv[1])
-options = EnhanceOptions(source=source, output=source.with_name("out.mp4"), strength=0)
+job = Job(source=source, output=source.with_name("out.mp4"))
 def on_progress(progress):
     print(progress.done, flush=True)
     time.sleep(0.01)
-enhance(options, loaded, on_progress)
+enhance(job, References(), RebuildOptions(strength=0), loaded, on_progress)
 """
 
 

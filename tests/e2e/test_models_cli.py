@@ -56,7 +56,7 @@ from refvid.checkpoints.cache import Cache
 from refvid.checkpoints.catalog import Catalog, CatalogEntry
 from refvid.checkpoints.transfer import ignore_transfer
 from refvid.workflows.choose_model import _choose_name
-from refvid.workflows.rebuild_options import ModelOptions
+from refvid.rebuild.options import ModelOptions
 catalog = Catalog((CatalogEntry(**json.loads(sys.argv[1])),))
 for kind in sys.argv[2:]:
     options, device = ModelOptions(), torch.device(kind)

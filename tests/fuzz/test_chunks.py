@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refvid.inference.chunks import (
+from refvid.models.backbone import BackboneLimits
+from refvid.rebuild.chunks import (
     ChunkLengths,
     choose_chunk_lengths,
     count_chunks,
@@ -14,7 +15,6 @@ from refvid.inference.chunks import (
     pad_length,
     split_into_chunks,
 )
-from refvid.models.backbone import BackboneLimits
 
 
 @st.composite

@@ -7,10 +7,10 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refvid.cli import options as opt
+from refvid.cli import words as opt
 from refvid.cli.stylize import parse_keyframe, parse_style
 from refvid.errors import InputError, OptionError
-from refvid.workflows.batch import Source, expand_inputs, plan_jobs
+from refvid.media.inputs import Source, expand_inputs, plan_jobs
 
 # A busy machine is no failure.
 unhurried = settings(deadline=None)

@@ -87,7 +87,7 @@ def test_cheap_failures_come_before_torch(words):
     assert "torch" not in loaded_after(code)
 
 
-@pytest.mark.parametrize("module", ["refvid.media", "refvid.settings", "refvid.workflows.batch"])
+@pytest.mark.parametrize("module", ["refvid.media", "refvid.settings", "refvid.rebuild.options"])
 def test_files_do_not_need_torch(module):
     code = (
         f"import importlib, pkgutil, {module} as top\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,8 +12,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from refvid.cli.app import app
-from refvid.workflows import enhance as workflow
-from refvid.workflows.enhance import EnhanceOptions
+from refvid.media.inputs import Job
+from refvid.rebuild import enhance as workflow
+from refvid.rebuild.options import ModelOptions, RebuildOptions, References, Styles
+from refvid.workflows import choose_model
 from refvid.workflows.progress import Progress
 
 Run = Callable[..., Result]
@@ -26,29 +28,49 @@ class Document(SimpleNamespace):
         return {"frames": self.frames}
 
 
+def asked(
+    job: Job, references: References | Styles, options: RebuildOptions, model: ModelOptions
+) -> SimpleNamespace:
+    """All that a run was asked for, in one flat object."""
+    return SimpleNamespace(
+        **{
+            field.name: getattr(part, field.name)
+            for part in (references, options, job)
+            for field in fields(part)
+        },
+        reference=getattr(references, "source", None),
+        reference_fit=getattr(references, "fit", None),
+        model=model,
+    )
+
+
 @dataclass
 class FakeWorkflow:
     """What the command asked for, and what it shall get."""
 
-    calls: list[EnhanceOptions] = field(default_factory=list)
-    planned: list[EnhanceOptions] = field(default_factory=list)
+    calls: list[SimpleNamespace] = field(default_factory=list)
+    planned: list[SimpleNamespace] = field(default_factory=list)
     errors: dict[str, BaseException] = field(default_factory=dict)
     """Error to raise, per name of the source."""
 
     load_error: Exception | None = None
     loads: int = 0
 
-    def choose_backbone(self, _options: object, _on_transfer: object) -> Any:
+    def choose_backbone(self, options: ModelOptions, _on_transfer: object) -> Any:
         self.loads += 1
         if self.load_error:
             raise self.load_error
-        return SimpleNamespace(name="fake", reason="a test")
+        return SimpleNamespace(name="fake", reason="a test", options=options)
 
-    def plan_enhance(self, options: EnhanceOptions, _backbone: object) -> Any:
-        self.planned.append(options)
+    def plan_enhance(
+        self, job: Job, references: References | Styles, options: RebuildOptions, backbone: Any
+    ) -> Any:
+        self.planned.append(asked(job, references, options, backbone.options))
         return Document(
-            source=options.source,
-            output=options.output,
+            kind="rebuild",
+            latents=None,
+            source=job.source,
+            output=job.output,
             frames=48,
             width=64,
             height=48,
@@ -67,22 +89,28 @@ class FakeWorkflow:
         )
 
     def enhance(
-        self, options: EnhanceOptions, backbone: object, on_progress: Callable[[Progress], None]
+        self,
+        job: Job,
+        references: References | Styles,
+        options: RebuildOptions,
+        backbone: Any,
+        on_progress: Callable[[Progress], None],
     ) -> Any:
-        self.calls.append(options)
-        if error := self.errors.get(options.source.name):
+        self.calls.append(asked(job, references, options, backbone.options))
+        if error := self.errors.get(job.source.name):
             raise error
         on_progress(Progress(done=48, total=48))
-        plan = self.plan_enhance(options, backbone)
-        options.output.write_bytes(b"video")
+        plan = self.plan_enhance(job, references, options, backbone)
+        job.output.write_bytes(b"video")
         return Document(plan=plan, frames=48, cuts=(), seconds=2.0, bytes_written=5)
 
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeWorkflow:
     fake = FakeWorkflow()
-    for name in ("choose_backbone", "plan_enhance", "enhance"):
-        monkeypatch.setattr(workflow, name, getattr(fake, name), raising=False)
+    monkeypatch.setattr(choose_model, "choose_backbone", fake.choose_backbone)
+    for name in ("plan_enhance", "enhance"):
+        monkeypatch.setattr(workflow, name, getattr(fake, name))
     return fake
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from refvid.cli.options import parse_size
+from refvid.cli.words import parse_size
 from refvid.errors import OptionError
 
 

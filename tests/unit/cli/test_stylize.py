@@ -9,7 +9,7 @@ import pytest
 
 from refvid.cli.stylize import parse_keyframe, parse_style
 from refvid.errors import CheckpointUnavailable, InputError, OptionError
-from refvid.workflows import stylize as workflow
+from refvid.rebuild import stylize as workflow
 
 
 @pytest.fixture

@@ -12,13 +12,13 @@ import pytest
 from PIL import Image
 
 from refvid.errors import InputError, OptionError, OutputError
+from refvid.media.frame_range import FrameRange
 from refvid.media.reader import open_video
 from refvid.workflows import compare as workflow
 from refvid.workflows.compare import compare
 from refvid.workflows.compare_clips import choose_labels, find_clips
 from refvid.workflows.compare_options import CompareOptions
 from refvid.workflows.progress import ignore_progress
-from refvid.workflows.rebuild_options import FrameRange
 from tests.conftest import moving_pattern
 
 

@@ -5,9 +5,9 @@ import torch
 
 from refvid.errors import CheckpointUnavailable, DeviceError, OptionError
 from refvid.inference import device as devices
+from refvid.rebuild.options import ModelOptions
 from refvid.workflows import choose_model
 from refvid.workflows.choose_model import choose_backbone
-from refvid.workflows.rebuild_options import ModelOptions
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from refvid.inference.memory import choose_budget, plan_budget
 from refvid.models.videovaeplus import autoencoder, blocks
 from refvid.models.videovaeplus.autoencoder import (
     LIMITS,
@@ -14,6 +13,7 @@ from refvid.models.videovaeplus.autoencoder import (
 )
 from refvid.models.videovaeplus.blocks import GroupNorm, ResidualBlock, TimeConv
 from refvid.models.videovaeplus.config import VideoVaePlusConfig
+from refvid.rebuild.memory import choose_budget, plan_budget
 
 CPU = torch.device("cpu")
 SMALL = VideoVaePlusConfig(

@@ -6,13 +6,13 @@ from diffusers import AutoencoderKLWan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refvid.inference.chunks import ChunkLengths, choose_chunk_lengths, pad_length
-from refvid.inference.memory import choose_budget
 from refvid.inference.reconstruct import reconstruct
 from refvid.models.tiles import plan_windows
 from refvid.models.wan import autoencoder
 from refvid.models.wan.autoencoder import LIMITS, WanAutoencoder, WanBackbone
 from refvid.models.wan.config import WanConfig
+from refvid.rebuild.chunks import ChunkLengths, choose_chunk_lengths, pad_length
+from refvid.rebuild.memory import choose_budget
 
 CPU = torch.device("cpu")
 RECEPTIVE_FIELD_PX = 98

@@ -14,8 +14,11 @@ import torch
 from torch.nn.functional import avg_pool3d, interpolate
 from refvid.models.backbone import BackboneLimits, Decoded, Encoded
 from refvid.workflows.choose_model import LoadedBackbone
-from refvid.workflows.decode import DecodeOptions, decode
-from refvid.workflows.encode import EncodeOptions, encode
+from refvid.media.inputs import Job
+from refvid.rebuild.decode import decode
+from refvid.rebuild.encode import encode
+from refvid.rebuild.latents_options import DecodeOptions, LatentReferences
+from refvid.rebuild.options import SourceOptions
 
 class Coarse:
     name = "coarse"
@@ -33,9 +36,10 @@ source = Path(sys.argv[1])
 loaded = LoadedBackbone(backbone=Coarse(), device=torch.device("cpu"), dtype=torch.float32,
                         reason="")
 latents = source.with_suffix(".safetensors")
-encode(EncodeOptions(source=source, output=latents), loaded)
+encode(Job(source=source, output=latents), SourceOptions(), loaded)
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-report = decode(DecodeOptions(source=latents, output=source.with_suffix(".mkv")), loaded)
+job = Job(source=latents, output=source.with_suffix(".mkv"))
+report = decode(job, LatentReferences(), DecodeOptions(), loaded)
 print(report.frames, peak, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 

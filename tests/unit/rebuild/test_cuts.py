@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 
-from refvid.inference.cuts import mark_cuts
+from refvid.rebuild.cuts import mark_cuts
 
 
 def cuts_of(frames) -> list[int]:

@@ -17,18 +17,28 @@ from refvid.errors import CheckpointError, InputError, OptionError, OutOfMemory,
 from refvid.latents.recognise import recognise_latents
 from refvid.latents.wishes import LatentWishes
 from refvid.media.encoding import Encoding
+from refvid.media.frame_range import FrameRange
 from refvid.media.image import read_image, write_image
 from refvid.media.reader import open_video
 from refvid.models.backbone import Encoded
 from refvid.models.wan.autoencoder import WanAutoencoder, WanBackbone
 from refvid.models.wan.config import WanConfig
-from refvid.workflows import decode as decode_module
-from refvid.workflows.decode import DecodeOptions, choose_decoder, decode, plan_decode
-from refvid.workflows.decode_options import find_reference
-from refvid.workflows.encode import EncodeOptions, encode, plan_encode
-from refvid.workflows.enhance import EnhanceOptions, LoadedBackbone, ReferenceSource, enhance
+from refvid.rebuild import decode as decode_module
+from refvid.rebuild.decode import choose_decoder
+from refvid.rebuild.latents_options import find_reference
+from refvid.rebuild.options import ModelOptions, ReferenceSource
+from refvid.workflows.choose_model import LoadedBackbone
 from refvid.workflows.progress import Progress
-from refvid.workflows.rebuild_options import FrameRange, ModelOptions
+from tests.asking import (
+    DecodeOptions,
+    EncodeOptions,
+    EnhanceOptions,
+    decode,
+    encode,
+    enhance,
+    plan_decode,
+    plan_encode,
+)
 
 TINY = WanConfig(
     base_channels=4,
@@ -217,6 +227,8 @@ def test_wan_latents_become_a_video(wan, wan_file, tmp_path, picture):
     assert plans == [plan]
     assert (report.frames, plan.width, plan.height) == (21, 48, 32)
     assert (plan.frame_rate, plan.chunk) == ("16", 17)
+    assert plan.frame_rate_reason is not None
+    assert plan.latents is not None
     assert "Wan" in plan.frame_rate_reason
     assert plan.latents["scale"] == "normalized"
     assert plan.codec == "h264"

@@ -16,16 +16,19 @@ from refvid.media.encoding import Encoding
 from refvid.media.reader import open_video
 from refvid.models.videovaeplus.autoencoder import VideoVaePlusAutoencoder, VideoVaePlusBackbone
 from refvid.models.videovaeplus.config import VideoVaePlusConfig
-from refvid.workflows.decode import DecodeOptions, choose_decoder, decode, plan_decode
-from refvid.workflows.encode import EncodeOptions, encode
-from refvid.workflows.enhance import (
+from refvid.rebuild.decode import choose_decoder
+from refvid.rebuild.options import ModelOptions, ReferenceSource
+from refvid.workflows.choose_model import LoadedBackbone
+from tests.asking import (
+    DecodeOptions,
+    EncodeOptions,
     EnhanceOptions,
-    LoadedBackbone,
-    ReferenceSource,
+    decode,
+    encode,
     enhance,
+    plan_decode,
     plan_enhance,
 )
-from refvid.workflows.rebuild_options import ModelOptions
 
 TINY = VideoVaePlusConfig(
     base_channels=2,
@@ -132,6 +135,7 @@ def test_latents_of_other_programs(loaded, tmp_path) -> None:
     output = tmp_path / "out.mkv"
     options = DecodeOptions(source=path, output=output, encoding=LOSSLESS)
     plan = plan_decode(options, loaded)
+    assert plan.latents is not None
     assert (plan.frames, plan.latents["scale"]) == (24, "raw")
     assert decode(options, loaded).frames == 24
     wishes = LatentWishes(scale="normalized")
@@ -148,7 +152,7 @@ def test_a_file_says_which_model_it_needs(make_video, loaded, tmp_path, monkeypa
         asked.append(options.model)
         return loaded
 
-    monkeypatch.setattr("refvid.workflows.decode.choose_backbone", choose)
+    monkeypatch.setattr("refvid.rebuild.decode.choose_backbone", choose)
     chosen = choose_decoder(ModelOptions(), [latents])
     assert asked == ["videovae+"]
     assert "latents.safetensors" in chosen.reason

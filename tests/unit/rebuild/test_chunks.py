@@ -1,13 +1,13 @@
 import pytest
 
 from refvid.errors import OptionError
-from refvid.inference.chunks import (
+from refvid.models.backbone import BackboneLimits
+from refvid.rebuild.chunks import (
     ChunkLengths,
     choose_chunk_lengths,
     halve_chunk_lengths,
     pad_length,
 )
-from refvid.models.backbone import BackboneLimits
 
 
 def wan(max_chunk: int = 81) -> BackboneLimits:

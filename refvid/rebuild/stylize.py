@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -20,31 +20,17 @@ from refvid.inference.lightness import keep_chroma
 from refvid.inference.style import largest_scale, prepare_styles, style_size
 from refvid.media.color import luma_weights
 from refvid.media.image import fit_image, read_image
+from refvid.media.inputs import Job
 from refvid.media.pixel_conversion import Pixels
 from refvid.media.reader import read_frame
 from refvid.media.video_info import VideoInfo
 from refvid.models.mini_style.autoencoder import MiniStyleBackbone
+from refvid.rebuild.options import ModelOptions, RebuildOptions, Styles
+from refvid.rebuild.plan import Plan, Report
+from refvid.rebuild.references import Conditions, check_frame_exists
+from refvid.rebuild.video import prepare, rebuild
 from refvid.workflows.choose_model import LoadedBackbone, choose_backbone
 from refvid.workflows.progress import ProgressCallback, ignore_progress
-from refvid.workflows.rebuild import rebuild
-from refvid.workflows.rebuild_options import ModelOptions
-from refvid.workflows.rebuild_plan import (
-    Conditions,
-    RebuildPlan,
-    RebuildReport,
-    check_frame_exists,
-    prepare,
-)
-from refvid.workflows.stylize_options import KeyframeSource, StyleSource, StylizeOptions
-
-__all__ = [
-    "KeyframeSource",
-    "StyleSource",
-    "StylizeOptions",
-    "choose_stylizer",
-    "plan_stylize",
-    "stylize",
-]
 
 _SAME_SHAPE = 0.01
 """Proportions that differ by less need no warning."""
@@ -68,18 +54,20 @@ def choose_stylizer(
     return replace(loaded, reason=reason)
 
 
-def plan_stylize(options: StylizeOptions, loaded: LoadedBackbone) -> RebuildPlan:
+def plan_stylize(job: Job, styles: Styles, options: RebuildOptions, loaded: LoadedBackbone) -> Plan:
     """Tell what `stylize` would do, and raise what it would raise before its first frame."""
-    return prepare(options, _Styles(options), loaded).plan
+    return prepare(job, _Painting(styles), options, loaded).plan
 
 
 def stylize(
-    options: StylizeOptions,
+    job: Job,
+    styles: Styles,
+    options: RebuildOptions,
     loaded: LoadedBackbone,
     on_progress: ProgressCallback = ignore_progress,
-) -> RebuildReport:
+) -> Report:
     """Restyle one video; see `rebuild` for what is raised."""
-    return rebuild(options, _Styles(options), loaded, on_progress)
+    return rebuild(job, _Painting(styles), options, loaded, on_progress)
 
 
 def fit_style(pixels: Pixels, frame: tuple[int, int], scale: float = 1.0) -> Pixels:
@@ -88,15 +76,14 @@ def fit_style(pixels: Pixels, frame: tuple[int, int], scale: float = 1.0) -> Pix
     return fit_image(pixels, *style_size((width, height), frame, scale), "stretch")
 
 
-@dataclass(frozen=True, slots=True)
-class _Styles:
+class _Painting:
     """`Conditioning` on style images and painted keyframes."""
 
-    options: StylizeOptions
-
-    @property
-    def files(self) -> Sequence[Path]:
-        return self.options.images
+    def __init__(self, asked: Styles) -> None:
+        self.images = asked.images
+        self._asked = asked
+        self._pixels: list[Pixels] = []
+        """Of `images`, once they are read."""
 
     def describe(self) -> str:
         return self._in_words(str)
@@ -104,25 +91,25 @@ class _Styles:
     def provenance(self) -> str:
         return self._in_words(lambda path: path.name)
 
-    def check(self, info: VideoInfo) -> Sequence[str]:
-        notes = []
-        for style in self.options.styles:
-            height, width = read_image(style.image).shape[:2]
-            seen = style_size((width, height), info.size, self.options.style_scale)
+    def read(self, info: VideoInfo) -> Sequence[str]:
+        asked, notes = self._asked, []
+        for style in asked.styles:
+            height, width = self._read(style.image)
+            seen = style_size((width, height), info.size, asked.style_scale)
             if math.sqrt(seen[0] * seen[1] / (width * height)) > _MUCH_LARGER:
                 notes.append(
                     f"{style.image} is small ({width}x{height}): enlarged to {seen[0]}x{seen[1]}, "
                     "its strokes come out soft"
                 )
-        if self.options.styles and self.options.style_scale > largest_scale():
+        if asked.styles and asked.style_scale > largest_scale():
             notes.append(
                 f"strokes grow no further than --style-scale {largest_scale():.2f}: larger style "
                 "images would need more memory than the clip"
             )
-        for keyframe in self.options.keyframes:
+        for keyframe in asked.keyframes:
             if keyframe.frame is not None:
                 check_frame_exists(info, keyframe.frame, f"the keyframe {keyframe.image}")
-            height, width = read_image(keyframe.image).shape[:2]
+            height, width = self._read(keyframe.image)
             if abs(width * info.height / (height * info.width) - 1) > _SAME_SHAPE:
                 notes.append(
                     f"{keyframe.image} is {width}x{height}, but the clip {info.width}x"
@@ -130,38 +117,41 @@ class _Styles:
                 )
         return notes
 
+    def _read(self, image: Path) -> tuple[int, int]:
+        self._pixels.append(read_image(image))
+        height, width = self._pixels[-1].shape[:2]
+        return height, width
+
     def prepare(self, info: VideoInfo, loaded: LoadedBackbone) -> Conditions:
-        backbone = loaded.backbone
+        backbone, asked = loaded.backbone, self._asked
         assert isinstance(backbone, MiniStyleBackbone), "no other is chosen"
+        pixels, self._pixels = iter(self._pixels), []  # not for the whole run
         styles = [
-            (fit_style(read_image(style.image), info.size, self.options.style_scale), style.weight)
-            for style in self.options.styles
+            (fit_style(next(pixels), info.size, asked.style_scale), style.weight)
+            for style in asked.styles
         ]
-        keyframes = [self._pair(keyframe, info) for keyframe in self.options.keyframes]
+        keyframes = [
+            (
+                fit_image(next(pixels), *info.size, "stretch"),
+                # The clip's own frame at its place.
+                read_frame(info.path, index=key.frame, time=key.time, info=info).pixels,
+            )
+            for key in asked.keyframes
+        ]
         finish: Callable[[Tensor, Tensor], Tensor] | None = None
-        if self.options.preserve_color:
+        if asked.preserve_color:
             finish = partial(keep_chroma, weights=luma_weights(info.color, info.coded_height))
         return Conditions(
             reference=prepare_styles(backbone, styles, keyframes, loaded.device), finish=finish
         )
 
-    def _pair(self, keyframe: KeyframeSource, info: VideoInfo) -> tuple[Pixels, Pixels]:
-        """A painted frame, and the clip's own frame at its place."""
-        own = read_frame(
-            self.options.source,
-            index=keyframe.frame,
-            time=keyframe.time,
-            rate=self.options.sequence_rate,
-        )
-        return fit_image(read_image(keyframe.image), *info.size, "stretch"), own.pixels
-
     def _in_words(self, name: Callable[[Path], str]) -> str:
-        total = sum(style.weight for style in self.options.styles)
-        several = len(self.options.styles) > 1
+        total = sum(style.weight for style in self._asked.styles)
+        several = len(self._asked.styles) > 1
         words = [
             f"style {name(style.image)}" + f" ({style.weight / total:.0%})" * several
-            for style in self.options.styles
+            for style in self._asked.styles
         ]
-        words += [f"keyframe {name(key.image)} at {key.place}" for key in self.options.keyframes]
-        words += ["the input's colours"] * self.options.preserve_color
+        words += [f"keyframe {name(key.image)} at {key.place}" for key in self._asked.keyframes]
+        words += ["the input's colours"] * self._asked.preserve_color
         return ", ".join(words)

@@ -15,18 +15,13 @@ import torch
 from PIL import Image
 
 from refvid.errors import InputError, OptionError, OutOfMemory, OutputError
+from refvid.media.encoding import Encoding as EncodingOptions
+from refvid.media.frame_range import FrameRange
 from refvid.media.image import write_image
-from refvid.workflows.enhance import (
-    EncodingOptions,
-    EnhanceOptions,
-    FrameRange,
-    LoadedBackbone,
-    ModelOptions,
-    ReferenceSource,
-    enhance,
-    plan_enhance,
-)
+from refvid.rebuild.options import ModelOptions, ReferenceSource
+from refvid.workflows.choose_model import LoadedBackbone
 from refvid.workflows.progress import Progress
+from tests.asking import EnhanceOptions, enhance, plan_enhance
 
 
 def load(backbone: Any) -> LoadedBackbone:

@@ -11,7 +11,10 @@ import resource, sys
 from pathlib import Path
 import torch
 from refvid.models.backbone import BackboneLimits, Decoded, Encoded
-from refvid.workflows.enhance import EnhanceOptions, LoadedBackbone, ReferenceSource, enhance
+from refvid.media.inputs import Job
+from refvid.rebuild.enhance import enhance
+from refvid.rebuild.options import RebuildOptions, References, ReferenceSource
+from refvid.workflows.choose_model import LoadedBackbone
 
 class Copy:
     name = "copy"
@@ -29,9 +32,9 @@ class Copy:
 torch.set_num_threads(1)
 source = Path(sys.argv[1])
 loaded = LoadedBackbone(backbone=Copy(), device=torch.device("cpu"), dtype=torch.float32, reason="")
-options = EnhanceOptions(source=source, output=source.with_suffix(".mkv"),
-                         reference=ReferenceSource(frame=0))
-report = enhance(options, loaded)
+job = Job(source=source, output=source.with_suffix(".mkv"))
+references = References(source=ReferenceSource(frame=0))
+report = enhance(job, references, RebuildOptions(), loaded)
 print(report.frames, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 WIDTH, HEIGHT, RATE = 320, 192, 25

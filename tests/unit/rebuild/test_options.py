@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from refvid.errors import OptionError
-from refvid.workflows.enhance_options import EnhanceOptions, ReferenceSource
-from refvid.workflows.rebuild_options import FrameRange
+from refvid.media.frame_range import FrameRange
+from refvid.rebuild.options import RebuildOptions, ReferenceSource
 
 
 def test_a_reference_has_one_source() -> None:
@@ -23,7 +23,7 @@ def test_a_reference_has_one_source() -> None:
 @pytest.mark.parametrize("strength", [-0.1, 1.01, float("nan")])
 def test_strength_is_a_share(strength: float) -> None:
     with pytest.raises(OptionError, match="strength"):
-        EnhanceOptions(source=Path("a"), output=Path("b"), strength=strength)
+        RebuildOptions(strength=strength)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_options_load_without_torch() -> None:
     import sys
 
     code = (
-        "import sys, refvid.workflows.enhance_options, refvid.workflows.stylize_options; "
+        "import sys, refvid.rebuild.options, refvid.rebuild.latents_options; "
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from refvid.cli import options as opt
+from refvid.cli import words as opt
+from refvid.cli.flags import Range
 from refvid.errors import InputError, OptionError
-from refvid.workflows.enhance_options import ReferenceSource
+from refvid.rebuild.options import ReferenceSource
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,7 @@ def test_nonsense_positions(text):
 
 
 def part(*words):
-    found = opt.parse_range(*words)
+    found = Range(**dict(zip(("start", "end", "frames", "preview"), words, strict=True))).parse()
     return found.start, found.end, found.frames
 
 
@@ -69,7 +70,7 @@ def test_preview_begins_at_start():
 )
 def test_impossible_ranges(start, end, frames, preview):
     with pytest.raises(OptionError):
-        opt.parse_range(start, end, frames, preview)
+        Range(start=start, end=end, frames=frames, preview=preview).parse()
 
 
 def test_references(tmp_path):

@@ -1,5 +1,6 @@
 """`--memory` is a budget: the plan shrinks to it, or says that nothing fits."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,23 +8,24 @@ import torch
 
 from refvid.checkpoints.load import load_backbone
 from refvid.errors import OptionError, OutOfMemory
-from refvid.workflows.enhance import ModelOptions, choose_backbone
-from refvid.workflows.plan import plan_memory
+from refvid.rebuild.memory import plan_memory
+from refvid.rebuild.options import ModelOptions
+from refvid.workflows.choose_model import choose_backbone
 
 SOURCE = Path("clip.mp4")
 
 
 def test_less_memory_gives_a_smaller_plan() -> None:
     loaded = choose_backbone(ModelOptions(model="mini", device="cpu", dtype="fp32"))
-    plenty, needed, notes = plan_memory(ModelOptions(), loaded, SOURCE, 1080, 1920)
+    plenty, needed, notes = plan_memory(loaded, SOURCE, 1080, 1920)
     assert notes == []
-    half = ModelOptions(memory=needed // 2)
-    less, smaller, notes = plan_memory(half, loaded, SOURCE, 1080, 1920)
+    half = replace(loaded, options=ModelOptions(memory=needed // 2))
+    less, smaller, notes = plan_memory(half, SOURCE, 1080, 1920)
     assert smaller <= needed // 2
     assert less != plenty
     assert "are allowed" in notes[0]
     with pytest.raises(OutOfMemory, match="--memory"):
-        plan_memory(ModelOptions(memory=2**20), loaded, SOURCE, 1080, 1920)
+        plan_memory(replace(loaded, options=ModelOptions(memory=2**20)), SOURCE, 1080, 1920)
 
 
 def test_mini_has_no_independent_chunks() -> None:

@@ -1,4 +1,4 @@
-"""Many inputs: words on the command line -> jobs (source, output) -> what became of them.
+"""Many inputs: words on the command line -> jobs (source, output), and which of them can run.
 
 Nothing here imports torch or opens a file, so that wrong words and names fail at once.
 """
@@ -8,15 +8,18 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING
 
-from refvid.errors import InputError, OptionError, OutputError, RefvidError
+from refvid.errors import InputError, OptionError, OutputError
 from refvid.media.image import IMAGE_SUFFIXES
 from refvid.media.sequence import find_images, is_pattern
+
+if TYPE_CHECKING:
+    from refvid.media.video_info import VideoInfo
 
 # fmt: off
 VIDEO_SUFFIXES = frozenset({
@@ -27,8 +30,6 @@ VIDEO_SUFFIXES = frozenset({
 RESULT_MARK = "_refvid"
 
 _PATTERN = re.compile(r"%(?:0?[0-9]+)?d")
-
-Report = TypeVar("Report")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,20 +52,8 @@ class Job:
     create_folder: bool = False
     """Whether the output's folder may be made; else it must exist."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome(Generic[Report]):
-    """What became of one job: exactly one of the fields below `job` says it."""
-
-    job: Job
-    report: Report | None = None
-    error: Exception | None = None
-    skipped: bool = False
-
-    @property
-    def status(self) -> str:
-        """done, failed or skipped."""
-        return "failed" if self.error else "skipped" if self.skipped else "done"
+    info: VideoInfo | None = None
+    """What was learned of the source while its output was named."""
 
 
 def is_sequence_pattern(path: Path) -> bool:
@@ -278,7 +267,6 @@ def _refuse_shared_outputs(jobs: Sequence[Job]) -> None:
     inputs = {_file_id(job.source): job.source for job in jobs}
     inputs.pop(None, None)
     for job in jobs:
-        # Also through symbolic links, hard links and other spellings of the name.
         if (same := inputs.get(_file_id(job.output))) is not None:
             raise OptionError(f"the output {job.output} is the input {same}; choose another name")
 
@@ -287,7 +275,13 @@ def _identity(path: Path) -> str:
     return os.path.normcase(path.resolve())
 
 
+def is_same_file(path: Path, other: Path) -> bool:
+    """Whether both exist and are one file."""
+    return (found := _file_id(path)) is not None and found == _file_id(other)
+
+
 def _file_id(path: Path) -> tuple[int, int] | None:
+    # Also through symbolic links, hard links and other spellings of the name.
     try:
         status = path.stat()
     except OSError:
@@ -347,63 +341,3 @@ def check_file(path: Path) -> None:
     if not path.exists():
         what = "no file matches" if glob.has_magic(str(path)) else "there is no such file"
         raise InputError(f"{path}: {what}")
-
-
-def triage(
-    jobs: Iterable[Job],
-    *,
-    overwrite: bool = False,
-    skip_existing: bool = False,
-    check: Callable[[Path], None] = check_source,
-) -> tuple[list[Job], list[Outcome[Any]]]:
-    """Sort out, before any weights are loaded, the jobs that need not or cannot run.
-
-    Returns:
-        The jobs to run, and the outcomes of the others.
-    """
-    ready: list[Job] = []
-    others: list[Outcome[Any]] = []
-    for job in jobs:
-        try:
-            check(job.source)
-            if skip_existing and output_exists(job.output):
-                others.append(Outcome(job=job, skipped=True))
-                continue
-            check_output(job, overwrite=overwrite)
-        except RefvidError as error:
-            others.append(Outcome(job=job, error=error))
-        else:
-            ready.append(job)
-    return ready, others
-
-
-def run_batch(
-    jobs: Iterable[Job],
-    run: Callable[[Job], Report],
-    *,
-    fail_fast: bool = False,
-    make_folders: bool = True,
-) -> Iterator[Outcome[Report]]:
-    """Run jobs one by one; a failure does not stop the rest, unless asked to.
-
-    Yields one outcome per job as soon as it is known; with `fail_fast` the first failure is the
-    last outcome.
-    """
-    for job in jobs:
-        try:
-            if make_folders and job.create_folder:
-                _make_folder(job.output.parent)
-            report = run(job)
-        except Exception as error:  # noqa: BLE001 -- one bad file must not cost the others
-            yield Outcome(job=job, error=error)
-            if fail_fast:
-                return
-        else:
-            yield Outcome(job=job, report=report)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot create the folder {folder}: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""What can be asked of `refvid decode`. Imports no torch, so that wrong options fail at once."""
+"""What can be asked of `decode` and `encode` about files of latents. Imports no torch."""
 
 from __future__ import annotations
 
@@ -10,43 +10,60 @@ from refvid.errors import InputError, OptionError
 from refvid.latents.wishes import LatentWishes
 from refvid.media.encoding import Encoding
 from refvid.media.image import IMAGE_SUFFIXES
-from refvid.workflows.enhance_options import ReferenceFit
-from refvid.workflows.rebuild_options import ModelOptions
+from refvid.rebuild.options import ReferenceFit
+
+SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatentReferences:
+    """What `decode` conditions the decoder on."""
+
+    image: Path | None = None
+    """None decodes without one."""
+
+    folder: Path | None = None
+    """A folder with an image for every file of latents, found by its name."""
+
+    fit: ReferenceFit = "cover"
+    baseline: bool = False
+    """Skip the reference attention: the plain decoder, for comparison."""
+
+    def __post_init__(self) -> None:
+        if self.image is not None and self.folder is not None:
+            raise OptionError("Give one reference, or a folder of them, not both.")
+        if self.baseline and (self.image or self.folder):
+            raise OptionError("The plain decoder takes no reference. Leave out one of the two.")
+
+    def find(self, latents: Path, image_name: str | None) -> Path | None:
+        """The image for a file of latents; see `find_reference`."""
+        if self.folder is None:
+            return self.image
+        return find_reference(self.folder, latents, image_name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodeOptions:
-    """One run of `refvid decode` on one file of latents."""
+    """How a file of latents becomes a video."""
 
-    source: Path
-    output: Path
-    """Final path: a video file, or an image pattern `out_%04d.png`."""
-
-    reference: Path | None = None
-    """An image; None decodes without one."""
-
-    references: Path | None = None
-    """A folder with an image for every file of latents, found by its name."""
-
-    reference_fit: ReferenceFit = "cover"
     wishes: LatentWishes = LatentWishes()  # noqa: RUF009 - frozen
     frame_rate: Fraction | None = None
     """None: what the file says, or the rate that the model generates."""
 
-    baseline: bool = False
-    """Skip the reference attention: the plain decoder, for comparison."""
-
     overwrite: bool = False
     encoding: Encoding = Encoding()  # noqa: RUF009 - frozen
-    model: ModelOptions = ModelOptions()  # noqa: RUF009 - frozen
 
     def __post_init__(self) -> None:
-        if self.reference is not None and self.references is not None:
-            raise OptionError("Give one reference, or a folder of them, not both.")
-        if self.baseline and (self.reference or self.references):
-            raise OptionError("The plain decoder takes no reference. Leave out one of the two.")
         if self.frame_rate is not None and not 0 < self.frame_rate <= 1000:
             raise OptionError(f"A frame rate is above 0 and at most 1000, not {self.frame_rate}.")
+
+
+def check_latents_name(output: Path) -> None:
+    """Raise `OptionError` where latents would be written to another kind of file."""
+    if output.suffix.lower() != SUFFIX:
+        raise OptionError(
+            f"Latents are written as {SUFFIX}, not as {output.suffix or 'that'}: {output}."
+        )
 
 
 def find_reference(folder: Path, latents: Path, image_name: str | None) -> Path:

@@ -1,0 +1,529 @@
+"""Flags in groups: each is declared once, and a command takes and hands on whole groups.
+
+A command says which groups it has:
+
+    @flags.grouped
+    def encode(console: Console, inputs: flags.Inputs, rules: flags.BatchRules, ...) -> None:
+
+`grouped` turns the fields of groups into options, and in their place gives the command the group as
+filled in: flag over environment over config file over default. `console` stands for the flags that
+every command has, and comes ready to print.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from functools import partial, wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+
+import typer
+from typer.core import TyperCommand
+
+from refvid.cli.console import Console
+from refvid.cli.words import (
+    parse_encoder_options,
+    parse_position,
+    parse_reference,
+    parse_size,
+    parse_tile,
+)
+from refvid.errors import CheckpointUnavailable, OptionError
+from refvid.settings import KEYS, LogLevel, Settings, load_settings
+
+if TYPE_CHECKING:
+    from refvid.media.encoding import Encoding as EncodingValue
+    from refvid.media.frame_range import FrameRange
+    from refvid.rebuild.options import ModelOptions, References
+
+IO_PANEL = "Input and output"
+RANGE_PANEL = "Part of the video"
+REFERENCE_PANEL = "Reference"
+MODEL_PANEL = "Model and machine"
+ENCODING_PANEL = "Encoding"
+BATCH_PANEL = "Batch and scripts"
+_LAST_PANELS = (ENCODING_PANEL, BATCH_PANEL)
+
+_io = partial(typer.Option, rich_help_panel=IO_PANEL)
+_range = partial(typer.Option, rich_help_panel=RANGE_PANEL)
+_reference = partial(typer.Option, rich_help_panel=REFERENCE_PANEL)
+_model = partial(typer.Option, rich_help_panel=MODEL_PANEL)
+_encoding = partial(typer.Option, rich_help_panel=ENCODING_PANEL)
+_batch = partial(typer.Option, rich_help_panel=BATCH_PANEL)
+
+STRENGTH_HELP = "0 gives the input back, 1 the full result."
+
+Inputs = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="INPUT",
+        help="Videos, wildcards, folders, or image sequences (shot_%04d.png).",
+        show_default=False,
+    ),
+]
+Overwrite = Annotated[bool, _io("-y", "--overwrite", help="Replace existing results.")]
+Compare = Annotated[
+    bool,
+    _io(
+        "--compare",
+        help="Also write a page that compares: {stem}_compare.html beside the result.",
+    ),
+]
+Rate = Annotated[
+    str | None,
+    _io(
+        "--rate",
+        metavar="FPS",
+        help="Frame rate of image sequences: 25, 23.976, 24000/1001.  [default: 24]",
+    ),
+]
+RefFit = Annotated[
+    Literal["cover", "contain", "stretch"],
+    _reference(
+        "--ref-fit",
+        metavar="cover|contain|stretch",
+        help="How a reference of another shape meets the frame.",
+    ),
+]
+Frames = Annotated[
+    int | None, _range("--frames", metavar="N", min=1, help="At most so many frames.")
+]
+NoCutDetection = Annotated[
+    bool, _range("--no-cut-detection", help="Take the whole input as one shot.")
+]
+Model = Annotated[
+    str | None,
+    _model(
+        "--model",
+        metavar="NAME|PATH",
+        help="auto, mini, wan2.1, videovae+, or a path with weights.  [default: auto]",
+    ),
+]
+Device = Annotated[
+    str | None,
+    _model(
+        "-d",
+        "--device",
+        metavar="NAME",
+        help="auto, cpu, cuda, cuda:N, mps or xpu.  [default: auto]",
+    ),
+]
+DType = Annotated[
+    Literal["auto", "bf16", "fp16", "fp32"] | None,
+    _model("--dtype", metavar="auto|bf16|fp16|fp32", help="Precision.  [default: auto]"),
+]
+Chunk = Annotated[
+    int | None,
+    _model("--chunk", metavar="N", min=1, help="Frames per model call; fewer need less memory."),
+]
+Tile = Annotated[
+    str,
+    _model("--tile", metavar="auto|off|PX", help="Work in windows of PX pixels to save memory."),
+]
+Memory = Annotated[
+    str | None,
+    _model(
+        "--memory",
+        metavar="SIZE",
+        help="What the model's work may take, e.g. 8G.  [default: what is free]",
+    ),
+]
+NoMetadata = Annotated[
+    bool,
+    _encoding("--no-metadata", help="Leave out tags, chapters and the provenance line."),
+]
+Hdr = Annotated[
+    Literal["refuse", "passthrough"],
+    _encoding(
+        "--hdr",
+        metavar="refuse|passthrough",
+        help="What to do with HDR video, which the models have not learned.",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchRules:
+    """Where results go, and how a batch takes existing ones and failures."""
+
+    output: Annotated[
+        str | None,
+        _io(
+            "-o",
+            "--output",
+            metavar="PATH",
+            help="File, folder/ or template.  [default: {dir}/{stem}_refvid{ext}]",
+        ),
+    ] = None
+    overwrite: Overwrite = False
+    skip_existing: Annotated[
+        bool, _io("-n", "--skip-existing", help="Leave inputs out whose result exists.")
+    ] = False
+    recursive: Annotated[
+        bool, _io("-r", "--recursive", help="Look into folders below folders.")
+    ] = False
+    fail_fast: Annotated[bool, _batch("--fail-fast", help="Stop a batch at its first failure.")] = (
+        False
+    )
+    dry_run: Annotated[
+        bool, _batch("--dry-run", help="Print what would be done, and do nothing.")
+    ] = False
+
+    def __post_init__(self) -> None:
+        if self.overwrite and self.skip_existing:
+            raise OptionError("--overwrite and --skip-existing exclude each other")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """What `enhance` conditions the decoder on, and how much that counts."""
+
+    ref: Annotated[
+        str | None,
+        _reference(
+            "--ref",
+            metavar="IMAGE|frame:N|time:T",
+            help="The clean picture: an image file, or a frame of the input itself.",
+        ),
+    ] = None
+    ref_fit: RefFit = "cover"
+    strength: Annotated[
+        float, _reference("--strength", metavar="0..1", min=0, max=1, help=STRENGTH_HELP)
+    ] = 1.0
+
+    def parse(self) -> References:
+        from refvid.rebuild.options import References
+
+        return References(source=parse_reference(self.ref), fit=self.ref_fit)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """Which part of a video."""
+
+    start: Annotated[
+        str | None,
+        _range("--start", metavar="TIME", help="Begin here: 90, 1:30, 00:01:30.5, or frame 120f."),
+    ] = None
+    end: Annotated[str | None, _range("--end", metavar="TIME", help="Stop before this.")] = None
+    frames: Frames = None
+    preview: Annotated[
+        str | None,
+        _range("--preview", metavar="LENGTH", help="Only the first 5s, or 48f, from --start."),
+    ] = None
+
+    def parse(self) -> FrameRange:
+        from refvid.media.frame_range import FrameRange
+
+        first = None if self.start is None else parse_position(self.start, "--start")
+        last = None if self.end is None else parse_position(self.end, "--end")
+        frames = self.frames
+        if self.preview is not None:
+            if last is not None or frames is not None:
+                raise OptionError("--preview excludes --end and --frames")
+            length = parse_position(self.preview, "--preview")
+            if length <= 0:
+                raise OptionError("--preview must be longer than nothing")
+            if isinstance(length, int):
+                frames = length
+            elif isinstance(first, int):
+                raise OptionError(
+                    "--preview in seconds needs --start in seconds; "
+                    "with --start in frames write --preview 48f"
+                )
+            else:
+                last = (first or 0) + length
+        if type(first) is type(last) and first is not None and last is not None and last <= first:
+            raise OptionError(f"--end {self.end} is not after --start {self.start}")
+        return FrameRange(start=first, end=last, frames=frames)
+
+
+class _Choice:
+    """Flags for a model: those of `ModelOptions` that a command has, under the same names."""
+
+    __slots__ = ()
+
+    def parse(self) -> ModelOptions:
+        from refvid.rebuild.options import ModelOptions
+
+        values = _values(self)
+        if "tile" in values:
+            values["tile"] = parse_tile(values["tile"])
+        weights = values.get("weights")
+        if weights is not None and not weights.is_file():
+            raise CheckpointUnavailable(f"--weights: there is no file {weights}")
+        if values.get("memory") is not None:
+            values["memory"] = parse_size(values["memory"], "--memory")
+        return ModelOptions(**values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelChoice(_Choice):
+    """Which model, and where it runs."""
+
+    model: Model = None
+    weights: Annotated[
+        Path | None,
+        _model(
+            "--weights",
+            metavar="FILE",
+            help="A file downloaded by hand (.safetensors, .pt, .ckpt), for the model of --model.",
+        ),
+    ] = None
+    device: Device = None
+    dtype: DType = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderChoice(ModelChoice):
+    """The same, and how much it encodes at once."""
+
+    chunk: Chunk = None
+    memory: Memory = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecoderChoice(ModelChoice):
+    """The same, and how much it decodes at once."""
+
+    chunk: Chunk = None
+    tile: Tile = "auto"
+    memory: Memory = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RebuilderChoice(DecoderChoice):
+    """The same, and how chunks are joined."""
+
+    chunking: Annotated[
+        Literal["carry", "independent"],
+        _model(
+            "--chunking",
+            help="Join chunks (wan2.1: carry state, videovae+: overlap), or decode each alone as "
+            "published.",
+        ),
+    ] = "carry"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StylizerChoice(_Choice):
+    """Where the one model for styles runs, and how much it does at once."""
+
+    weights: Annotated[
+        Path | None,
+        _model(
+            "--weights",
+            metavar="FILE",
+            help="From refvid train --task style.  [default: the bundled ones]",
+        ),
+    ] = None
+    device: Device = None
+    dtype: DType = None
+    chunk: Chunk = None
+    tile: Tile = "auto"
+    memory: Memory = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BriefChoice(_Choice):
+    """Which model, and where it runs, where nobody brings weights."""
+
+    model: Model = None
+    device: Device = None
+    dtype: DType = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """Where networks run."""
+
+    device: Device = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Codec:
+    codec: Annotated[
+        str | None,
+        _encoding(
+            "-c",
+            "--codec",
+            metavar="NAME",
+            help="h264, hevc, vp9, av1, prores, ffv1, png or an FFmpeg encoder."
+            "  [default: like the input]",
+        ),
+    ] = None
+    crf: Annotated[
+        float | None,
+        _encoding(
+            "--crf", metavar="N", min=0, max=63, help="Quality: smaller is better and bigger."
+        ),
+    ] = None
+    pix_fmt: Annotated[
+        str | None,
+        _encoding(
+            "--pix-fmt", metavar="NAME", help="FFmpeg pixel format.  [default: like the input]"
+        ),
+    ] = None
+    encoder_option: Annotated[
+        list[str] | None,
+        _encoding(
+            "-e",
+            "--encoder-option",
+            metavar="KEY=VALUE",
+            help="For the encoder, e.g. preset=slow; may be repeated.",
+        ),
+    ] = None
+
+    def parse(self) -> EncodingValue:
+        from refvid.media.encoding import Encoding
+
+        values = _values(self)
+        values["encoder_options"] = parse_encoder_options(values.pop("encoder_option") or [])
+        values["metadata"] = not values.pop("no_metadata")
+        return Encoding(**values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureEncoding(_Codec):
+    """How a result without other tracks is written."""
+
+    no_metadata: NoMetadata = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoding(_Codec):
+    """How a result is written; None follows the input."""
+
+    audio: Annotated[
+        Literal["copy", "none"],
+        _encoding("--audio", metavar="copy|none", help="Sound tracks."),
+    ] = "copy"
+    subtitles: Annotated[
+        Literal["copy", "none"],
+        _encoding("--subs", metavar="copy|none", help="Subtitles."),
+    ] = "copy"
+    no_metadata: NoMetadata = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Talk:
+    """What every command says, and how."""
+
+    as_json: Annotated[bool, _batch("--json", help="Print one JSON object on stdout.")] = False
+    quiet: Annotated[bool, _batch("-q", "--quiet", help="Only errors on stderr.")] = False
+    verbose: Annotated[bool, _batch("-v", "--verbose", help="Say what is chosen and why.")] = False
+    debug: Annotated[bool, _batch("--debug", help="Full log; tracebacks.")] = False
+
+    def start(self, console: Console) -> Settings:
+        """Set the console up and read this machine's settings."""
+        flag: LogLevel | None = (
+            "debug"
+            if self.debug
+            else "verbose"
+            if self.verbose
+            else "quiet"
+            if self.quiet
+            else None
+        )
+        console.start(flag or "normal", as_json=self.as_json)
+        if self.quiet and self.verbose:
+            raise OptionError("--quiet and --verbose exclude each other")
+        settings = load_settings()
+        if flag is None:
+            console.start(settings.log_level, as_json=self.as_json)
+        return settings
+
+
+def grouped(command: Callable[..., None]) -> Callable[..., None]:
+    """Make a command for Typer of one that takes groups."""
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, type] = {}
+    options: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command).parameters.values():
+        hint = hints[parameter.name]
+        if isinstance(hint, type) and is_dataclass(hint):
+            groups[parameter.name] = hint
+            options += _expand(hint)
+        elif hint not in (Console, typer.Context):
+            options.append(parameter.replace(annotation=hint, kind=inspect.Parameter.KEYWORD_ONLY))
+    options += _expand(_Talk)
+    options.sort(key=_panel_order)
+
+    @wraps(command)
+    def run(ctx: typer.Context, **values: Any) -> None:
+        talk = _Talk(**{field.name: values.pop(field.name) for field in fields(_Talk)})
+        settings = talk.start(ctx.obj)
+        for name, group in groups.items():
+            flags = {field.name: values.pop(field.name) for field in fields(group)}
+            values[name] = group(**{key: _over(settings, key, flags[key]) for key in flags})
+        for name, hint in hints.items():
+            if hint is Console:
+                values[name] = ctx.obj
+            elif hint is typer.Context:
+                values[name] = ctx
+        command(**values)
+
+    context = inspect.Parameter(
+        "ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
+    )
+    parameters = [context, *options]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    return run
+
+
+def _expand(group: type) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default,
+            annotation=hints[field.name],
+        )
+        for field in fields(group)
+    ]
+
+
+def _panel_order(option: inspect.Parameter) -> int:
+    """A group may have flags in two panels: these come last in the help of all commands."""
+    declared = option.annotation.__metadata__[0]
+    panel = getattr(declared, "rich_help_panel", None)
+    return _LAST_PANELS.index(panel) + 1 if panel in _LAST_PANELS else 0
+
+
+def _over(settings: Settings, name: str, value: Any) -> Any:
+    return getattr(settings, name) if value in (None, "") and name in KEYS else value
+
+
+def _values(group: Any) -> dict[str, Any]:
+    return {field.name: getattr(group, field.name) for field in fields(group)}
+
+
+class PanelCommand(TyperCommand):
+    """A command whose help groups options by panel, as plain text."""
+
+    # Typer keeps these two types to itself, hence Any.
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments, then one section per panel, then the rest."""
+        sections: dict[str, list[tuple[str, str]]] = {"Arguments": []}
+        rest: list[tuple[str, str]] = []
+        for param in self.get_params(ctx):
+            row = param.get_help_record(ctx)
+            if row is None:
+                continue
+            panel = getattr(param, "rich_help_panel", None)
+            if param.param_type_name == "argument":
+                # Without the Python type, which tells a user nothing.
+                sections["Arguments"].append((row[0].partition(" <")[0], row[1]))
+            elif panel:
+                sections.setdefault(panel, []).append(row)
+            else:
+                rest.append(row)
+        sections["Options"] = rest
+        for title, rows in sections.items():
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)

@@ -1,0 +1,232 @@
+"""What lies beside the pictures in a video's file, and which of it an output can hold."""
+
+from __future__ import annotations
+
+import io
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import av
+from av.container import InputContainer, OutputContainer
+from av.stream import Disposition, Stream
+from av.subtitles.stream import SubtitleStream
+from av.video.stream import VideoStream
+
+from refvid.media.container import find_video_stream, is_cover_art, open_container
+from refvid.media.encoding import Encoding
+
+if TYPE_CHECKING:
+    from av.container.core import Chapter
+
+TEXT_SUBTITLES: Final = frozenset({"subrip", "ass", "ssa", "webvtt", "mov_text", "text"})
+# The text subtitle encoder of each container that refvid writes.
+_SUBTITLE_ENCODERS: Final = {
+    "mp4": "mov_text",
+    "mov": "mov_text",
+    "matroska": "subrip",
+    "webm": "webvtt",
+}
+# Written by muxers about the streams they wrote: wrong after any change.
+_STALE_TAGS: Final = (
+    "BPS", "DURATION", "ENCODER", "NUMBER_OF_BYTES", "NUMBER_OF_FRAMES", "VENDOR_ID", "_STATISTICS",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Track:
+    """A stream beside the video that is worked on."""
+
+    index: int
+    kind: str
+    """audio, subtitle, attachment, video or data."""
+
+    title: str
+    """For people."""
+
+    time_base: Fraction
+    held_by: frozenset[str] = frozenset()
+    """Containers that hold it as it is; of those that refvid writes."""
+
+    converted_by: frozenset[str] = frozenset()
+    """Containers that hold it as text of their own kind."""
+
+    is_remade: bool = False
+    """Whether the muxer makes it anew: mp4's chapters and time code."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Companions:
+    """All that a result takes over from its source but the pictures."""
+
+    tracks: tuple[Track, ...]
+    chapters: tuple[Chapter, ...]
+    tags: dict[str, str]
+    """Of the video stream."""
+
+    disposition: Disposition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackCopy:
+    """One stream of the source that goes to the result."""
+
+    index: int
+    """In the source."""
+
+    kind: str
+    """audio, subtitle or attachment."""
+
+    time_base: Fraction
+    converted_to: str | None = None
+    """Encoder for a subtitle that the container cannot hold as it is."""
+
+
+def read_companions(path: Path) -> Companions:
+    """Look through a file for what lies beside its pictures.
+
+    Raises:
+        InputError: It cannot be read, or has no video track.
+    """
+    with open_container(path) as container:
+        return list_companions(container, find_video_stream(container, path))
+
+
+def list_companions(container: InputContainer, video: VideoStream) -> Companions:
+    """Do the same in a file that is open."""
+    return Companions(
+        tracks=tuple(
+            _describe(stream, container)
+            for stream in container.streams
+            if stream.index != video.index
+        ),
+        chapters=tuple(container.chapters()),
+        tags=stream_metadata(video),
+        disposition=video.disposition,
+    )
+
+
+def plan_copies(
+    companions: Companions, container: str, encoding: Encoding
+) -> tuple[tuple[TrackCopy, ...], list[str]]:
+    """Decide which tracks can be copied into a container format.
+
+    Returns:
+        The copies, and a note for every track that is converted or left out though the
+        caller did not ask for it.
+    """
+    copies: list[TrackCopy] = []
+    notes: list[str] = []
+    for track in companions.tracks:
+        asked = {"audio": encoding.audio, "subtitle": encoding.subtitles}.get(track.kind, "copy")
+        if track.is_remade or asked == "none":
+            continue
+        if container in track.held_by:
+            copies.append(_copy(track))
+        elif container in track.converted_by:
+            encoder = _SUBTITLE_ENCODERS[container]
+            copies.append(_copy(track, encoder))
+            notes.append(f"{track.title} is converted to {encoder}")
+        elif track.kind == "audio" or (track.kind == "attachment" and container == "matroska"):
+            notes.append(f"{track.title} cannot be stored in {container} and is left out")
+        elif track.kind == "subtitle":
+            notes.append(f"{track.title} cannot be stored in {container}, is left out")
+        elif track.kind == "attachment":
+            notes.append(f"attachment {track.index} is left out: only .mkv holds them")
+        else:
+            notes.append(f"{track.title} is left out")
+    return tuple(copies), notes
+
+
+def stream_metadata(stream: Stream) -> dict[str, str]:
+    """Return a stream's tags without those that describe how it was written."""
+    return {
+        key: value
+        for key, value in stream.metadata.items()
+        if not key.upper().startswith(_STALE_TAGS)
+    }
+
+
+def _describe(stream: Stream, container: InputContainer) -> Track:
+    kind: str = (
+        stream.type if stream.type in ("audio", "subtitle", "attachment", "video") else "data"
+    )
+    word = kind
+    if kind == "video":
+        word = "cover picture" if is_cover_art(stream) else "second video"  # type: ignore[arg-type]
+    tried = {
+        "audio": frozenset(_SUBTITLE_ENCODERS),
+        "subtitle": frozenset(_SUBTITLE_ENCODERS),
+        "attachment": frozenset({"matroska"}),
+    }.get(kind, frozenset())
+    held_by = frozenset(name for name in tried if _fits(stream, name, None))
+    is_text = kind == "subtitle" and codec_name(stream) in TEXT_SUBTITLES
+    return Track(
+        index=stream.index,
+        kind=kind,
+        title=_title(stream, word),
+        time_base=stream.time_base or Fraction(1, 1000),
+        held_by=held_by,
+        converted_by=frozenset(
+            name
+            for name in (tried - held_by if is_text else ())
+            if _fits(stream, name, _SUBTITLE_ENCODERS[name])
+        ),
+        is_remade=kind == "data" and _is_rewritten(stream, container),
+    )
+
+
+def _copy(track: Track, encoder: str | None = None) -> TrackCopy:
+    return TrackCopy(
+        index=track.index, kind=track.kind, time_base=track.time_base, converted_to=encoder
+    )
+
+
+def _fits(stream: Stream, container: str, encoder: str | None) -> bool:
+    """Ask the muxer itself, by writing a header in memory."""
+    scratch = av.open(io.BytesIO(), "w", format=container)
+    try:
+        add_target(scratch, stream, encoder)
+        scratch.start_encoding()
+    except (av.FFmpegError, ValueError):
+        return False
+    finally:
+        with suppress(av.FFmpegError, ValueError):
+            scratch.close()
+    return True
+
+
+def _is_rewritten(stream: Stream, container: InputContainer) -> bool:
+    if "timecode" in stream.metadata:
+        return True
+    return bool(container.chapters()) and codec_name(stream) in ("bin_data", "text")
+
+
+def add_target(output: OutputContainer, template: Stream, encoder: str | None) -> Stream:
+    """Add a stream for what is copied from another one, or converted by an encoder."""
+    if encoder is None:
+        return output.add_stream_from_template(template, opaque=None)
+    assert isinstance(template, SubtitleStream)
+    template.codec_context.open(strict=False)
+    stream = output.add_stream(encoder)
+    assert isinstance(stream, SubtitleStream)
+    # Converters talk through ASS: its header holds the styles that the lines refer to.
+    stream.codec_context.subtitle_header = template.codec_context.subtitle_header
+    stream.codec_context.time_base = Fraction(1, 1000)
+    return stream
+
+
+def codec_name(stream: Stream) -> str:
+    """Return a codec's common name."""
+    context = getattr(stream, "codec_context", None)
+    if context is not None:
+        return str(context.codec.canonical_name)
+    return str(getattr(stream, "name", None) or "unknown")
+
+
+def _title(stream: Stream, kind: str) -> str:
+    language = stream.metadata.get("language", "und")
+    spoken = "" if language == "und" else f", {language}"
+    return f"{kind} track {stream.index} ({codec_name(stream)}{spoken})"

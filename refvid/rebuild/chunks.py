@@ -1,0 +1,158 @@
+"""Time: how the frames of a shot are cut into chunks that a backbone accepts. No tensors.
+
+A backbone with temporal stride `s` takes a multiple of `s` frames, and `first_chunk_extra` more
+in the first chunk of a shot, or in every chunk where chunks are independent. The frames of a shot
+rarely end on such a length: the last chunk is padded by repeating its last frame, and what the
+model makes of the repeats is thrown away.
+
+Where a model carries no state from one chunk to the next, chunks overlap instead: a chunk begins
+with the last frames of the one before, and the two results are cross-faded (`overlap.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from refvid.errors import OptionError
+from refvid.models.backbone import BackboneLimits
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkLengths:
+    """Frames per chunk within one shot; both are lengths the backbone accepts."""
+
+    first: int
+    """The first chunk of a shot."""
+
+    following: int
+    """Every later chunk, the frames that it shares included."""
+
+    overlap: int = 0
+    """Frames that a later chunk shares with the one before it."""
+
+    @property
+    def longest(self) -> int:
+        return max(self.first, self.following)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk(Generic[T]):
+    """Consecutive frames of one shot, for one model call."""
+
+    frames: tuple[T, ...]
+    index: int
+    """Position of the first frame in the stream."""
+
+    starts_shot: bool
+    """Whether the causal state starts anew here."""
+
+    shared: int = 0
+    """Frames at its start that the chunk before had too."""
+
+    held_back: int = 0
+    """Frames at its end that the next chunk has too."""
+
+    @property
+    def final(self) -> tuple[T, ...]:
+        """The frames that are done with this chunk: it and those before hold all of them."""
+        return self.frames[: len(self.frames) - self.held_back]
+
+
+def choose_chunk_lengths(limits: BackboneLimits, asked: int | None = None) -> ChunkLengths:
+    """Find the longest accepted chunk lengths that do not exceed the number asked for.
+
+    A number below the smallest accepted length gives the smallest accepted length.
+
+    Raises:
+        OptionError: `asked` is below 1 or above what the backbone takes.
+    """
+    if asked is not None and asked < 1:
+        raise OptionError(f"A chunk needs at least 1 frame, not {asked}.")
+    if asked is not None and asked > limits.max_chunk:
+        raise OptionError(
+            f"A chunk of {asked} frames is too long: the model takes {limits.max_chunk} per call."
+        )
+    stride, extra = limits.temporal_stride, limits.first_chunk_extra
+    wanted = limits.default_chunk if asked is None else asked
+    following = max(wanted // stride, 1) * stride
+    first = following + extra
+    if first > limits.max_chunk and following > stride:
+        first -= stride
+    elif first > limits.max_chunk and extra:
+        first = extra
+    # Where every chunk stands alone, every one is a first one.
+    following = first if limits.independent_chunks else following
+    return ChunkLengths(first, following, overlap=min(limits.overlap, following - stride))
+
+
+def halve_chunk_lengths(lengths: ChunkLengths, limits: BackboneLimits) -> ChunkLengths | None:
+    """Give about half as long chunks, or None where they are the shortest already."""
+    if lengths.longest <= limits.temporal_stride:
+        return None
+    half = choose_chunk_lengths(limits, max(lengths.longest // 2, 1))
+    return half if half.longest < lengths.longest else None
+
+
+def pad_length(frames: int, starts_shot: bool, limits: BackboneLimits) -> int:
+    """Smallest accepted length that holds so many frames (at least 1)."""
+    extra = limits.first_chunk_extra if starts_shot or limits.independent_chunks else 0
+    rest = max(frames - extra, 0)
+    strides = -(-rest // limits.temporal_stride)
+    if extra == 0:
+        strides = max(strides, 1)
+    return extra + strides * limits.temporal_stride
+
+
+def count_chunks(frames: int, lengths: ChunkLengths) -> int:
+    """Number of chunks of a video with so many frames and no cuts."""
+    if frames <= 0:
+        return 0
+    return 1 + -(-max(frames - lengths.first, 0) // (lengths.following - lengths.overlap))
+
+
+def next_length(frames: int, starts_shot: bool, lengths: ChunkLengths) -> int:
+    """Length of the next chunk of a shot of which so many frames are left."""
+    return min(lengths.first if starts_shot else lengths.following, frames)
+
+
+def split_into_chunks(
+    frames: Iterable[tuple[T, bool]], lengths: ChunkLengths
+) -> Iterator[Chunk[T]]:
+    """Group a stream of frames into chunks that never cross a cut.
+
+    Args:
+        frames: Each frame with whether a shot starts at it; the first one always starts a shot.
+        lengths: Frames per chunk.
+
+    Yields:
+        Chunks as soon as they are full, cut short at a cut and at the end. Every frame is in
+        exactly one chunk, in order; with an overlap, in the `final` part of exactly one. A full
+        chunk that may share frames with another waits for the next frame, which tells.
+    """
+    collected: list[T] = []
+    index = 0
+    starts_shot = True
+    shared = 0
+    for frame, is_cut in frames:
+        full = len(collected) == (lengths.first if starts_shot else lengths.following)
+        if collected and (is_cut or full):
+            held_back = 0 if is_cut else lengths.overlap
+            yield Chunk(tuple(collected), index, starts_shot, shared, held_back)
+            index += len(collected) - held_back
+            collected = collected[len(collected) - held_back :]
+            starts_shot, shared = False, held_back
+        if is_cut:
+            starts_shot = True
+        collected.append(frame)
+        full = len(collected) == (lengths.first if starts_shot else lengths.following)
+        if full and not lengths.overlap:
+            yield Chunk(tuple(collected), index, starts_shot)
+            index += len(collected)
+            collected = []
+            starts_shot = False
+    if collected:
+        yield Chunk(tuple(collected), index, starts_shot, shared)

@@ -1,0 +1,329 @@
+"""`refvid decode`: latents that a pipeline saved -> video, with a reference image."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from refvid import __version__
+from refvid.checkpoints.transfer import TransferCallback, ignore_transfer
+from refvid.errors import InputError, OptionError
+from refvid.inference.pixels import Pixels, clip_to_frames, padded_size
+from refvid.latents.recognise import (
+    LatentChunk,
+    Latents,
+    read_backbone_name,
+    recognise_latents,
+)
+from refvid.latents.wan import DEFAULT_RATE
+from refvid.media.color import (
+    PRIMARIES_NAMES,
+    RANGE_LIMITED,
+    TRANSFER_NAMES,
+    UNSPECIFIED,
+    ColorInfo,
+)
+from refvid.media.inputs import Job
+from refvid.media.output_plan import plan_output
+from refvid.media.partial_file import check_target
+from refvid.media.reader import Frame
+from refvid.media.sequence import numbered_path
+from refvid.media.video_info import VideoInfo
+from refvid.media.writer import create_video
+from refvid.models.backbone import Backbone
+from refvid.rebuild.chunks import ChunkLengths
+from refvid.rebuild.latents_options import DecodeOptions, LatentReferences
+from refvid.rebuild.memory import plan_memory
+from refvid.rebuild.options import ModelOptions, References, ReferenceSource
+from refvid.rebuild.plan import (
+    Plan,
+    Prepared,
+    Report,
+    Run,
+    check_replaces_no,
+    prepare_run,
+    refuse_independent_chunks,
+)
+from refvid.rebuild.references import Picture
+from refvid.rebuild.session import Session, out_of_memory_errors
+from refvid.workflows.choose_model import LoadedBackbone, choose_backbone
+from refvid.workflows.pipeline import CheckStop, run_pipeline
+from refvid.workflows.progress import ProgressCallback, ignore_progress
+
+_BT709 = 1
+_BT2020 = 9
+"""Numbers of H.273. Generated video has no tags of its own: BT.709 is what players show."""
+
+
+def choose_decoder(
+    options: ModelOptions,
+    sources: Sequence[Path],
+    on_transfer: TransferCallback = ignore_transfer,
+) -> LoadedBackbone:
+    """Load the model that the latents are made for, or the one that was asked for.
+
+    Raises:
+        InputError: No model is asked for, and no source says which it needs.
+        CheckpointError, DeviceError, OptionError: See `choose_backbone`.
+    """
+    if options.model != "auto" or options.weights is not None:
+        return choose_backbone(options, on_transfer)
+    failure: InputError | None = None
+    for source in sources:
+        try:
+            name = read_backbone_name(source)
+        except InputError as error:
+            failure = error
+            continue
+        loaded = choose_backbone(replace(options, model=name), on_transfer)
+        return replace(loaded, reason=f"{source.name} holds its latents")
+    assert failure is not None, "there is a source"
+    raise failure
+
+
+def plan_decode(
+    job: Job, references: LatentReferences, options: DecodeOptions, loaded: LoadedBackbone
+) -> Plan:
+    """Tell what `decode` would do, and raise what it would raise before its first frame."""
+    return _prepare(job, references, options, loaded).prepared.plan
+
+
+def decode(
+    job: Job,
+    references: LatentReferences,
+    options: DecodeOptions,
+    loaded: LoadedBackbone,
+    on_progress: ProgressCallback = ignore_progress,
+    on_plan: Callable[[Plan], None] = lambda _plan: None,
+) -> Report:
+    """Decode one file of latents.
+
+    Reading, computing and writing overlap; at most 3 chunks are alive at once. The output appears
+    under its name when it is whole. `on_plan` hears what was decided before the work begins.
+
+    Raises:
+        InputError: The latents or the reference cannot be read, are damaged, made for another
+            model, or leave open what they are.
+        OutputError: The output cannot be written.
+        OptionError: Options are impossible for this input or model.
+        OutOfMemory: It does not fit, even in the smallest chunks and tiles.
+    """
+    started = time.monotonic()
+    source = _prepare(job, references, options, loaded)
+    prepared, latents = source.prepared, source.latents
+    plan, info = prepared.plan, prepared.info
+    on_plan(plan)
+    with out_of_memory_errors():
+        reference = source.reference.prepare(info, loaded).reference
+    backbone = plain_decoder(loaded.backbone) if references.baseline else loaded.backbone
+    session = Session(backbone, loaded.device, prepared.budget, reference)
+    run = Run(started, plan, on_progress)
+    dtype = np.uint16 if info.bit_depth > 8 else np.uint8
+    with create_video(
+        job.output,
+        like=info,
+        encoding=options.encoding,
+        plan=prepared.output,
+        overwrite=options.overwrite,
+        provenance={
+            "comment": f"refvid {__version__}, model {plan.model}, decoded latents, "
+            f"{source.provenance}"
+        },
+    ) as output:
+
+        def read(check_stop: CheckStop) -> Iterator[LatentChunk]:
+            lengths, stride = prepared.budget.lengths, latents.temporal_stride
+            # The first chunk of a shot has an extra frame where it has an extra latent.
+            first = max(1, -(-lengths.first // stride))
+            following = max(1, lengths.following // stride)
+            for piece in latents.chunks(first, following, lengths.overlap // stride):
+                check_stop()
+                yield piece
+
+        @out_of_memory_errors()
+        def compute(chunk: LatentChunk) -> Pixels:
+            clip = session.decode(
+                chunk.latents.to(loaded.device),
+                (latents.padded_height, latents.padded_width),
+                shared=chunk.shared,
+                held_back=chunk.held_back,
+            )
+            # Without what encoding had padded.
+            wanted = clip[:, :, : latents.frames - run.read, : info.height, : info.width]
+            run.read += wanted.shape[2]
+            return clip_to_frames(wanted, dtype)
+
+        def write(pixels: Pixels, check_stop: CheckStop) -> None:
+            for picture in pixels:
+                check_stop()
+                frame = Frame(
+                    pixels=picture,
+                    index=run.written,
+                    pts=run.written,
+                    time_base=info.time_base,
+                    duration=1,
+                )
+                output.write(picture, frame)
+                run.count_written(numbered_path(job.output, frame.index))
+
+        run_pipeline(read, compute, write)
+        # Inside the block: nothing is published if it fails.
+        assert run.written == latents.frames, f"{latents.frames} planned, {run.written} out"
+    return run.report()
+
+
+def plain_decoder(backbone: Backbone) -> Backbone:
+    """The same model with its reference attention skipped.
+
+    Raises:
+        OptionError: It has no such decoder.
+    """
+    plain_of = getattr(backbone, "without_attention", None)
+    if plain_of is None:
+        raise OptionError(
+            f"The model {backbone.name} has no plain decoder to compare with: leave out --baseline."
+        )
+    decoder: Backbone = plain_of()
+    return decoder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """Latents with the reference that belongs to them, and what will be done."""
+
+    prepared: Prepared
+    latents: Latents
+    reference: Picture
+    provenance: str
+
+
+def _prepare(
+    job: Job, references: LatentReferences, options: DecodeOptions, loaded: LoadedBackbone
+) -> _Source:
+    """Check everything that can be checked cheaply, and decide how the run will go."""
+    latents = recognise_latents(job.source, replace(options.wishes, backbone=loaded.name))
+    latents.check()
+    if latents.items > 1 and options.wishes.item is None:
+        raise InputError(
+            f"{latents.path} holds {latents.items} videos: choose one with --item, from 0."
+        )
+    _check_model(latents, loaded)
+    if references.baseline:
+        plain_decoder(loaded.backbone)
+    rate, rate_reason = _choose_rate(options, latents)
+    info = _describe(latents, rate)
+    image = references.find(job.source, latents.image_name)
+    picture = Picture(
+        References(
+            source=None if image is None else ReferenceSource(image=image), fit=references.fit
+        )
+    )
+    picture.read(info)
+    check_replaces_no(job.output, picture.images, "the reference")
+    check_replaces_no(job.output, (job.source,), "the input")
+    output = plan_output(job.output, info, options.encoding)
+    check_target(job.output, overwrite=options.overwrite)
+    memory = plan_memory(loaded, latents.path, info.height, info.width)
+    lengths = _stored_lengths(latents, memory.budget.lengths)
+    memory = memory._replace(budget=replace(memory.budget, lengths=lengths))
+    plain = " (plain decoder)" if references.baseline else ""
+    prepared = prepare_run(
+        "decode",
+        job,
+        loaded,
+        info,
+        memory,
+        frames=latents.frames,
+        output=output,
+        notes=(*latents.warnings, *output.notes, *memory.notes),
+        latents=latents.to_json(),
+        frame_rate=str(rate),
+        frame_rate_reason=rate_reason,
+        reference=picture.describe() + plain,
+    )
+    return _Source(
+        prepared=prepared,
+        latents=latents,
+        reference=picture,
+        provenance=picture.provenance() + plain,
+    )
+
+
+def _stored_lengths(latents: Latents, lengths: ChunkLengths) -> ChunkLengths:
+    """The chunks that the latents were encoded in, where they stand alone and are no longer."""
+    stored = latents.chunk_latents * latents.temporal_stride
+    if not 0 < stored <= lengths.longest:
+        return lengths
+    return ChunkLengths(stored, stored, latents.overlap_latents * latents.temporal_stride)
+
+
+def _check_model(latents: Latents, loaded: LoadedBackbone) -> None:
+    refuse_independent_chunks(loaded)
+    limits = loaded.backbone.limits
+    if latents.backbone != loaded.name:
+        raise InputError(
+            f"{latents.path} holds latents of {latents.backbone}, which the model {loaded.name} "
+            f"cannot read. Use --model {latents.backbone}."
+        )
+    size = (latents.padded_height, latents.padded_width)
+    if padded_size(latents.height, latents.width, limits) != size:
+        raise InputError(
+            f"{latents.path} decodes to {size[1]}x{size[0]}, but the model {loaded.name} takes "
+            f"multiples of {limits.size_multiple} from {limits.min_size} on."
+        )
+    if latents.temporal_stride != limits.temporal_stride:
+        raise InputError(f"{latents.path} was written by another version of {loaded.name}.")
+
+
+def _choose_rate(options: DecodeOptions, latents: Latents) -> tuple[Fraction, str]:
+    if options.frame_rate is not None:
+        return options.frame_rate, "as asked"
+    if latents.frame_rate is not None:
+        return latents.frame_rate, "stored in the file"
+    return Fraction(DEFAULT_RATE), "what Wan's models generate; the file does not say"
+
+
+def _describe(latents: Latents, rate: Fraction) -> VideoInfo:
+    """The video that the latents stand for: what the writer takes over as far as it can."""
+    depth = 10 if latents.metadata.get("bit_depth") in ("10", "12", "16") else 8
+    return VideoInfo(
+        path=latents.path,
+        container="latents",
+        codec="h264",
+        pix_fmt="yuv420p" if depth == 8 else "yuv420p10le",
+        bit_depth=depth,
+        width=latents.width,
+        height=latents.height,
+        rotation=0,
+        sample_aspect_ratio=Fraction(1),
+        frame_rate=rate,
+        is_variable_rate=False,
+        time_base=1 / rate,
+        duration=latents.frames / rate,
+        frame_count=latents.frames,
+        frame_count_is_exact=True,
+        color=_color(latents),
+        metadata={},
+        is_image_sequence=True,  # there are no other tracks to copy
+    )
+
+
+def _color(latents: Latents) -> ColorInfo:
+    primaries = _known_tag(latents, "primaries", PRIMARIES_NAMES)
+    return ColorInfo(
+        matrix=_BT2020 if primaries == _BT2020 else _BT709,
+        range=RANGE_LIMITED,
+        primaries=primaries,
+        transfer=_known_tag(latents, "transfer", TRANSFER_NAMES),
+    )
+
+
+def _known_tag(latents: Latents, name: str, known: Mapping[int, str]) -> int:
+    value = latents.metadata.get(name)
+    numbers = {str(number): number for number in known if number != UNSPECIFIED}
+    return numbers.get(value or "", _BT709)

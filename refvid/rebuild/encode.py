@@ -1,0 +1,161 @@
+"""`refvid encode`: video -> latents, for `refvid decode` and for other programs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from refvid import __version__
+from refvid.errors import InputError
+from refvid.inference.pixels import frames_to_clip, padded_size
+from refvid.latents.write import LatentWriter
+from refvid.media.inputs import Job
+from refvid.media.partial_file import check_target
+from refvid.media.reader import Frame, open_video
+from refvid.media.video_info import VideoInfo
+from refvid.rebuild.chunks import Chunk, split_into_chunks
+from refvid.rebuild.latents_options import check_latents_name
+from refvid.rebuild.memory import Budget, plan_memory
+from refvid.rebuild.options import SourceOptions
+from refvid.rebuild.plan import (
+    Plan,
+    Prepared,
+    Report,
+    Run,
+    check_replaces_no,
+    count_frames,
+    prepare_run,
+    read_source,
+    refuse_independent_chunks,
+)
+from refvid.rebuild.session import Session, out_of_memory_errors
+from refvid.workflows.choose_model import LoadedBackbone
+from refvid.workflows.pipeline import CheckStop, run_pipeline
+from refvid.workflows.progress import ProgressCallback, ignore_progress
+
+
+def plan_encode(job: Job, options: SourceOptions, loaded: LoadedBackbone) -> Plan:
+    """Tell what `encode` would do, and raise what it would raise before its first frame."""
+    return _prepare(job, options, loaded).plan
+
+
+def encode(
+    job: Job,
+    options: SourceOptions,
+    loaded: LoadedBackbone,
+    on_progress: ProgressCallback = ignore_progress,
+) -> Report:
+    """Encode one video as a single shot, as pipelines do.
+
+    Memory does not grow with the video. The output appears under its name when it is whole.
+
+    Raises:
+        InputError: The source cannot be read, or is HDR and not allowed.
+        OutputError: The output cannot be written.
+        OptionError: Options are impossible for this input or model.
+        OutOfMemory: It does not fit, even in the shortest chunks.
+    """
+    started = time.monotonic()
+    prepared = _prepare(job, options, loaded)
+    session = Session(loaded.backbone, loaded.device, prepared.budget)
+    run = Run(started, prepared.plan, on_progress)
+    latent_frames = channels = 0
+    with (
+        open_video(job.source, options.range, info=prepared.info) as video,
+        LatentWriter(job.output, overwrite=options.overwrite) as output,
+    ):
+
+        def read(check_stop: CheckStop) -> Iterator[Chunk[Frame]]:
+            frames = ((frame, False) for frame in run.count_read(video, check_stop))
+            return split_into_chunks(frames, prepared.budget.lengths)
+
+        @out_of_memory_errors()
+        @torch.inference_mode()
+        def compute(chunk: Chunk[Frame]) -> tuple[int, Tensor]:
+            clip = frames_to_clip([frame.pixels for frame in chunk.frames], loaded.device)
+            return len(chunk.final), session.encode(clip).cpu()
+
+        def write(encoded: tuple[int, Tensor], check_stop: CheckStop) -> None:
+            nonlocal latent_frames, channels
+            check_stop()
+            count, latents = encoded
+            output.write(latents)
+            latent_frames += latents.shape[2]
+            channels = latents.shape[1]
+            run.count_written(job.output, count)
+
+        run_pipeline(read, compute, write)
+        output.metadata.update(
+            _metadata(loaded, prepared.info, run.written, latent_frames, channels)
+        )
+        output.metadata.update(_chunk_metadata(loaded, prepared.budget))
+    return run.report(latent_frames=latent_frames)
+
+
+def _prepare(job: Job, options: SourceOptions, loaded: LoadedBackbone) -> Prepared:
+    check_latents_name(job.output)
+    info = read_source(job, options)
+    refuse_independent_chunks(loaded)
+    check_replaces_no(job.output, (job.source,), "the input")
+    check_target(job.output, overwrite=options.overwrite)
+    frames = count_frames(info, options)
+    memory = plan_memory(loaded, info.path, info.height, info.width)
+    notes = list(memory.notes)
+    if info.is_variable_rate:
+        notes.append("latents have no timestamps: the variable frame rate becomes its average")
+    if info.audio or info.subtitles:
+        notes.append("latents hold no sound or subtitles")
+    return prepare_run(
+        "encode",
+        job,
+        loaded,
+        info,
+        memory,
+        frames=frames,
+        notes=notes,
+        frame_rate=None if info.frame_rate is None else str(info.frame_rate),
+    )
+
+
+def _metadata(
+    loaded: LoadedBackbone, info: VideoInfo, frames: int, latent_frames: int, channels: int
+) -> dict[str, str]:
+    """What `refvid.latents.write` documents."""
+    if latent_frames == 0:
+        raise InputError(f"{info.path} has no frames in the range asked for.")
+    limits = loaded.backbone.limits
+    tall, wide = padded_size(info.height, info.width, limits)
+    values = {
+        "refvid": __version__,
+        "backbone": loaded.name,
+        "scale": "raw",
+        "frames": frames,
+        "width": info.width,
+        "height": info.height,
+        "padded_width": wide,
+        "padded_height": tall,
+        "channels": channels,
+        "temporal_stride": limits.temporal_stride,
+        "first_chunk_extra": limits.first_chunk_extra,
+        "bit_depth": info.bit_depth,
+        "source": info.path.name,
+        "primaries": info.color.primaries,
+        "transfer": info.color.transfer,
+    }
+    if info.frame_rate is not None:
+        values["frame_rate"] = info.frame_rate
+    return {name: str(value) for name, value in values.items()}
+
+
+def _chunk_metadata(loaded: LoadedBackbone, budget: Budget) -> dict[str, str]:
+    """How the latents were cut, where each chunk must be decoded as it was encoded."""
+    limits, lengths = loaded.backbone.limits, budget.lengths
+    if not limits.overlap:
+        return {}
+    return {
+        "chunk_latents": str(lengths.following // limits.temporal_stride),
+        "overlap_latents": str(lengths.overlap // limits.temporal_stride),
+    }

@@ -1,0 +1,29 @@
+"""`refvid enhance`: rebuild a video's lost details with a reference image."""
+
+from __future__ import annotations
+
+from refvid.media.inputs import Job
+from refvid.rebuild.options import RebuildOptions, References
+from refvid.rebuild.plan import Plan, Report
+from refvid.rebuild.references import Picture
+from refvid.rebuild.video import prepare, rebuild
+from refvid.workflows.choose_model import LoadedBackbone
+from refvid.workflows.progress import ProgressCallback, ignore_progress
+
+
+def plan_enhance(
+    job: Job, references: References, options: RebuildOptions, loaded: LoadedBackbone
+) -> Plan:
+    """Tell what `enhance` would do, and raise what it would raise before its first frame."""
+    return prepare(job, Picture(references), options, loaded).plan
+
+
+def enhance(
+    job: Job,
+    references: References,
+    options: RebuildOptions,
+    loaded: LoadedBackbone,
+    on_progress: ProgressCallback = ignore_progress,
+) -> Report:
+    """Rebuild one video with its reference; see `rebuild` for what is raised."""
+    return rebuild(job, Picture(references), options, loaded, on_progress)

@@ -1,0 +1,196 @@
+"""What can be asked of the commands that take files through a model.
+
+Imports no torch, so that wrong options fail at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+from refvid.errors import OptionError
+from refvid.media.encoding import Encoding
+from refvid.media.frame_range import FrameRange
+
+ReferenceFit = Literal["cover", "contain", "stretch"]
+SMALLEST_SCALE, LARGEST_SCALE = 0.25, 4.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOptions:
+    """Which model runs, where and how."""
+
+    model: str = "auto"
+    """auto, mini, wan2.1, videovae+, or the path of a file with weights or of a folder with one."""
+
+    weights: Path | None = None
+    """A file with weights for that model; with auto, its contents tell which model it is."""
+
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N, mps or xpu[:N]."""
+
+    dtype: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    chunk: int | None = None
+    """Frames per model call; None lets the backbone choose."""
+
+    tile: int | Literal["auto", "off"] = "auto"
+    """Side of the spatial windows [pixels]."""
+
+    memory: int | None = None
+    """What the model's work may take [bytes]; None is what is free."""
+
+    chunking: Literal["carry", "independent"] = "carry"
+    """Whether chunks are joined (wan2.1 carries its causal state from one to the next, those of
+    videovae+ overlap), or each is decoded alone as the published inference scripts do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceOptions:
+    """How a video is read, by `encode` and by those that rebuild it."""
+
+    range: FrameRange = FrameRange()  # noqa: RUF009 - frozen
+    hdr: Literal["refuse", "passthrough"] = "refuse"
+    """What to do with PQ and HLG video."""
+
+    sequence_rate: Fraction | None = None
+    """Frame rate for image-sequence inputs; None is 24."""
+
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RebuildOptions(SourceOptions):
+    """How a video is rebuilt, whatever the decoder is conditioned on."""
+
+    strength: float = 1.0
+    """0 gives the input back, 1 the model's full result; blended in pixels."""
+
+    cut_detection: bool = True
+    """Reset the causal state at shot cuts."""
+
+    encoding: Encoding = Encoding()  # noqa: RUF009 - frozen
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.strength <= 1:
+            raise OptionError(f"The strength must be from 0 to 1, not {self.strength}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceSource:
+    """Where a reference comes from: exactly one field is set."""
+
+    image: Path | None = None
+    """An image file."""
+
+    frame: int | None = None
+    """A frame of the input, counted from 0 over the whole file (not the trimmed range)."""
+
+    time: Fraction | None = None
+    """The frame of the input shown at this time [s], counted from the video's first frame."""
+
+    def __post_init__(self) -> None:
+        if [self.image, self.frame, self.time].count(None) != 2:
+            raise OptionError("A reference is an image, a frame or a time: give exactly one.")
+        if (self.frame or 0) < 0 or (self.time or 0) < 0:
+            raise OptionError("A reference's frame or time counts from 0 and is not negative.")
+
+    def describe(self) -> str:
+        """Say it in words, e.g. `frame 0 of the input`."""
+        if self.image is not None:
+            return str(self.image)
+        if self.frame is not None:
+            return f"frame {self.frame} of the input"
+        assert self.time is not None, "checked in __post_init__"
+        return f"the input's frame at {float(self.time):g} s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class References:
+    """What `enhance` conditions the decoder on."""
+
+    source: ReferenceSource | None = None
+    """None decodes without a reference."""
+
+    fit: ReferenceFit = "cover"
+
+    def __post_init__(self) -> None:
+        if self.fit not in ("cover", "contain", "stretch"):
+            raise OptionError(
+                f"A reference is fitted by cover, contain or stretch, not {self.fit!r}."
+            )
+
+    @property
+    def images(self) -> tuple[Path, ...]:
+        """All files that are read beside the input."""
+        return () if self.source is None or self.source.image is None else (self.source.image,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StyleSource:
+    """An image whose colours, strokes and texture the clip shall have."""
+
+    image: Path
+    weight: float = 1.0
+    """Its share among several; only the ratios count."""
+
+    def __post_init__(self) -> None:
+        # Up to here ratios are numbers that any precision can hold.
+        if not 1e-6 <= self.weight <= 1e6:
+            raise OptionError(
+                f"The weight of the style {self.image} must be above 0, and no more than a "
+                f"million, not {self.weight:g}."
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyframeSource:
+    """A frame of the clip that the user has painted: exactly one of `frame` and `time` is set."""
+
+    image: Path
+    frame: int | None = None
+    """Which frame, counted from 0 over the whole file (not the trimmed range)."""
+
+    time: Fraction | None = None
+    """The frame shown at this time [s], counted from the video's first frame."""
+
+    def __post_init__(self) -> None:
+        if (self.frame is None) == (self.time is None):
+            raise OptionError("A keyframe needs the number or the time of its frame.")
+        if (self.frame or 0) < 0 or (self.time or 0) < 0:
+            raise OptionError("A keyframe's number or time counts from 0 and is not negative.")
+
+    @property
+    def place(self) -> str:
+        """In words, e.g. `frame 12` or `1.5 s`."""
+        return f"frame {self.frame}" if self.time is None else f"{float(self.time):g} s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Styles:
+    """What `stylize` conditions the decoder on. Nothing in it is random."""
+
+    styles: tuple[StyleSource, ...] = ()
+    """None is needed where keyframes are given: then the painted frames are the style."""
+
+    keyframes: tuple[KeyframeSource, ...] = ()
+    style_scale: float = 1.0
+    """Size of the strokes: that of the style image, as a multiple of the frame's size."""
+
+    preserve_color: bool = False
+    """Keep the colours of the input, and take only lightness from the result."""
+
+    def __post_init__(self) -> None:
+        if not self.styles and not self.keyframes:
+            raise OptionError("There is no style: give a style image or a painted keyframe.")
+        if not SMALLEST_SCALE <= self.style_scale <= LARGEST_SCALE:
+            raise OptionError(
+                f"The style's scale must be from {SMALLEST_SCALE:g} to {LARGEST_SCALE:g}, "
+                f"not {self.style_scale:g}."
+            )
+
+    @property
+    def images(self) -> tuple[Path, ...]:
+        """All files that are read beside the input."""
+        return (*(s.image for s in self.styles), *(k.image for k in self.keyframes))

@@ -1,0 +1,262 @@
+"""What a run would do, what it did, and how the plan is made: once, and handed on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from refvid.errors import InputError, OptionError
+from refvid.media.inputs import Job, is_same_file
+from refvid.media.output_plan import OutputPlan
+from refvid.media.reader import Frame
+from refvid.media.video_info import VideoInfo, read_video_info
+from refvid.rebuild.chunks import count_chunks
+from refvid.rebuild.memory import Budget, MemoryPlan
+from refvid.rebuild.options import SourceOptions
+from refvid.workflows.choose_model import LoadedBackbone
+from refvid.workflows.pipeline import CheckStop
+from refvid.workflows.progress import Progress, ProgressCallback
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Kind = Literal["rebuild", "decode", "encode"]
+
+_LEFT_OUT: Final = MappingProxyType(
+    {
+        "rebuild": {"latents", "frame_rate", "frame_rate_reason"},
+        "decode": set[str](),
+        "encode": {"latents", "frame_rate_reason", "tile", "codec", "pix_fmt", "reference"},
+    }
+)
+"""What a kind of run has not, in JSON."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a run would do (`--dry-run`)."""
+
+    kind: Kind
+    source: Path
+    output: Path
+    latents: dict[str, Any] | None = None
+    """What was recognised, and why; see `Latents.to_json`."""
+
+    frames: int | None
+    """An estimate where the container does not tell it exactly; None where it is unknown."""
+
+    width: int
+    height: int
+    frame_rate: str | None = None
+    frame_rate_reason: str | None = None
+    model: str
+    model_reason: str
+    """Why this model was chosen."""
+
+    device: str
+    dtype: str
+    chunk: int
+    """Frames per model call."""
+
+    chunks: int | None
+    """Model calls, if there are no cuts; None where the number of frames is unknown."""
+
+    tile: int | None
+    """Side of the spatial windows [pixels]; None decodes whole frames."""
+
+    memory_bytes: int
+    """Estimated peak working memory of the model [bytes]."""
+
+    codec: str | None = None
+    pix_fmt: str | None = None
+    reference: str | None = None
+    """Human words for what conditions the decoder: the image's path, `frame 0 of the input`, the
+    styles with their weights, `none`, or `none (plain decoder)`."""
+
+    notes: tuple[str, ...] = ()
+    """Anything done differently from what the user might expect, e.g. a stream that is dropped."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return _plain_fields(self, {"kind", *_LEFT_OUT[self.kind]})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a run did."""
+
+    plan: Plan
+    frames: int
+    latent_frames: int | None = None
+    """Of those that write latents."""
+
+    cuts: tuple[int, ...] | None = None
+    """Index of the first frame after each shot cut, counted in the output; of those that look."""
+
+    seconds: float
+    bytes_written: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        left_out = {name for name in ("latent_frames", "cuts") if getattr(self, name) is None}
+        return {**_plain_fields(self, left_out), "plan": self.plan.to_json()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A plan, and what was learned while it was made: nothing is found out twice."""
+
+    plan: Plan
+    info: VideoInfo
+    budget: Budget
+    output: OutputPlan | None = None
+    """None where no video is written."""
+
+
+def prepare_run(
+    kind: Kind,
+    job: Job,
+    loaded: LoadedBackbone,
+    info: VideoInfo,
+    memory: MemoryPlan,
+    *,
+    frames: int | None,
+    output: OutputPlan | None = None,
+    notes: Iterable[str] = (),
+    **facts: Any,
+) -> Prepared:
+    """Write down how a run will go.
+
+    Args:
+        kind: What is done.
+        job: Where from and where to.
+        loaded: The model.
+        info: The video that is read, or that latents stand for.
+        memory: How much of it is worked on at once.
+        frames: How many there are, if known.
+        output: How the result is written.
+        notes: For the user, besides those of `output` and `memory`.
+        facts: Fields of `Plan` that only this kind has.
+    """
+    lengths = memory.budget.lengths
+    plan = Plan(
+        kind=kind,
+        source=job.source,
+        output=job.output,
+        frames=frames,
+        width=info.width,
+        height=info.height,
+        model=loaded.name,
+        model_reason=loaded.reason,
+        device=str(loaded.device),
+        dtype=loaded.dtype_name,
+        chunk=lengths.longest,
+        chunks=None if frames is None else count_chunks(frames, lengths),
+        tile=memory.budget.tile,
+        memory_bytes=memory.memory_bytes,
+        notes=tuple(notes),
+        **facts,
+    )
+    if output is not None:
+        plan = replace(plan, codec=output.codec, pix_fmt=output.pix_fmt)
+    return Prepared(plan=plan, info=info, budget=memory.budget, output=output)
+
+
+def read_source(job: Job, options: SourceOptions) -> VideoInfo:
+    """Describe the video of a job, unless whoever named its output has done so.
+
+    Raises:
+        InputError: It cannot be read, or is HDR and that is not allowed.
+    """
+    info = job.info or read_video_info(job.source, rate=options.sequence_rate, companions=True)
+    if info.color.is_hdr and options.hdr == "refuse":
+        raise InputError(
+            f"{info.path} is HDR video ({info.color.transfer_name}), which the model was not made "
+            "for: colours and highlights may suffer. Convert it to SDR first, or use "
+            "--hdr passthrough to work on the coded values as they are."
+        )
+    return info
+
+
+def count_frames(info: VideoInfo, options: SourceOptions) -> int | None:
+    """Number of frames in the part of a video that is asked for; None where it is unknown.
+
+    Raises:
+        InputError: There are none.
+    """
+    frames = options.range.count_frames(info.frame_count, info.frame_rate)
+    if frames == 0 and info.frame_count_is_exact:
+        raise InputError(
+            f"{info.path} has only {info.frame_count} frames: none of them is in the range asked "
+            "for. Choose an earlier start."
+        )
+    return frames
+
+
+def check_replaces_no(output: Path, inputs: Iterable[Path], what: str) -> None:
+    """Raise `OptionError` where a result would replace what it is made of, say `an input`."""
+    if any(is_same_file(output, path) for path in inputs):
+        raise OptionError(f"The output {output} is also {what}: give another.")
+
+
+def refuse_independent_chunks(loaded: LoadedBackbone) -> None:
+    """Raise `OptionError` where every chunk would be a shot of its own: latents are one."""
+    if loaded.backbone.limits.independent_chunks:
+        raise OptionError("Files of latents are one continuous shot: leave out independent chunks.")
+
+
+class Run:
+    """Counts frames on both sides, so that none is lost or doubled, and tells how far it is."""
+
+    def __init__(self, started: float, plan: Plan, on_progress: ProgressCallback) -> None:
+        self.read = self.written = 0
+        self._started = started
+        self._plan = plan
+        self._on_progress = on_progress
+        self._files: set[Path] = set()
+
+    def count_read(self, frames: Iterable[Frame], check_stop: CheckStop) -> Iterator[Frame]:
+        """Pass frames through."""
+        for frame in frames:
+            check_stop()
+            self.read += 1
+            yield frame
+
+    def count_written(self, file: Path, frames: int = 1) -> None:
+        """Take note of frames that went to a file."""
+        self.written += frames
+        self._files.add(file)
+        total = self._plan.frames
+        # An estimate of the total may be too low.
+        self._on_progress(
+            Progress(self.written, None if total is None else max(total, self.written))
+        )
+
+    def report(self, **found: Any) -> Report:
+        """Sum up, once the output is there."""
+        return Report(
+            plan=self._plan,
+            frames=self.written,
+            seconds=time.monotonic() - self._started,
+            bytes_written=sum(path.stat().st_size for path in self._files),
+            **found,
+        )
+
+
+def _plain_fields(record: DataclassInstance, left_out: set[str]) -> dict[str, Any]:
+    """Turn a plan or report into plain JSON types, field by field."""
+    return {
+        field.name: _plain(getattr(record, field.name))
+        for field in fields(record)
+        if field.name not in left_out
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,123 @@
+"""References: read, fitted to the clip and made ready for the decoder, once per video."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from refvid.errors import InputError
+from refvid.inference.pixels import Pixels, frames_to_clip, pad_clip
+from refvid.media.image import fit_image, read_image
+from refvid.media.reader import read_frame
+from refvid.media.video_info import VideoInfo
+from refvid.models.backbone import Backbone
+from refvid.rebuild.options import References
+from refvid.workflows.choose_model import LoadedBackbone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """What a run gives to the model, ready for one video."""
+
+    reference: Any = None
+    """What `Backbone.decode` takes as `reference`; None decodes without one."""
+
+    finish: Callable[[Tensor, Tensor], Tensor] | None = None
+    """Made of the input and the model's result, both (1, 3, T, H, W) in [-1, 1], before the two
+    are mixed by strength."""
+
+
+class Conditioning(Protocol):
+    """What the decoder is conditioned on: what `enhance` and `stylize` do not have in common."""
+
+    @property
+    def images(self) -> Sequence[Path]:
+        """Files that are read; the output must not replace them."""
+        ...
+
+    def describe(self) -> str:
+        """In words, for the plan."""
+        ...
+
+    def provenance(self) -> str:
+        """In words, for the output's metadata; file names only, since folders are private."""
+        ...
+
+    def read(self, info: VideoInfo) -> Sequence[str]:
+        """Read the images and keep them for `prepare`; give notes for the user.
+
+        Raises:
+            InputError: An image cannot be read, or the video is known to lack the frame that is
+                asked for.
+        """
+        ...
+
+    def prepare(self, info: VideoInfo, loaded: LoadedBackbone) -> Conditions:
+        """Fit what was read to the video and embed it."""
+        ...
+
+
+class Picture:
+    """`Conditioning` on a picture of the scene, or on nothing."""
+
+    def __init__(self, references: References) -> None:
+        self.images = references.images
+        self._source = references.source
+        self._fit = references.fit
+        self._pixels: Pixels | None = None
+
+    def describe(self) -> str:
+        return "none" if self._source is None else self._source.describe()
+
+    def provenance(self) -> str:
+        names = [path.name for path in self.images]
+        return f"reference {names[0] if names else self.describe()}"
+
+    def read(self, info: VideoInfo) -> Sequence[str]:
+        if self.images:
+            self._pixels = read_image(self.images[0])
+        elif self._source is not None and self._source.frame is not None:
+            check_frame_exists(info, self._source.frame, "the reference")
+        return ()
+
+    def prepare(self, info: VideoInfo, loaded: LoadedBackbone) -> Conditions:
+        source, pixels = self._source, self._pixels
+        self._pixels = None  # not for the whole run
+        if source is None:
+            return Conditions()
+        if pixels is None:
+            pixels = read_frame(info.path, index=source.frame, time=source.time, info=info).pixels
+        fitted = fit_image(pixels, *info.size, self._fit)
+        return Conditions(reference=prepare_reference(loaded.backbone, fitted, loaded.device))
+
+
+@torch.inference_mode()
+def prepare_reference(backbone: Backbone, reference: Pixels, device: torch.device) -> Any:
+    """Embed a reference, once per video.
+
+    Args:
+        backbone: The model.
+        reference: (H, W, 3) uint8 or uint16 of the clip's size; padded as the clip is.
+        device: Where the backbone computes.
+
+    Returns:
+        What `Backbone.decode` takes as `reference`.
+    """
+    clip = pad_clip(frames_to_clip([reference], device), backbone.limits)
+    return backbone.prepare_reference(clip[:, :, 0])
+
+
+def check_frame_exists(info: VideoInfo, index: int, wanted_for: str) -> None:
+    """Raise `InputError` where a video is known to be too short for the frame of an index."""
+    if info.frame_count_is_exact:
+        assert info.frame_count is not None, "an exact count is known"
+        if index >= info.frame_count:
+            raise InputError(
+                f"{info.path} has no frame {index} for {wanted_for}: the last one is "
+                f"{info.frame_count - 1}."
+            )

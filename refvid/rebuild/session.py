@@ -1,0 +1,242 @@
+"""One video's way through a backbone, chunk by chunk, in as much memory as there is."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from refvid.errors import DeviceError, OutOfMemory
+from refvid.inference.device import free_bytes, is_out_of_memory, release_cached_memory
+from refvid.inference.overlap import ChunkJoiner, cross_fade
+from refvid.inference.pixels import pad_clip
+from refvid.models.backbone import Backbone, BackboneLimits, Decoded
+from refvid.rebuild.chunks import Chunk, next_length, pad_length
+from refvid.rebuild.memory import Budget, describe_budget, estimate_bytes, shrink
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ShotState:
+    """What a model carries from one chunk of a shot to the next."""
+
+    encoder: Any = None
+    decoder: Any = None
+
+
+Step = Callable[[int, int, ShotState | None], tuple[Tensor, ShotState]]
+"""Does so many frames from a position on, with the state before them; gives what the model makes of
+them and the state after them."""
+
+
+class Session:
+    """Takes the chunks of one video through a backbone, in order.
+
+    When memory runs out, the same frames are tried again in shorter chunks and then in tiles; what
+    was finished before is kept.
+
+    Args:
+        backbone: The model.
+        device: Where it computes.
+        budget: Chunk lengths and tile to start with.
+        reference: What `Backbone.decode` takes as `reference`.
+
+    Every method raises:
+        OutOfMemory: Not even the smallest budget fits.
+        DeviceError: The result has values that are no numbers.
+    """
+
+    def __init__(
+        self, backbone: Backbone, device: torch.device, budget: Budget, reference: Any = None
+    ) -> None:
+        self.backbone = backbone
+        self.device = device
+        self.budget = budget
+        """What fitted into memory last; the next chunk starts with it."""
+
+        self.state: ShotState | None = None
+        """After the chunk before; None at the start of a shot."""
+
+        self._reference = reference
+        self._joiner = ChunkJoiner()
+
+    @torch.inference_mode()
+    def rebuild(self, clip: Tensor, chunk: Chunk[Any]) -> Tensor:
+        """Encode and decode a chunk of frames.
+
+        Args:
+            clip: (1, 3, T, H, W) float32 in [-1, 1], any T, H and W. A T that the model does not
+                accept is only right at the end of a shot: it is padded.
+            chunk: Where it lies in its shot.
+
+        Returns:
+            (1, 3, T', H, W) float32, about [-1, 1]: its frames that are final. Of models whose
+            chunks overlap, those that the next chunk shares come with that one.
+        """
+        if chunk.starts_shot:
+            self.state = None
+        return self._joiner.join(self.rebuild_whole(clip), chunk.shared, chunk.held_back)
+
+    @torch.inference_mode()
+    def rebuild_whole(self, clip: Tensor) -> Tensor:
+        """Do the same with frames of which none is shared with other chunks."""
+        height, width = clip.shape[3:]
+
+        def step(start: int, length: int, state: ShotState | None) -> tuple[Tensor, ShotState]:
+            padded = self._pad(clip[:, :, start : start + length], state)
+            encoded = self.backbone.encode(padded, state.encoder if state else None)
+            decoded = self._decode(encoded.latents, state)
+            assert decoded.clip.shape == padded.shape, "a model gives back the size that it got"
+            rebuilt = decoded.clip[:, :, :length, :height, :width].to(torch.float32)
+            return rebuilt, ShotState(encoded.state, decoded.state)
+
+        return self._work(step, clip.shape[2], (height, width))
+
+    @torch.inference_mode()
+    def encode(self, clip: Tensor) -> Tensor:
+        """Encode a chunk of frames, as for `rebuild`: (1, C, t, h, w) float32."""
+
+        def step(start: int, length: int, state: ShotState | None) -> tuple[Tensor, ShotState]:
+            padded = self._pad(clip[:, :, start : start + length], state)
+            encoded = self.backbone.encode(padded, state.encoder if state else None)
+            return encoded.latents.to(torch.float32), ShotState(encoder=encoded.state)
+
+        height, width = clip.shape[3:]
+        stride = self.backbone.limits.temporal_stride
+        return self._work(step, clip.shape[2], (height, width), stride)
+
+    @torch.inference_mode()
+    def decode(
+        self, latents: Tensor, size: tuple[int, int], *, shared: int = 0, held_back: int = 0
+    ) -> Tensor:
+        """Decode a chunk of latents.
+
+        Args:
+            latents: (1, C, t, h, w), raw, where the backbone computes.
+            size: Height and width that they decode to [pixels].
+            shared: Latents at their start that the chunk before had too.
+            held_back: Latents at their end that the next chunk has too.
+
+        Returns:
+            (1, 3, T, H, W) float32, about [-1, 1]: the frames that are final.
+        """
+        limits, starts_shot = self.backbone.limits, self.state is None
+
+        def step(start: int, length: int, state: ShotState | None) -> tuple[Tensor, ShotState]:
+            first = count_latents(start, limits, starts_shot=starts_shot)
+            stop = count_latents(start + length, limits, starts_shot=starts_shot)
+            decoded = self._decode(latents[:, :, first:stop], state)
+            assert decoded.clip.shape[2:] == (length, *size), "as large as the limits say"
+            return decoded.clip.to(torch.float32), ShotState(decoder=decoded.state)
+
+        frames = count_frames(latents.shape[2], limits, starts_shot=starts_shot)
+        stride = limits.temporal_stride
+        return self._joiner.join(
+            self._work(step, frames, size), shared * stride, held_back * stride
+        )
+
+    def _decode(self, latents: Tensor, state: ShotState | None) -> Decoded:
+        # The one place that sees what a decoder gives besides its frames.
+        return self.backbone.decode(
+            latents, self._reference, state.decoder if state else None, tile=self.budget.tile
+        )
+
+    def _pad(self, clip: Tensor, state: ShotState | None) -> Tensor:
+        limits = self.backbone.limits
+        return pad_clip(clip, limits, pad_length(clip.shape[2], state is None, limits))
+
+    def _work(self, step: Step, frames: int, size: tuple[int, int], stride: int = 1) -> Tensor:
+        """Take consecutive frames of one shot through the model, in smaller pieces if need be.
+
+        Pieces overlap where the budget's chunks do, and what they share is cross-faded.
+
+        Args:
+            step: What is done with each piece.
+            frames: How many there are.
+            size: Height and width of the clip [pixels].
+            stride: Frames for each frame of what `step` gives.
+        """
+        smaller = shrink(self.budget, self.backbone.limits, *size)
+        done: list[Tensor] = []
+        position = 0
+        while position < frames:
+            lengths = self.budget.lengths
+            shared = min(lengths.overlap, position)
+            start = position - shared
+            length = next_length(frames - start, self.state is None, lengths)
+            try:
+                made, state = step(start, length, self.state)
+                self._check_numbers(made)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                failure = str(error).partition("\n")[0]
+            else:
+                self.state = state
+                if shared:
+                    done[-1], made = cross_fade(done[-1], made, shared // stride)
+                done.append(made)
+                position = start + length
+                continue
+            # Outside the handler: the error's traceback holds the tensors that did not fit.
+            release_cached_memory(self.device)
+            next_budget = next(smaller, None)
+            if next_budget is None:
+                raise OutOfMemory(self._does_not_fit(size, failure))
+            logger.warning(
+                "Out of memory with %s; trying again with %s.",
+                describe_budget(self.budget),
+                describe_budget(next_budget),
+            )
+            self.budget = next_budget
+        return done[0] if len(done) == 1 else torch.cat(done, dim=2)
+
+    def _check_numbers(self, result: Tensor) -> None:
+        if not bool(torch.isfinite(result).all()):
+            raise DeviceError(
+                f"The model {self.backbone.name} gave values that are no numbers; "
+                "compute in full precision with --dtype fp32."
+            )
+
+    def _does_not_fit(self, size: tuple[int, int], failure: str) -> str:
+        height, width = size
+        needed = estimate_bytes(self.backbone, height, width, self.budget)
+        free = free_bytes(self.device)
+        found = "" if free is None else f"; {free / 2**30:.1f} GiB are free"
+        return (
+            f"{width}x{height} does not fit into the memory of {self.device}: even "
+            f"{describe_budget(self.budget)} needs about {needed / 2**30:.1f} GiB{found}. "
+            f"Close other programs, choose another --device or a smaller video. ({failure})"
+        )
+
+
+def count_frames(latents: int, limits: BackboneLimits, *, starts_shot: bool) -> int:
+    """Frames that so many latents decode to."""
+    extra = limits.first_chunk_extra if starts_shot else 0
+    return extra + (latents - extra) * limits.temporal_stride
+
+
+def count_latents(frames: int, limits: BackboneLimits, *, starts_shot: bool) -> int:
+    """Latents that so many frames are encoded to; the reverse of `count_frames`."""
+    extra = limits.first_chunk_extra if starts_shot and frames else 0
+    return extra + (frames - extra) // limits.temporal_stride
+
+
+@contextmanager
+def out_of_memory_errors() -> Iterator[None]:
+    """Name the failure of what is too small to be planned."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemory(
+            "Memory ran out beside the model's own work. Close other programs, or choose a "
+            f"smaller --chunk or another --device. ({str(error).partition(chr(10))[0]})"
+        ) from error
