@@ -305,8 +305,12 @@ def _tell_speed(console: Console, job: Job, report: Any) -> None:
         f"{job.source.name}: {report.frames} frames in {format_duration(report.seconds)} "
         f"({speed:.{digits}f} frames/s), {format_bytes(report.bytes_written)}"
     )
+    for note in report.notes:
+        console.note(f"{job.source.name}: {note}")
     for note in report.plan.notes:
         console.note(f"note: {note}")
+    for warning in report.warnings:
+        console.warning(f"{job.source.name}: {warning}")
 
 
 def _make_folder(folder: Path) -> None:

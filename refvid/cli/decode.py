@@ -50,7 +50,7 @@ class Reference:
             help="A folder with a picture for each file, by its name or the one stored in it.",
         ),
     ] = None
-    ref_fit: flags.RefFit = "cover"
+    ref_fit: flags.RefFit = "auto"
     baseline: Annotated[
         bool,
         _reference(

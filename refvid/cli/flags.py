@@ -80,11 +80,11 @@ Rate = Annotated[
     ),
 ]
 RefFit = Annotated[
-    Literal["cover", "contain", "stretch"],
+    Literal["auto", "cover", "contain", "stretch"],
     _reference(
         "--ref-fit",
-        metavar="cover|contain|stretch",
-        help="How a reference of another shape meets the frame.",
+        metavar="auto|cover|contain|stretch",
+        help="How a reference of another shape meets the frame; auto finds its place.",
     ),
 ]
 Frames = Annotated[
@@ -188,7 +188,7 @@ class Reference:
             help="The clean picture: an image file, or a frame of the input itself.",
         ),
     ] = None
-    ref_fit: RefFit = "cover"
+    ref_fit: RefFit = "auto"
     strength: Annotated[
         float, _reference("--strength", metavar="0..1", min=0, max=1, help=STRENGTH_HELP)
     ] = 1.0

@@ -7,7 +7,7 @@ handed back, never kept in the module: one loaded backbone may serve several vid
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -154,4 +154,15 @@ class Backbone(Protocol):
 
     def working_bytes(self, height: int, width: int, frames: int, tile: int | None) -> int:
         """Estimate of the memory one `encode` and `decode` of such a chunk needs [bytes]."""
+        ...
+
+
+class ReferenceFinder(Backbone, Protocol):
+    """A backbone whose limits say `finds_references`."""
+
+    def prepare_references(self, references: Mapping[int, Reference]) -> Any:
+        """Take references by number, once per video; opaque to callers.
+
+        Every token of a frame may use any of them.
+        """
         ...

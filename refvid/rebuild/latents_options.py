@@ -25,7 +25,7 @@ class LatentReferences:
     folder: Path | None = None
     """A folder with an image for every file of latents, found by its name."""
 
-    fit: ReferenceFit = "cover"
+    fit: ReferenceFit = "auto"
     baseline: bool = False
     """Skip the reference attention: the plain decoder, for comparison."""
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from refvid.errors import OptionError
 from refvid.media.encoding import Encoding
 from refvid.media.frame_range import FrameRange
 
-ReferenceFit = Literal["cover", "contain", "stretch"]
+ReferenceFit = Literal["auto", "cover", "contain", "stretch"]
+"""auto finds its place in the video, or takes the fit that shows more of it."""
 SMALLEST_SCALE, LARGEST_SCALE = 0.25, 4.0
 
 
@@ -113,12 +114,12 @@ class References:
     source: ReferenceSource | None = None
     """None decodes without a reference."""
 
-    fit: ReferenceFit = "cover"
+    fit: ReferenceFit = "auto"
 
     def __post_init__(self) -> None:
-        if self.fit not in ("cover", "contain", "stretch"):
+        if self.fit not in get_args(ReferenceFit):
             raise OptionError(
-                f"A reference is fitted by cover, contain or stretch, not {self.fit!r}."
+                f"A reference is fitted by auto, cover, contain or stretch, not {self.fit!r}."
             )
 
     @property

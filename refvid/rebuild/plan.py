@@ -15,6 +15,7 @@ from refvid.media.output_plan import OutputPlan
 from refvid.media.reader import Frame
 from refvid.media.video_info import VideoInfo, read_video_info
 from refvid.rebuild.chunks import count_chunks
+from refvid.rebuild.findings import Findings
 from refvid.rebuild.memory import Budget, MemoryPlan
 from refvid.rebuild.options import SourceOptions
 from refvid.workflows.choose_model import LoadedBackbone
@@ -97,13 +98,24 @@ class Report:
     cuts: tuple[int, ...] | None = None
     """Index of the first frame after each shot cut, counted in the output; of those that look."""
 
+    references: Findings | None = None
+    """What was found in the references, by models that can tell."""
+
+    notes: tuple[str, ...] = ()
+    """What the user should know of the result."""
+
+    warnings: tuple[str, ...] = ()
+    """What is likely not as the user wants it, and the way out."""
+
     seconds: float
     bytes_written: int
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types."""
         left_out = {name for name in ("latent_frames", "cuts") if getattr(self, name) is None}
-        return {**_plain_fields(self, left_out), "plan": self.plan.to_json()}
+        left_out |= {"references", "notes"}
+        found = {} if self.references is None else {"references": self.references.to_json()}
+        return {**_plain_fields(self, left_out), **found, "plan": self.plan.to_json()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

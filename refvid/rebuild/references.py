@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -13,11 +14,17 @@ from torch import Tensor
 from refvid.errors import InputError
 from refvid.inference.pixels import Pixels, frames_to_clip, pad_clip
 from refvid.media.image import fit_image, read_image
+from refvid.media.pixel_conversion import to_uint8
 from refvid.media.reader import read_frame
 from refvid.media.video_info import VideoInfo
-from refvid.models.backbone import Backbone
-from refvid.rebuild.options import References
+from refvid.models.backbone import Backbone, Reference, ReferenceFinder
+from refvid.models.mini.flow import FramePlaced, align, gray
+from refvid.rebuild.findings import Findings
+from refvid.rebuild.options import ReferenceFit, References
 from refvid.workflows.choose_model import LoadedBackbone
+
+_SAME_SHAPE = 0.02
+"""Difference of the logarithms of width over height below which fits are alike."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +64,10 @@ class Conditioning(Protocol):
         """
         ...
 
+    def judge(self, findings: Findings) -> Sequence[str]:
+        """Warn the user, if what was found in the images calls for it."""
+        ...
+
     def prepare(self, info: VideoInfo, loaded: LoadedBackbone) -> Conditions:
         """Fit what was read to the video and embed it."""
         ...
@@ -68,7 +79,7 @@ class Picture:
     def __init__(self, references: References) -> None:
         self.images = references.images
         self._source = references.source
-        self._fit = references.fit
+        self._fit: ReferenceFit = references.fit
         self._pixels: Pixels | None = None
 
     def describe(self) -> str:
@@ -85,6 +96,10 @@ class Picture:
             check_frame_exists(info, self._source.frame, "the reference")
         return ()
 
+    def judge(self, findings: Findings) -> Sequence[str]:
+        warning = findings.warning(fit=self._fit)
+        return () if warning is None else (warning,)
+
     def prepare(self, info: VideoInfo, loaded: LoadedBackbone) -> Conditions:
         source, pixels = self._source, self._pixels
         self._pixels = None  # not for the whole run
@@ -92,8 +107,36 @@ class Picture:
             return Conditions()
         if pixels is None:
             pixels = read_frame(info.path, index=source.frame, time=source.time, info=info).pixels
-        fitted = fit_image(pixels, *info.size, self._fit)
-        return Conditions(reference=prepare_reference(loaded.backbone, fitted, loaded.device))
+        backbone = loaded.backbone
+        if backbone.limits.finds_references and self._fit == "auto":
+            finder, picture = cast("ReferenceFinder", backbone), to_uint8(pixels)
+            given = {0: Reference(read=lambda: picture, frame=source.frame)}
+            return Conditions(reference=finder.prepare_references(given))
+        fit = choose_fit(pixels, info) if self._fit == "auto" else self._fit
+        fitted = fit_image(pixels, *info.size, fit)
+        return Conditions(reference=prepare_reference(backbone, fitted, loaded.device))
+
+
+def choose_fit(pixels: Pixels, info: VideoInfo) -> Literal["cover", "contain"]:
+    """The fit in which a picture (h, w, 3) is more like a video's first frame.
+
+    Where the shapes are alike, or there is no frame to compare with, it fills the frame.
+    """
+    shape = pixels.shape[1] / pixels.shape[0] * info.height / info.width
+    if abs(math.log(shape)) < _SAME_SHAPE or not info.path.exists():
+        return "cover"
+    try:
+        frame = to_uint8(read_frame(info.path, index=0, info=info).pixels)
+    except InputError:
+        return "cover"  # latents, or a video whose own job will say what is wrong with it
+    fits: tuple[Literal["cover"], Literal["contain"]] = ("cover", "contain")
+    return max(fits, key=lambda fit: likeness(pixels, frame, fit))
+
+
+def likeness(pixels: Pixels, frame: Pixels, fit: Literal["cover", "contain"]) -> float:
+    """Mean correlation of a fitted picture with a frame, once aligned, in [-1, 1]."""
+    fitted = to_uint8(fit_image(pixels, frame.shape[1], frame.shape[0], fit))
+    return align(gray(to_uint8(frame)), FramePlaced(fitted), None).likeness.correlation
 
 
 @torch.inference_mode()

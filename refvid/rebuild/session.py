@@ -15,7 +15,7 @@ from refvid.errors import DeviceError, OutOfMemory
 from refvid.inference.device import free_bytes, is_out_of_memory, release_cached_memory
 from refvid.inference.overlap import ChunkJoiner, cross_fade
 from refvid.inference.pixels import pad_clip
-from refvid.models.backbone import Backbone, BackboneLimits, Decoded
+from refvid.models.backbone import Backbone, BackboneLimits, Decoded, ReferenceUse
 from refvid.rebuild.chunks import Chunk, next_length, pad_length
 from refvid.rebuild.memory import Budget, describe_budget, estimate_bytes, shrink
 
@@ -63,6 +63,11 @@ class Session:
         self.state: ShotState | None = None
         """After the chunk before; None at the start of a shot."""
 
+        self.uses: list[tuple[int, ReferenceUse]] = []
+        """What chunks found in their references, each with the first frame of its shot."""
+
+        self._shot = 0
+
         self._reference = reference
         self._joiner = ChunkJoiner()
 
@@ -81,6 +86,7 @@ class Session:
         """
         if chunk.starts_shot:
             self.state = None
+            self._shot = chunk.index
         return self._joiner.join(self.rebuild_whole(clip), chunk.shared, chunk.held_back)
 
     @torch.inference_mode()
@@ -142,10 +148,11 @@ class Session:
         )
 
     def _decode(self, latents: Tensor, state: ShotState | None) -> Decoded:
-        # The one place that sees what a decoder gives besides its frames.
-        return self.backbone.decode(
+        decoded = self.backbone.decode(
             latents, self._reference, state.decoder if state else None, tile=self.budget.tile
         )
+        self.uses += [(self._shot, use) for use in decoded.uses]
+        return decoded
 
     def _pad(self, clip: Tensor, state: ShotState | None) -> Tensor:
         limits = self.backbone.limits

@@ -25,6 +25,7 @@ from refvid.media.pixel_conversion import Pixels
 from refvid.media.reader import read_frame
 from refvid.media.video_info import VideoInfo
 from refvid.models.mini_style.autoencoder import MiniStyleBackbone
+from refvid.rebuild.findings import Findings
 from refvid.rebuild.options import ModelOptions, RebuildOptions, Styles
 from refvid.rebuild.plan import Plan, Report
 from refvid.rebuild.references import Conditions, check_frame_exists
@@ -121,6 +122,9 @@ class _Painting:
         self._pixels.append(read_image(image))
         height, width = self._pixels[-1].shape[:2]
         return height, width
+
+    def judge(self, findings: Findings) -> Sequence[str]:  # noqa: ARG002 -- the protocol's
+        return ()
 
     def prepare(self, info: VideoInfo, loaded: LoadedBackbone) -> Conditions:
         backbone, asked = loaded.backbone, self._asked

@@ -23,6 +23,7 @@ from refvid.media.sequence import numbered_path
 from refvid.media.writer import create_video
 from refvid.rebuild.chunks import Chunk, split_into_chunks
 from refvid.rebuild.cuts import mark_cuts
+from refvid.rebuild.findings import sum_up
 from refvid.rebuild.memory import plan_memory
 from refvid.rebuild.options import RebuildOptions
 from refvid.rebuild.plan import (
@@ -129,7 +130,15 @@ def rebuild(
         run_pipeline(read, rebuilder.rebuild, write)
         # Inside the block: nothing is published if it fails.
         assert run.written == run.read, f"{run.read} in, {run.written} out"
-    return run.report(cuts=tuple(rebuilder.cuts))
+    findings = sum_up(rebuilder.session.uses)
+    if findings is None:
+        return run.report(cuts=tuple(rebuilder.cuts))
+    return run.report(
+        cuts=tuple(rebuilder.cuts),
+        references=findings,
+        notes=(findings.describe(),),
+        warnings=tuple(conditioning.judge(findings)),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +161,7 @@ class _Rebuilder:
         self.cuts: list[int] = []
         self._strength = strength
         self._finish = conditions.finish
-        self._session = Session(
+        self.session = Session(
             loaded.backbone, loaded.device, prepared.budget, conditions.reference
         )
 
@@ -165,8 +174,8 @@ class _Rebuilder:
         pictures = [frame.pixels for frame in chunk.frames]
         if self._strength == 0:
             return _RebuiltChunk(chunk.final, pictures[: len(chunk.final)])
-        clip = frames_to_clip(pictures, self._session.device)
-        rebuilt = self._session.rebuild(clip, chunk)
+        clip = frames_to_clip(pictures, self.session.device)
+        rebuilt = self.session.rebuild(clip, chunk)
         original = clip[:, :, : rebuilt.shape[2]]
         if self._finish is not None:
             rebuilt = self._finish(original, rebuilt)

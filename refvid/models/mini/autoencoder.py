@@ -107,7 +107,8 @@ class MiniBackbone:
         condition = state.condition if state else None
         pending: list[Future[Tensor]] = []
         with frame_workers(self.device, frames[0, 0].numel()) as submit:
-            for frame, measured in zip(frames.split(1), conditions.split(1), strict=True):
+            singly = (torch.split(part, 1) for part in (frames, conditions))
+            for frame, measured in zip(*singly, strict=True):
                 condition = smooth_over_time(measured, condition)
                 mixed = shot.mix(_to_shades(frame)) if reference else None
                 pending.append(submit(self._rebuild, frame, condition, mixed, tile))

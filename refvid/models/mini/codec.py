@@ -42,7 +42,8 @@ class PatchCodec(nn.Module):
         """
         basis = self.basis[: latents.shape[1]]
         patches = functional.conv2d(latents.float(), basis.T[:, :, None, None])
-        return functional.pixel_shuffle(patches, self.patch)
+        pixels: Tensor = functional.pixel_shuffle(patches, self.patch)
+        return pixels
 
 
 def patch_basis(patch: int, chroma: int) -> Tensor:
@@ -71,7 +72,7 @@ def _colors() -> Tensor:
     colors = torch.tensor(
         [[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]], dtype=torch.float64
     )
-    return colors / colors.norm(dim=1, keepdim=True)
+    return functional.normalize(colors, dim=1)
 
 
 def _rows(waves: Tensor, color: Tensor) -> Tensor:

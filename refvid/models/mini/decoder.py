@@ -28,5 +28,5 @@ class MiniDecoder(nn.Module):
             condition: (N, C) of the whole frames, see `measure_losses`.
             aligned: The reference as the frames see it, or None.
         """
-        change = self.fusion(frames, condition, aligned)
+        change: Tensor = self.fusion(frames, condition, aligned)
         return frames + change

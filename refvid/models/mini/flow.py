@@ -16,6 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from refvid.models.mini.resampling import sample
+
 Picture = NDArray[np.uint8]
 """(H, W, 3) RGB, or (H, W) gray."""
 
@@ -64,13 +66,12 @@ class FramePlaced:
     def sample(self, flow: Flow) -> tuple[Picture, Picture]:
         places = pixel_grid(*flow.shape[:2])
         places += flow
-        pixels = cv2.remap(
-            self.picture, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-        )
-        shown = cv2.remap(
-            self.shown, places, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT
-        )
-        return np.asarray(pixels, np.uint8), np.asarray(shown, np.uint8)
+        pixels = sample(self.picture, places, cv2.INTER_CUBIC)
+        # Beyond the border nothing is shown: `sample` would go on with what is at it.
+        height, width = self.shown.shape
+        inside = cv2.inRange(places, (-0.501, -0.501), (width - 0.499, height - 0.499))
+        shown = sample(self.shown, places, cv2.INTER_NEAREST) & np.asarray(inside, np.uint8)
+        return pixels, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,8 @@ class Found:
     """(H, W, 3): the reference as the frame sees it."""
 
     trust: NDArray[np.float32]
-    """(3, H/4, W/4): correlation with the frame around each cell in [-1, 1], over 20 pixels and over
-    10, 0 where nothing is shown; and the share of each cell that is shown."""
+    """(3, H/4, W/4): correlation with the frame around each cell in [-1, 1], over 20 pixels and
+    over 10, 0 where nothing is shown; and the share of each cell that is shown."""
 
     flow: Flow
 
@@ -141,31 +142,36 @@ def find_flow(frame: Picture, reference: Picture, prior: Flow | None = None) -> 
     height, width = frame.shape
     small = (max(MIN_SIDE, width // 2), max(MIN_SIDE, height // 2))
     ratio = np.array((small[0] / width, small[1] / height), np.float32)
-    begin = None
-    if prior is not None:
-        begin = cv2.resize(prior, small, interpolation=cv2.INTER_AREA) * ratio
-    halves = [cv2.resize(p, small, interpolation=cv2.INTER_AREA) for p in (frame, reference)]
-    coarse = _search(*halves, begin)
-    begin = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR) / ratio
-    if min(height, width) < MIN_SIDE:
-        return np.asarray(begin, np.float32)
-    return _search(frame, reference, begin)
+    begin = None if prior is None else _resized(prior, small) * ratio
+    halves = [
+        np.asarray(cv2.resize(p, small, interpolation=cv2.INTER_AREA), np.uint8)
+        for p in (frame, reference)
+    ]
+    coarse = _search(halves[0], halves[1], begin)
+    found = _resized(coarse, (width, height)) / ratio
+    return found if min(height, width) < MIN_SIDE else _search(frame, reference, found)
 
 
-def _search(frame: Any, reference: Any, begin: Any) -> Flow:
+def _resized(flow: Flow, size: tuple[int, int]) -> Flow:
+    """A flow on another grid, with displacements as they were."""
+    return np.asarray(cv2.resize(flow, size, interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _search(frame: Picture, reference: Picture, begin: Flow | None) -> Flow:
     search = getattr(_searches, "search", None)
     if search is None:
         # Half the resolution is the finest that is searched: at full resolution the grain of a
         # degraded frame misleads (-0.2 dB), at three times the cost.
-        search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         search.setFinestScale(1)
         search.setVariationalRefinementIterations(5)
         _searches.search = search
-    return np.asarray(search.calc(frame, reference, begin), np.float32)
+    found = search.calc(frame, reference, begin)  # type: ignore[arg-type]  # None is the default
+    return np.asarray(found, np.float32)
 
 
 def pixel_grid(height: int, width: int) -> Flow:
-    """x and y of every pixel: (height, width, 2)."""
+    """X and y of every pixel: (height, width, 2)."""
     grid = np.empty((height, width, 2), np.float32)
     grid[..., 0] = np.arange(width)
     grid[..., 1] = np.arange(height)[:, None]

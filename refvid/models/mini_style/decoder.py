@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from refvid.models.mini_style.pyramid import Pyramid
 from refvid.models.mini_style.config import MiniStyleConfig
+from refvid.models.mini_style.pyramid import Pyramid
 from refvid.models.mini_style.smooth import box_mean
 from refvid.models.mini_style.style_index import STATISTICS
 

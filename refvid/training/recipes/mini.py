@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from refvid.models.mini.flow import FramePlaced, align, gray
 from refvid.models.mini.codec import PatchCodec
 from refvid.models.mini.condition import measure_losses
 from refvid.models.mini.config import MiniConfig
 from refvid.models.mini.decoder import MiniDecoder
+from refvid.models.mini.flow import FramePlaced, align, gray
 from refvid.models.mini.fusion import Aligned, take_colors
 from refvid.training.aligned_samples import AlignedSampleDrawer
 from refvid.training.batch import AlignedReference, Batch
@@ -121,11 +121,15 @@ def _align_here(frames: Tensor, references: Tensor, origin: Tensor) -> AlignedRe
         found = align(gray(_to_picture(frame)), FramePlaced(picture), None)
         pixels.append(to_unit(found.pixels))
         trust.append(torch.from_numpy(found.trust))
-    grid = (-1, clips)
-    return AlignedReference(
-        torch.stack(pixels).unflatten(0, grid).permute(1, 2, 0, 3, 4).to(frames.device),
-        torch.stack(trust).unflatten(0, grid).permute(1, 2, 0, 3, 4).to(frames.device),
+    return AlignedReference(_clips_first(pixels, clips), _clips_first(trust, clips)).to(
+        frames.device
     )
+
+
+def _clips_first(frames: list[Tensor], clips: int) -> Tensor:
+    """T * B tensors (C, H, W) -> (B, C, T, H, W); the reverse of `_frames_first`."""
+    stacked = torch.stack(frames)
+    return stacked.view(-1, clips, *stacked.shape[1:]).permute(1, 2, 0, 3, 4)
 
 
 def _to_picture(pixels: Tensor) -> NDArray[np.uint8]:
