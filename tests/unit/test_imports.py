@@ -10,6 +10,7 @@ HEAVY = (
     "diffusers",
     "numpy",
     "av",
+    "cv2",
     "PIL",
     "rich",
     "huggingface_hub",

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from refvid.models.mini.color_map import ColorMap, apply_colors, fit_colors
 from refvid.models.mini.local_correlation import BLOCK, LocalCorrelation, correlate, soften
-from refvid.models.mini.planes import Plane, Points, find_inliers, is_plausible, map_points
+from refvid.models.mini.planes import (
+    Plane,
+    Points,
+    find_inliers,
+    is_plausible,
+    map_points,
+    simplest_plane,
+)
 from refvid.models.mini.resampling import Picture, sample
 from refvid.models.mini.smooth_map import SmoothMap, pixel_grid
 
@@ -20,13 +27,14 @@ _CORNER = 0.003
 """Of the strongest corner; weaker ones are not tracked."""
 
 _CORNERS_APART_PX = 8
-_TRACK_WINDOW_PX = 21
+_TRACK_WINDOW_PX = 31
 _TRACK_LEVELS = 2
 
 _ROUND_TRIP_PX = 0.5
 """Tracking there and back must end where it began."""
 
 _TRACK_ERROR_PX = 1.0
+_MIN_TRACKS = 16
 _REFINEMENTS = 3
 _SETTLED_PX = 0.02
 
@@ -119,7 +127,7 @@ class Overlay:
             best, fit = better, score
             if moved < _SETTLED_PX:
                 break
-        return best
+        return best if where is not None else self._simplify(best)
 
     def track(self, found: SmoothMap) -> Matches:
         """Where corners of the frame lie in the reference, searched around where the map says.
@@ -138,6 +146,16 @@ class Overlay:
         columns, rows = end.round().astype(int).clip(0, (width - 1, height - 1)).T
         good = kept & kept_back & (error < _ROUND_TRIP_PX) & shown[rows, columns]
         return Matches(frame=self._corners[good], reference=found.locate(end[good][None])[0])
+
+    def _simplify(self, found: SmoothMap) -> SmoothMap:
+        """The same map without the degrees of freedom that the pictures do not ask for."""
+        tracks = self.track(found)
+        tracks = tracks[tracks.errors(found.plane) < _TRACK_ERROR_PX]
+        if len(tracks.frame) < _MIN_TRACKS:
+            return found
+        sizes = found.frame_size, found.reference_size
+        plane = simplest_plane(found.plane, (tracks.frame, tracks.reference), *sizes)
+        return with_plane(found, plane)
 
     def _score(self, found: SmoothMap, where: NDArray[np.bool_] | None) -> float:
         local = self.correlate(found)

@@ -40,6 +40,9 @@ _MAX_AREA_RATIO = 8.0
 _MIN_SHOWN = 0.02
 """Share of the frame that the reference has to show."""
 
+_SHARED_ERRORS = 4
+"""Tracked places per independent one."""
+
 _PROBES = 24
 """Places per side at which a map is judged."""
 
@@ -87,6 +90,37 @@ def find_inliers(
     if inliers.sum() < _MIN_INLIERS:
         return None
     return FoundPlane(plane=plane / plane[2, 2], inliers=inliers)
+
+
+def simplest_plane(
+    plane: Plane, matches: tuple[Points, Points], frame_size: Size, reference_size: Size
+) -> Plane:
+    """The map with the fewest degrees of freedom that explains matches as well as `plane`.
+
+    Cropped, zoomed and turned pictures need four of a homography's eight, whole frames none; what
+    is not needed follows the noise of the matches, most of all where there are none.
+
+    Args:
+        plane: What they follow.
+        matches: Places (N, 2) in the frame and in the reference, without outliers.
+        frame_size: Of the frame.
+        reference_size: Of the reference.
+    """
+    source, target = matches
+    full = _squared_error(plane, source, target)
+    # Neighbouring matches share their pixels, and so their errors.
+    independent = 2 * len(source) / _SHARED_ERRORS
+    candidates = (
+        (resizing(frame_size, reference_size), 8),
+        (_fit_linear(source, target, similar=True), 4),
+        (_fit_linear(source, target, similar=False), 2),
+    )
+    for candidate, saved in candidates:
+        # Bayesian information criterion.
+        worth = saved * np.log(max(independent, 2)) / max(independent, 2)
+        if _squared_error(candidate, source, target) <= full * np.exp(worth):
+            return candidate
+    return plane
 
 
 def is_plausible(plane: Plane, frame_size: Size, reference_size: Size) -> bool:
@@ -155,6 +189,28 @@ def probe_points(size: Size, count: int) -> Points:
     """`count` by `count` places that cover a picture evenly, from border to border: (N, 2)."""
     rows, columns = (np.linspace(0, side - 1, count, dtype=np.float32) for side in size)
     return np.stack(np.meshgrid(columns, rows), -1).reshape(-1, 2)
+
+
+def _squared_error(plane: Plane, source: Points, target: Points) -> float:
+    return float(((map_points(plane, source) - target) ** 2).mean()) + 1e-6
+
+
+def _fit_linear(source: Points, target: Points, *, similar: bool) -> Plane:
+    """Least squares: turn, zoom and shift (`similar`), or any affine map."""
+    x, y = source.astype(np.float64).T
+    ones, zeros = np.ones_like(x), np.zeros_like(x)
+    if similar:
+        across, down = [x, -y, ones, zeros], [y, x, zeros, ones]
+    else:
+        across, down = [x, y, ones, zeros, zeros, zeros], [zeros, zeros, zeros, x, y, ones]
+    terms = np.concatenate((np.column_stack(across), np.column_stack(down)))
+    found = np.linalg.lstsq(terms, target.astype(np.float64).T.ravel(), rcond=None)[0]
+    if similar:
+        turn, tilt, right, low = found
+        rows = [[turn, -tilt, right], [tilt, turn, low]]
+    else:
+        rows = [list(found[:3]), list(found[3:])]
+    return np.array([*rows, [0, 0, 1]])
 
 
 def _derivatives(plane: Plane, points: Points) -> NDArray[np.float64]:

@@ -17,6 +17,13 @@ Flow = NDArray[np.float32]
 """(H, W, 2) x, y: from each pixel to its place in the frame that was registered [pixels]."""
 
 
+_END = 3
+"""Levels so near to black or white are taken for clipped: compression moves them."""
+
+_LOST = 10.0
+"""Levels that the video has beyond what the reference's camera could hold."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
     """What the reference shows of a frame."""
@@ -25,7 +32,8 @@ class View:
     """(H, W, 3) RGB; outside of `shown` the reference's border goes on."""
 
     shown: NDArray[np.bool_]
-    """(H, W) whether the reference shows that place."""
+    """(H, W) whether the reference shows that place, and not as white or black that its camera
+    clipped and the video's did not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +45,9 @@ class PreparedReference:
     """From places of the frame to places of `picture`."""
 
     colors: ColorMap
+    clipped: NDArray[np.uint8] | None
+    """255 where the reference's camera lost what the video's did not; None: nowhere."""
+
     grid: Places
     """Every pixel's own place."""
 
@@ -61,6 +72,7 @@ def prepare_reference(reference: Picture, registration: Registration) -> Prepare
         picture=picture,
         map=moved,
         colors=registration.colors,
+        clipped=_find_clipped(picture, registration.colors),
         grid=grid,
         located=moved.locate(grid),
     )
@@ -90,4 +102,19 @@ def view(
     else:
         picture = sample(prepared.picture, located, cv2.INTER_CUBIC)
     picture = apply_colors(picture, prepared.colors if colors is None else colors)
-    return View(picture=picture, shown=prepared.map.shows(located))
+    shown = prepared.map.shows(located)
+    if prepared.clipped is not None:
+        shown &= sample(prepared.clipped, located, cv2.INTER_LINEAR) < 64
+    return View(picture=picture, shown=shown)
+
+
+def _find_clipped(picture: Picture, colors: ColorMap) -> NDArray[np.uint8] | None:
+    """Where a channel ended in one camera, but goes on in the other."""
+    clipped = np.zeros(picture.shape[:2], np.bool_)
+    white, black = colors[:, :3].sum(1) * 255 + colors[:, 3], colors[:, 3]
+    for channel in range(3):
+        if white[channel] < 255 - _LOST:
+            clipped |= picture[..., channel] >= 255 - _END
+        if black[channel] > _LOST:
+            clipped |= picture[..., channel] <= _END
+    return clipped.astype(np.uint8) * 255 if clipped.any() else None

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from refvid.models.mini.alignment import Matches, Overlay, to_gray
+from refvid.models.mini.alignment import Matches, Overlay, to_gray, with_plane
 from refvid.models.mini.color_map import ColorMap
 from refvid.models.mini.features import find_features, match_features
 from refvid.models.mini.further_planes import add_planes
@@ -54,6 +54,12 @@ _MIN_BLOCKS = 8
 
 _SNAP_PX = 0.3
 """Maps that are nearer to the identity than this are the identity."""
+
+_LIKELY_SNAP_PX = 0.8
+"""So are those, if they fit no better: video codecs move things by a tenth or two of a pixel."""
+
+_MIN_SNAP_GAIN = 0.002
+"""What counts as fitting better, in mean correlation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +148,8 @@ def register(reference: Picture, frame: Picture, *, max_planes: int = 3) -> Regi
     first = overlay.refine(first)
     matches = matches.moved(resizing(sizes[1], _size(source)))
     found, planes = add_planes(overlay, first, matches, max_planes)
+    if planes == 1:
+        found = _prefer_whole(overlay, found)
     fit = overlay.correlate(found)
     if fit.textured.sum() < _MIN_BLOCKS or fit.mean < _MIN_CORRELATION:
         _logger.debug(
@@ -189,16 +197,30 @@ def match_pictures(reference: Picture, frame: Picture) -> Matches:
     return found.moved(resizing(_size(small), _size(reference))) if len(pairs) else found
 
 
+def _prefer_whole(overlay: Overlay, found: SmoothMap) -> SmoothMap:
+    """The map of the whole reference to the whole frame, where the found one is all but it.
+
+    A frame of the recording or its larger original is what most references are.
+    """
+    whole = with_plane(found, resizing(found.frame_size, found.reference_size))
+    if _distance(whole, found) > _LIKELY_SNAP_PX:
+        return found
+    gain = overlay.correlate(found).mean - overlay.correlate(whole).mean
+    return found if gain > _MIN_SNAP_GAIN else whole
+
+
 def _snap(found: SmoothMap) -> SmoothMap:
-    """The identity where the map is all but it: exact frames are not to be resampled."""
+    """Exactly the identity where the map is all but it: exact frames are not to be resampled."""
     if found.frame_size != found.reference_size:
         return found
-    grid = pixel_grid(found.frame_size)[::4, ::4]
-    if np.linalg.norm(found.locate(grid) - grid, axis=-1).max() > _SNAP_PX:
-        return found
-    return SmoothMap(
-        frame_size=found.frame_size, reference_size=found.reference_size, plane=np.eye(3)
-    )
+    identity = with_plane(found, np.eye(3))
+    return identity if _distance(identity, found) <= _SNAP_PX else found
+
+
+def _distance(one: SmoothMap, other: SmoothMap) -> float:
+    """The largest distance between two maps of a frame [pixels of the reference]."""
+    probes = pixel_grid(one.frame_size)[::4, ::4]
+    return float(np.linalg.norm(one.locate(probes) - other.locate(probes), axis=-1).max())
 
 
 def _size(picture: Picture) -> Size:
