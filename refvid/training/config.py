@@ -75,6 +75,10 @@ class DataConfig:
     photo_size: tuple[int, int] = (448, 320)
     """Width and height of the clips from pictures [pixels]."""
 
+    made: int = 0
+    """Clips that are made by code, of the kinds that camera clips lack: plain, titles, subtitles,
+    screens, cartoons, stars, bars, grain, darkness and others, in turn. Sizes as from pictures."""
+
     cache: Path | None = None
     """Decoded crops; None is `cache` in the run's folder."""
 
@@ -85,6 +89,8 @@ class DataConfig:
     def __post_init__(self) -> None:
         _positive(self, "max_frames", "excerpts", "frame_step", "photo_frames")
         _share(self, "valid_share")
+        if self.made < 0:
+            raise OptionError(f"made is not negative, not {self.made}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

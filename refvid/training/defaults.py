@@ -50,6 +50,8 @@ _STYLE: dict[str, Any] = {
 
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "mini": {
+        # Four of each kind: without them it harms what is plain, drawn or text.
+        "data": {"made": 60},
         "samples": {"missing": 0.25, "undegraded": 0.06},
         "optimizer": {
             "rate": 1e-3,
