@@ -22,6 +22,7 @@ STYLE_BACKBONE: BackboneName = "mini-style"
 
 _SHARES = (
     "unrelated", "missing", "degraded_reference", "undegraded", "relit_reference", "token_dropout",
+    "made",
 )  # fmt: skip
 
 
@@ -134,6 +135,9 @@ class SampleOptions:
 
     relit_reference: float = 0.10
     """Share of samples whose reference has another exposure."""
+
+    made: float = 0.1
+    """Share of samples from clips made by code, where there are any (`data.made`)."""
 
     token_dropout: float = 0.0
     """Every step zeroes a share of the latent tokens, drawn between 0 and this."""
