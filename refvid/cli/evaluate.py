@@ -15,9 +15,10 @@ from refvid.errors import OptionError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from refvid.workflows.evaluate_clips import Report
+    from refvid.evaluation.clips import Report
     from refvid.workflows.progress import ProgressCallback
 
+_RESTORE_PANEL = "With --task restore"
 _STYLE_PANEL = "With --task style"
 
 
@@ -46,10 +47,35 @@ def evaluate(
         ),
     ] = None,
     frames: Annotated[
-        int, typer.Option("--frames", metavar="N", min=3, help="Frames per clip.")
-    ] = 17,
+        int | None,
+        typer.Option(
+            "--frames",
+            metavar="N",
+            min=3,
+            help="Frames per clip at most.  [default: 49, with --task style 17]",
+        ),
+    ] = None,
     max_clips: Annotated[
         int | None, typer.Option("--max-clips", metavar="N", min=1, help="At most so many clips.")
+    ] = None,
+    cases: Annotated[
+        str | None,
+        typer.Option(
+            "--cases",
+            metavar="NAMES",
+            help="What to judge by, with commas between: exact, far, photo, several, none, "
+            "unrelated, soft, harmless.  [default: all]",
+            rich_help_panel=_RESTORE_PANEL,
+        ),
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            "--against",
+            metavar="FILE",
+            help="Compare with an earlier report, written with -o FILE.json.",
+            rich_help_panel=_RESTORE_PANEL,
+        ),
     ] = None,
     styles: Annotated[
         Path | None,
@@ -83,12 +109,15 @@ def evaluate(
 ) -> None:
     """Measure a model on a folder of clips, and report as Markdown tables.
 
-    --task restore degrades clean clips, enhances them, and reports the gain. --task style restyles
+    --task restore degrades clean clips, enhances them with right, poor and no references, and
+    reports which bars for gain and harmlessness are met. --task style restyles
     them, and reports how near they come to the style and how much of structure and stability they
     keep, next to the input and to two colour transfers.
     """
     if task == "restore" and (styles is not None or sheet is not None):
         raise OptionError("--styles and --sheet go with --task style")
+    if task == "style" and (cases is not None or against is not None):
+        raise OptionError("--cases and --against go with --task restore")
     if task == "style" and styles is None:
         raise OptionError("--task style needs a folder of style images: --styles FOLDER")
     # The flag itself: the choice has the machine's default in its place.
@@ -104,18 +133,25 @@ def evaluate(
             styles=styles,
             styles_per_clip=styles_per_clip,
             model=options,
-            frames=frames,
+            frames=17 if frames is None else frames,
             max_clips=max_clips,
             output=output,
             sheet=sheet,
         )
         run = partial(evaluate_style, style_options)
     else:
-        from refvid.workflows.evaluate import EvaluateOptions
-        from refvid.workflows.evaluate import evaluate as evaluate_restoring
+        from refvid.evaluation.cases import CASES, check_cases
+        from refvid.evaluation.protocol import EvaluateOptions
+        from refvid.evaluation.protocol import evaluate as evaluate_restoring
 
         restore_options = EvaluateOptions(
-            clips=clips, model=options, frames=frames, max_clips=max_clips, output=output
+            clips=clips,
+            model=options,
+            cases=tuple(CASES) if cases is None else check_cases(cases.split(",")),
+            frames=49 if frames is None else frames,
+            max_clips=max_clips,
+            output=output,
+            against=against,
         )
         run = partial(evaluate_restoring, restore_options)
     with console.progress("evaluate", unit="runs") as on_progress:

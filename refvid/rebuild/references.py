@@ -120,23 +120,33 @@ class Picture:
 def choose_fit(pixels: Pixels, info: VideoInfo) -> Literal["cover", "contain"]:
     """The fit in which a picture (h, w, 3) is more like a video's first frame.
 
-    Where the shapes are alike, or there is no frame to compare with, it fills the frame.
+    Where there is no frame to compare with, it fills the frame.
     """
-    shape = pixels.shape[1] / pixels.shape[0] * info.height / info.width
-    if abs(math.log(shape)) < _SAME_SHAPE or not info.path.exists():
+    if _is_shaped_alike(pixels, info.height, info.width) or not info.path.exists():
         return "cover"
     try:
-        frame = to_uint8(read_frame(info.path, index=0, info=info).pixels)
+        frame = read_frame(info.path, index=0, info=info).pixels
     except InputError:
         return "cover"  # latents, or a video whose own job will say what is wrong with it
+    return likelier_fit(pixels, frame)
+
+
+def likelier_fit(pixels: Pixels, frame: Pixels) -> Literal["cover", "contain"]:
+    """The fit in which a picture (h, w, 3) is more like a frame (H, W, 3), once aligned."""
+    height, width = frame.shape[:2]
+    if _is_shaped_alike(pixels, height, width):
+        return "cover"
+
+    def correlation(fit: Literal["cover", "contain"]) -> float:
+        fitted = to_uint8(fit_image(pixels, width, height, fit))
+        return align(gray(to_uint8(frame)), FramePlaced(fitted), None).likeness.correlation
+
     fits: tuple[Literal["cover"], Literal["contain"]] = ("cover", "contain")
-    return max(fits, key=lambda fit: likeness(pixels, frame, fit))
+    return max(fits, key=correlation)
 
 
-def likeness(pixels: Pixels, frame: Pixels, fit: Literal["cover", "contain"]) -> float:
-    """Mean correlation of a fitted picture with a frame, once aligned, in [-1, 1]."""
-    fitted = to_uint8(fit_image(pixels, frame.shape[1], frame.shape[0], fit))
-    return align(gray(to_uint8(frame)), FramePlaced(fitted), None).likeness.correlation
+def _is_shaped_alike(pixels: Pixels, height: int, width: int) -> bool:
+    return abs(math.log(pixels.shape[1] / pixels.shape[0] * height / width)) < _SAME_SHAPE
 
 
 @torch.inference_mode()

@@ -23,7 +23,7 @@ from refvid.training.batch import AlignedReference, Batch
 from refvid.training.clips import CachedClip, TrainingClip
 from refvid.training.config import SampleOptions
 from refvid.training.photographs import photograph
-from refvid.training.samples import Describe, group_usable, to_unit
+from refvid.training.samples import Describe, group_usable, to_unit, weigh_groups
 
 _CHAIN_STEP = 12
 """A far frame is searched from frames on the way, this far apart: in use, every frame begins where
@@ -62,8 +62,7 @@ class AlignedSampleDrawer:
     ) -> None:
         self.options, self.seed, self.describe = options, seed, describe
         self.groups = group_usable(clips, options)
-        # Many clips of one source look alike: the square root keeps them from taking over.
-        self.weights = [math.sqrt(len(group)) for group in self.groups]
+        self.weights = weigh_groups(self.groups, options.made)
 
     def draw(self, index: int) -> Batch:
         """Draw the batch of that number."""

@@ -1,7 +1,8 @@
 """The training set: clips, their degraded versions, and a cache of both on disk.
 
-Decoding and degrading cost far more than a training step's reading, so they are done once, in
-worker processes: every excerpt becomes a pair of arrays, mapped into memory when drawn.
+Clips are excerpts of videos, camera paths over pictures, and clips made by code. Decoding and
+degrading cost far more than a training step's reading, so they are done once, in worker processes:
+every clip becomes a pair of arrays, mapped into memory when drawn.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from PIL import Image
 
 from refvid.errors import OutputError
 from refvid.training.degradations import degrade, random_degradation
+from refvid.training.made import MADE_KINDS, PHOTO_KINDS, make_clip
 from refvid.training.synthetic import moving_photo
 
 log = logging.getLogger(__name__)
@@ -32,6 +34,8 @@ log = logging.getLogger(__name__)
 Frames = NDArray[np.uint8]
 VIDEO_SUFFIXES = {".mp4", ".mkv", ".webm", ".mov", ".avi"}
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
+MADE_PREFIX = "made:"
+"""What the sources of clips made by code begin with."""
 
 # What PyAV and Pillow raise on files that are damaged or something else.
 _BROKEN = (
@@ -45,7 +49,8 @@ class TrainingClip:
     """A clean clip with its degraded versions, mapped from the cache."""
 
     source: str
-    """What the clip was cut from: clips of one source share weight when drawing."""
+    """What the clip was cut from, or `made:` and its kind: clips of one source share weight when
+    drawing."""
 
     clean: Frames
     """(T, H, W, 3) uint8 RGB."""
@@ -84,6 +89,24 @@ class CachedClip:
         return TrainingClip(self.source, clean, degraded)
 
 
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A clip to be made by code."""
+
+    kind: str
+    number: int
+    """Among all made clips."""
+
+    photo: Path | None
+    """What it shows."""
+
+    def __str__(self) -> str:
+        return f"{MADE_PREFIX}{self.kind} {self.number}"
+
+
+_Source = Path | _Made
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipCacheOptions:
     """What goes into the cache."""
@@ -104,6 +127,10 @@ class ClipCacheOptions:
     frame_step: int = 1
     photo_frames: int = 13
     photo_size: tuple[int, int] = (448, 320)
+    made: int = 0
+    """Clips made by code, of all kinds in turn; as long and large as those from pictures, which
+    they show where there are any."""
+
     exclude: tuple[str, ...] = ()
     """File names left out, e.g. for their licence or because they serve as a test."""
 
@@ -115,7 +142,7 @@ class ClipCacheOptions:
 def build_cache(
     options: ClipCacheOptions, part: int = 0, parts: int = 1
 ) -> Iterator[tuple[int, int]]:
-    """Fill the cache; yields (done, total) files. Clips already there are kept.
+    """Fill the cache; yields (done, total) files and made clips. Clips already there are kept.
 
     A file that cannot be read is skipped with a warning; the last one counts them all.
 
@@ -131,7 +158,7 @@ def build_cache(
         options.cache.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"Cannot make {options.cache}: {error.strerror or error}.") from error
-    sources = _source_files(options)
+    sources = _sources(options)
     mine = sources[part::parts]
     broken = 0
     for done, (path, problem) in enumerate(_cache_all(mine, options), start=1):
@@ -140,15 +167,15 @@ def build_cache(
             log.warning("skipped %s: %s", path, problem)
         yield done, len(mine)
     if broken:
-        log.warning("%d of %d training files could not be read", broken, len(mine))
+        files = sum(isinstance(source, Path) for source in mine)
+        log.warning("%d of %d training files could not be read", broken, files)
 
 
 def load_cache(options: ClipCacheOptions) -> list[CachedClip]:
     """Every clip that these options put into the cache."""
     clips = []
-    for path in _source_files(options):
-        for excerpt in range(options.excerpts):
-            record = _record(path, excerpt, options)
+    for source in _sources(options):
+        for record in _records(source, options):
             if record.exists():
                 facts = json.loads(record.read_text(encoding="utf-8"))
                 frames, height, width = facts["shape"]
@@ -168,22 +195,38 @@ def _source_files(options: ClipCacheOptions) -> list[Path]:
     return [*files(options.videos, VIDEO_SUFFIXES), *files(options.images, IMAGE_SUFFIXES)]
 
 
+def _pictures(options: ClipCacheOptions) -> list[Path]:
+    return [path for path in _source_files(options) if path.suffix.lower() in IMAGE_SUFFIXES]
+
+
+def _sources(options: ClipCacheOptions) -> list[_Source]:
+    """Files, and what is to be made."""
+    made, pictures = [], _pictures(options)
+    for number in range(options.made):
+        kind = MADE_KINDS[number % len(MADE_KINDS)]
+        photo = None
+        if kind in PHOTO_KINDS and pictures:
+            photo = random.Random(f"{options.seed}:photo:{number}").choice(pictures)
+        made.append(_Made(kind, number, photo))
+    return [*_source_files(options), *made]
+
+
 def _cache_all(
-    paths: Sequence[Path], options: ClipCacheOptions
-) -> Iterator[tuple[Path, str | None]]:
-    """Cache files, in workers if there are any; yields each with what is wrong with it."""
-    pictures = [path for path in _source_files(options) if path.suffix.lower() in IMAGE_SUFFIXES]
+    sources: Sequence[_Source], options: ClipCacheOptions
+) -> Iterator[tuple[_Source, str | None]]:
+    """Cache clips, in workers if there are any; yields each with what is wrong with it."""
+    pictures = _pictures(options)
     if options.workers == 0:
-        for path in paths:
-            yield path, _cache_one(path, options, pictures)
+        for source in sources:
+            yield source, _cache_one(source, options, pictures)
         return
     # Spawned processes hold neither this one's threads nor its graphics card.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
-        min(options.workers, max(1, len(paths))), mp_context=context, initializer=leave_stopping
+        min(options.workers, max(1, len(sources))), mp_context=context, initializer=leave_stopping
     ) as pool:
         try:
-            tasks = {pool.submit(_cache_one, path, options, pictures): path for path in paths}
+            tasks = {pool.submit(_cache_one, each, options, pictures): each for each in sources}
             for task in as_completed(tasks):
                 yield tasks[task], task.result()
         finally:
@@ -195,28 +238,35 @@ def leave_stopping() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _cache_one(path: Path, options: ClipCacheOptions, pictures: Sequence[Path]) -> str | None:
-    """Cache one file's excerpts, and say what is wrong with it."""
-    is_video = path.suffix.lower() in VIDEO_SUFFIXES
-    records = [_record(path, e, options) for e in range(options.excerpts if is_video else 1)]
+def _cache_one(source: _Source, options: ClipCacheOptions, pictures: Sequence[Path]) -> str | None:
+    """Cache the excerpts of one source, and say what is wrong with it."""
+    records = _records(source, options)
     if records[0].exists():
         return None  # the first excerpt is written last: all are there
     rng = random.Random(f"{options.seed}:{records[0].name}")
     try:
-        made = (
-            _video_excerpts(path, options)
-            if is_video
-            else iter([_clip_of_photo(path, options, pictures, rng)])
-        )
-        first = next(made, None)
+        clips = _clips_of(source, options, pictures, rng)
+        first = next(clips, None)
         if first is None:
             return "it has no frames"
-        for record, clean in zip(records[1:], made, strict=False):
-            _write(record, path, clean, options, rng)
-        _write(records[0], path, first, options, rng)
+        for record, clean in zip(records[1:], clips, strict=False):
+            _write(record, source, clean, options, rng)
+        _write(records[0], source, first, options, rng)
     except _BROKEN as error:
         return str(error) or type(error).__name__
     return None
+
+
+def _clips_of(
+    source: _Source, options: ClipCacheOptions, pictures: Sequence[Path], rng: random.Random
+) -> Iterator[Frames]:
+    if isinstance(source, _Made):
+        photo = None if source.photo is None else _readable(source.photo)
+        yield make_clip(source.kind, rng, options.photo_size, options.photo_frames, photo)
+    elif source.suffix.lower() in VIDEO_SUFFIXES:
+        yield from _video_excerpts(source, options)
+    else:
+        yield _clip_of_photo(source, options, pictures, rng)
 
 
 def _video_excerpts(path: Path, options: ClipCacheOptions) -> Iterator[Frames]:
@@ -242,13 +292,17 @@ def _shrunk(frame: NDArray[np.uint8], short_side: int | None) -> NDArray[np.uint
 
 
 def _write(
-    record: Path, path: Path, clean: Frames, options: ClipCacheOptions, rng: random.Random
+    record: Path, source: _Source, clean: Frames, options: ClipCacheOptions, rng: random.Random
 ) -> None:
     degraded = [
         degrade(clean, random_degradation(rng), seed=rng.randrange(2**31))
         for _ in range(options.variants)
     ]
-    facts = {"source": path.stem.split("_")[0], "file": path.name, "shape": clean.shape[:3]}
+    if isinstance(source, _Made):
+        name, file = f"{MADE_PREFIX}{source.kind}", source.photo and source.photo.name
+    else:
+        name, file = source.stem.split("_")[0], source.name
+    facts = {"source": name, "file": file, "shape": clean.shape[:3]}
     try:
         np.save(_array(record, "clean"), clean)
         if degraded:
@@ -262,16 +316,29 @@ def _write(
         raise OutputError(f"Cannot write {record}: {error.strerror or error}.") from error
 
 
-def _record(path: Path, excerpt: int, options: ClipCacheOptions) -> Path:
-    root = options.videos if path.suffix.lower() in VIDEO_SUFFIXES else options.images
+def _records(source: _Source, options: ClipCacheOptions) -> list[Path]:
+    """Where the clips of a source are written down, as many as it may have."""
+    if isinstance(source, _Made):
+        shown = source.photo and (source.photo.name, source.photo.stat().st_size)
+        made_facts = (
+            source.kind, source.number, shown, options.variants,
+            options.photo_frames, options.photo_size, options.seed,
+        )  # fmt: skip
+        return [options.cache / f"made-{source.kind}-{_key(made_facts)}-0.json"]
+    is_video = source.suffix.lower() in VIDEO_SUFFIXES
+    root = options.videos if is_video else options.images
     assert root is not None, "a file lies in one of the folders"
     facts = (
-        path.relative_to(root).as_posix(), path.stat().st_size,
+        source.relative_to(root).as_posix(), source.stat().st_size,
         options.variants, options.max_frames, options.short_side,
         options.frame_step, options.photo_frames, options.photo_size, options.seed,
     )  # fmt: skip
-    key = hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
-    return options.cache / f"{path.stem}-{key}-{excerpt}.json"
+    excerpts = range(options.excerpts if is_video else 1)
+    return [options.cache / f"{source.stem}-{_key(facts)}-{excerpt}.json" for excerpt in excerpts]
+
+
+def _key(facts: object) -> str:
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 
 def _array(record: Path, kind: str) -> Path:

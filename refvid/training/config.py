@@ -22,7 +22,7 @@ STYLE_BACKBONE: BackboneName = "mini-style"
 
 _SHARES = (
     "unrelated", "missing", "degraded_reference", "undegraded", "relit_reference", "photographed",
-    "token_dropout",
+    "token_dropout", "made",
 )  # fmt: skip
 
 
@@ -76,6 +76,10 @@ class DataConfig:
     photo_size: tuple[int, int] = (448, 320)
     """Width and height of the clips from pictures [pixels]."""
 
+    made: int = 0
+    """Clips that are made by code, of the kinds that camera clips lack: plain, titles, subtitles,
+    screens, cartoons, stars, bars, grain, darkness and others, in turn. Sizes as from pictures."""
+
     cache: Path | None = None
     """Decoded crops; None is `cache` in the run's folder."""
 
@@ -86,6 +90,8 @@ class DataConfig:
     def __post_init__(self) -> None:
         _positive(self, "max_frames", "excerpts", "frame_step", "photo_frames")
         _share(self, "valid_share")
+        if self.made < 0:
+            raise OptionError(f"made is not negative, not {self.made}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +139,9 @@ class SampleOptions:
     photographed: float = 0.0
     """Share of samples whose reference went through another camera and was registered; where
     references are aligned before the network sees them."""
+
+    made: float = 0.1
+    """Share of samples from clips made by code, where there are any (`data.made`)."""
 
     token_dropout: float = 0.0
     """Every step zeroes a share of the latent tokens, drawn between 0 and this."""

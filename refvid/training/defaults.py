@@ -50,7 +50,8 @@ _STYLE: dict[str, Any] = {
 
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "mini": {
-        "data": {"variants": 4, "max_frames": 49},
+        # Ten of each kind: without them it harms what is plain, drawn or text.
+        "data": {"variants": 4, "max_frames": 49, "made": 170},
         "samples": {
             "clips": 6,
             "frames": 2,
@@ -62,6 +63,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
             "undegraded": 0.06,
             "relit_reference": 0.0,
             "photographed": 0.4,
+            "made": 0.25,
         },
         "optimizer": {
             "rate": 1e-3,

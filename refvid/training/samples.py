@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from refvid.training.batch import Batch
-from refvid.training.clips import CachedClip, TrainingClip
+from refvid.training.clips import MADE_PREFIX, CachedClip, TrainingClip
 from refvid.training.config import SampleOptions
 from refvid.training.dropout import draw_token_dropout
 
@@ -50,8 +50,7 @@ class SampleDrawer:
     ) -> None:
         self.options, self.seed, self.describe = options, seed, describe
         self.groups = group_usable(clips, options)
-        # Many clips of one source look alike: the square root keeps them from taking over.
-        self.weights = [math.sqrt(len(group)) for group in self.groups]
+        self.weights = weigh_groups(self.groups, options.made)
 
     def draw(self, index: int) -> Batch:
         """Draw the batch of that number."""
@@ -142,6 +141,28 @@ def group_usable(
         if min(size) >= options.crop and long_enough:
             by_source[clip.source].append(clip)
     return list(by_source.values())
+
+
+def weigh_groups(
+    groups: Sequence[Sequence[TrainingClip | CachedClip]], made_share: float
+) -> list[float]:
+    """How often a clip of each source is drawn, against the others.
+
+    Args:
+        groups: From `group_usable`.
+        made_share: What the kinds of clips made by code share, where there are others, too.
+    """
+    # Many clips of one source look alike: the square root keeps them from taking over.
+    weights = [math.sqrt(len(group)) for group in groups]
+    is_made = [group[0].source.startswith(MADE_PREFIX) for group in groups]
+    totals = {
+        made: sum(w for w, m in zip(weights, is_made, strict=True) if m is made)
+        for made in (True, False)
+    }
+    if not all(totals.values()):
+        return weights
+    shares = {True: made_share, False: 1 - made_share}
+    return [w * shares[m] / totals[m] for w, m in zip(weights, is_made, strict=True)]
 
 
 def to_unit(pixels: NDArray[np.uint8]) -> Tensor:

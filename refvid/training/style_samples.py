@@ -17,7 +17,7 @@ from refvid.media.pixel_conversion import to_uint8
 from refvid.training.batch import Batch, PaintedClip
 from refvid.training.clips import CachedClip, TrainingClip
 from refvid.training.config import SampleOptions, StyleSampleOptions
-from refvid.training.samples import group_usable, to_unit
+from refvid.training.samples import group_usable, to_unit, weigh_groups
 from refvid.training.style_pictures import StylePicture
 
 Paint = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
@@ -69,7 +69,7 @@ class StyleSampleDrawer:
         self.styles, self.paint, self.seed = styles, paint, seed
         self.groups = group_usable(clips, options)
         # As in `SampleDrawer`.
-        self.weights = [math.sqrt(len(group)) for group in self.groups]
+        self.weights = weigh_groups(self.groups, options.made)
 
     def draw(self, index: int) -> Batch:
         """Draw the batch of that number."""

@@ -14,6 +14,8 @@ from pathlib import Path
 from statistics import fmean
 
 from refvid.errors import InputError, OutputError
+from refvid.evaluation.clips import find_clips, read_clip, write_report
+from refvid.evaluation.rebuilding import Frames, rebuild_frames
 from refvid.inference.style import prepare_styles
 from refvid.media.image import IMAGE_SUFFIXES, read_image, write_image
 from refvid.media.pixel_conversion import to_uint8
@@ -30,13 +32,6 @@ from refvid.quality.temporal import block_motion, warping_error
 from refvid.rebuild.options import ModelOptions
 from refvid.rebuild.stylize import choose_stylizer, fit_style
 from refvid.workflows.choose_model import LoadedBackbone
-from refvid.workflows.evaluate_clips import (
-    Frames,
-    find_clips,
-    read_clip,
-    rebuild_frames,
-    write_report,
-)
 from refvid.workflows.evaluate_style_report import (
     INPUT,
     MODEL,

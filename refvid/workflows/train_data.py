@@ -10,7 +10,13 @@ from dataclasses import dataclass, replace
 
 from refvid.errors import InputError
 from refvid.training.batch import Batch
-from refvid.training.clips import CachedClip, ClipCacheOptions, build_cache, load_cache
+from refvid.training.clips import (
+    MADE_PREFIX,
+    CachedClip,
+    ClipCacheOptions,
+    build_cache,
+    load_cache,
+)
 from refvid.training.config import SampleOptions, TrainConfig
 from refvid.training.loader import BatchSource
 from refvid.training.recipes.recipe import Recipe
@@ -93,7 +99,7 @@ def prepare_clips(
     _fill(options, processes)
     held_out = None
     if config.data.valid is not None:
-        held_out = replace(options, videos=config.data.valid, images=None)
+        held_out = replace(options, videos=config.data.valid, images=None, made=0)
         _fill(held_out, processes)
     processes.wait()
     clips = load_cache(options)
@@ -104,7 +110,7 @@ def prepare_clips(
 
 def _fill(options: ClipCacheOptions, processes: Processes) -> None:
     for done, total in build_cache(options, processes.part, processes.parts):
-        log.info("prepared %d of %d files", done, total)
+        log.info("prepared %d of %d clips", done, total)
 
 
 def _cache_options(config: TrainConfig) -> ClipCacheOptions:
@@ -120,6 +126,7 @@ def _cache_options(config: TrainConfig) -> ClipCacheOptions:
         frame_step=data.frame_step,
         photo_frames=data.photo_frames,
         photo_size=data.photo_size,
+        made=data.made,
         exclude=data.exclude,
         seed=config.seed,
         workers=(os.cpu_count() or 1) if data.workers is None else data.workers,
@@ -129,8 +136,11 @@ def _cache_options(config: TrainConfig) -> ClipCacheOptions:
 def _hold_out(
     clips: Sequence[CachedClip], share: float, seed: int
 ) -> tuple[list[CachedClip], list[CachedClip]]:
-    """Split by source: clips of one source look alike."""
-    sources = sorted({clip.source for clip in clips})
+    """Split by source: clips of one source look alike.
+
+    Made clips are all for training: without one of their kinds it would not be learned.
+    """
+    sources = sorted({c.source for c in clips if not c.source.startswith(MADE_PREFIX)})
     random.Random(f"{seed}:held out").shuffle(sources)
     count = min(round(share * len(sources)), len(sources) - 1)
     if count < 1:

@@ -9,15 +9,17 @@ import pytest
 import torch
 from PIL import Image
 
-import refvid.workflows.evaluate as evaluation
 from refvid.errors import CheckpointUnavailable
+from refvid.evaluation import measures
+from refvid.evaluation.protocol import EvaluateOptions, evaluate
+from refvid.evaluation.rebuilding import rebuild_with
+from refvid.evaluation.report import EvaluationReport
 from refvid.quality.picture import psnr
 from refvid.rebuild.options import ModelOptions
 from refvid.training.degradations import EVALUATION_DEGRADATIONS, degrade, write_h264
 from refvid.training.synthetic import moving_photo
 from refvid.workflows.choose_model import LoadedBackbone, choose_backbone
 from refvid.workflows.demo import DemoOptions, run_demo, sample_clip
-from refvid.workflows.evaluate import EvaluateOptions, EvaluationReport, evaluate, rebuild_with
 
 FRAMES = 5
 
@@ -49,8 +51,8 @@ def test_a_clean_frame_brings_detail_back(
     clip: np.ndarray, loaded: LoadedBackbone, name: str
 ) -> None:
     degraded = degrade(clip, EVALUATION_DEGRADATIONS[name])
-    helped = gain(rebuild_with(loaded, degraded, clip[0]), degraded, clip)
-    alone = gain(rebuild_with(loaded, degraded, None), degraded, clip)
+    helped = gain(rebuild_with(loaded, degraded, [clip[0]]), degraded, clip)
+    alone = gain(rebuild_with(loaded, degraded), degraded, clip)
     assert helped > 1.0
     assert alone > -0.1
     assert helped - alone > 0.8
@@ -66,8 +68,8 @@ def test_an_unrelated_picture_does_no_harm(clip: np.ndarray, loaded: LoadedBackb
         picture += large * size / 8
     unrelated = picture.clip(0, 255).astype(np.uint8)
     degraded = degrade(clip, EVALUATION_DEGRADATIONS["half"])
-    wrong = gain(rebuild_with(loaded, degraded, unrelated), degraded, clip)
-    alone = gain(rebuild_with(loaded, degraded, None), degraded, clip)
+    wrong = gain(rebuild_with(loaded, degraded, [unrelated]), degraded, clip)
+    alone = gain(rebuild_with(loaded, degraded), degraded, clip)
     assert wrong > alone - 0.2
 
 
@@ -76,13 +78,13 @@ def test_a_picture_of_hard_edges_does_no_harm(clip: np.ndarray, loaded: LoadedBa
     blocks = rng.integers(0, 256, (10, 14, 3), dtype=np.uint8)
     unrelated = np.kron(blocks, np.ones((32, 32, 1), np.uint8))
     degraded = degrade(clip, EVALUATION_DEGRADATIONS["half"])
-    wrong = gain(rebuild_with(loaded, degraded, unrelated), degraded, clip)
-    alone = gain(rebuild_with(loaded, degraded, None), degraded, clip)
+    wrong = gain(rebuild_with(loaded, degraded, [unrelated]), degraded, clip)
+    alone = gain(rebuild_with(loaded, degraded), degraded, clip)
     assert wrong > alone - 0.2
 
 
 def test_a_clean_clip_stays_clean(clip: np.ndarray, loaded: LoadedBackbone) -> None:
-    rebuilt = rebuild_with(loaded, clip, clip[0])
+    rebuilt = rebuild_with(loaded, clip, [clip[0]])
     assert np.mean([psnr(o, c) for o, c in zip(rebuilt[1:], clip[1:], strict=True)]) > 38
 
 
@@ -124,38 +126,43 @@ def folder(tmp_path: Path, clip: np.ndarray) -> Path:
 
 
 def test_evaluate_measures_a_folder(folder: Path, tmp_path: Path) -> None:
-    options = EvaluateOptions(clips=folder, frames=4, output=tmp_path / "report.md")
+    cases = ("exact", "none", "unrelated")
+    options = EvaluateOptions(clips=folder, cases=cases, frames=4, output=tmp_path / "report.md")
     report = evaluate(options, lambda progress: None)
     assert report.clips == ("a", "b")
-    assert len(report.results) == 6
+    for case in cases:
+        assert len(report.select(case)) == 6
     assert report.to_json() == evaluate(options, lambda progress: None).to_json()
     text = (tmp_path / "report.md").read_text()
     assert "| input |" in text
-    assert f"| {report.gain('right'):+.2f} |" in text
+    assert f"| {report.gain('exact'):+.2f} dB |" in text
     perfect = np.mean(list(report.clean_warping_error.values()))
-    assert f"| the clean clip itself | | 1.0000 | | 0.0000 | {perfect:.4f} |" in text
+    assert f"| the clean clip itself | | 1.0000 | 0.0000 | {perfect:.4f} | | | |" in text
 
 
 def test_evaluate_takes_lpips_where_it_can_be_had(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    options = EvaluateOptions(clips=folder, frames=3)
-
-    def run(load: Callable[[torch.device], object]) -> EvaluationReport:
-        monkeypatch.setattr(evaluation, "missing_packages", lambda measure: ())
-        monkeypatch.setattr(evaluation, "load_lpips", load)
-        return evaluate(options, lambda progress: None)
+    options = EvaluateOptions(clips=folder, cases=("exact",), frames=3)
 
     def distance(network: object, picture: np.ndarray, clean: np.ndarray) -> float:
         return float(np.abs(picture.astype(float) - clean).mean())
 
-    monkeypatch.setattr(evaluation, "lpips_distance", distance)
+    monkeypatch.setattr(measures, "missing_packages", lambda measure: ())
+    monkeypatch.setattr(measures, "lpips_distance", distance)
+
+    def run(load: Callable[[torch.device], object]) -> EvaluationReport:
+        monkeypatch.setattr(measures, "load_lpips", load)
+        return evaluate(options, lambda progress: None)
+
     measured = run(lambda device: object())
-    assert all(result.input.lpips for result in measured.results)
-    assert "not measured" not in measured.to_markdown()
+    assert all(entry.scores.lpips for entry in measured.inputs)
+    assert "lpips" in measured.summary()
 
     def fail(device: torch.device) -> object:
         raise CheckpointUnavailable("no network here")
 
-    assert "not measured" in run(fail).to_markdown()
+    failed = run(fail)
+    assert "not measured" in failed.to_markdown()
+    assert "lpips" not in failed.summary()
     assert "no network here" in caplog.text

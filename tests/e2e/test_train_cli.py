@@ -28,6 +28,7 @@ widths = [8, 8, 8]
 depths = [1, 1, 1, 1, 1]
 [data]
 variants = 1
+made = 0
 workers = 0
 [samples]
 clips = 1

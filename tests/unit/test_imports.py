@@ -39,6 +39,7 @@ def loaded_after(code: str) -> set[str]:
         ["stylize", "--help"],
         ["decode", "--help"],
         ["train", "--help"],
+        ["evaluate", "--help"],
         ["enhance", "--bad"],
         ["doctor", "--help"],
         ["compare", "--help"],
@@ -110,7 +111,7 @@ def test_networks_know_no_files():
         "    importlib.import_module(entry.name)\n"
         "import sys\n"
         "above = [n for n in sys.modules if n.startswith(('refvid.media', 'refvid.workflows', "
-        "'refvid.cli', 'refvid.inference', 'refvid.checkpoints'))]\n"
+        "'refvid.evaluation', 'refvid.cli', 'refvid.inference', 'refvid.checkpoints'))]\n"
         "assert not above, above"
     )
     loaded_after(code)

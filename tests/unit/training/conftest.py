@@ -91,6 +91,7 @@ def mini_config(media: Path, tmp_path: Path) -> Callable[..., Any]:
                 "videos": media / "videos",
                 "cache": media / "cache",
                 "variants": 2,
+                "made": 0,
                 "valid_share": 0.25,
                 "workers": 0,
             },

@@ -9,6 +9,7 @@ import pytest
 
 from refvid.errors import OutputError
 from refvid.training.clips import ClipCacheOptions, build_cache, load_cache
+from refvid.training.made import MADE_KINDS, PHOTO_KINDS
 
 
 @pytest.fixture
@@ -76,6 +77,25 @@ def test_size_and_rate_can_be_lowered(options: ClipCacheOptions) -> None:
     small = replace(options, images=None, variants=0, short_side=64, frame_step=2)
     list(build_cache(small))
     assert {clip.shape for clip in load_cache(small)} == {(3, 64, 96)}
+
+
+def test_clips_are_made_by_code_of_all_kinds_in_turn(options: ClipCacheOptions) -> None:
+    with_made = replace(options, videos=None, made=len(MADE_KINDS) + 1, variants=1)
+    assert len(list(build_cache(with_made))) == 2 + len(MADE_KINDS) + 1
+    clips = [clip for clip in load_cache(with_made) if clip.source.startswith("made:")]
+    assert [c.source for c in clips] == [f"made:{kind}" for kind in (*MADE_KINDS, MADE_KINDS[0])]
+    assert {clip.shape for clip in clips} == {(4, 128, 192)}
+    assert clips[-1].record != clips[0].record
+    assert len(load_cache(replace(with_made, made=0))) == 1, "the others stay as they are"
+    assert len(load_cache(replace(with_made, images=None))) == len(MADE_KINDS) + 1 - len(
+        PHOTO_KINDS
+    ), "what shows a photograph is another clip without one"
+
+
+def test_made_clips_need_no_pictures(options: ClipCacheOptions) -> None:
+    alone = replace(options, videos=None, images=None, made=len(MADE_KINDS), variants=0)
+    list(build_cache(alone))
+    assert len(load_cache(alone)) == len(MADE_KINDS)
 
 
 def test_other_options_never_take_stale_clips(options: ClipCacheOptions) -> None:

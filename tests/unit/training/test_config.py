@@ -124,3 +124,10 @@ def test_broken_files_are_named(tmp_path: Path, name: str, text: str) -> None:
         build_config(file=write(tmp_path / name, text), flags={"output": "run"})
     with pytest.raises(OptionError, match=r"missing\.toml"):
         build_config(file=tmp_path / "missing.toml", flags={"output": "run"})
+
+
+def test_only_the_restoring_model_learns_from_made_clips() -> None:
+    assert build_config(flags={"output": "run"}).data.made == 60
+    assert build_config(flags={"output": "run", "backbone": "wan2.1"}).data.made == 0
+    with pytest.raises(OptionError, match="made is not negative"):
+        build_config(flags={"output": "run"}, words=["data.made=-1"])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from refvid.errors import OptionError
 from refvid.training.clips import TrainingClip
 from refvid.training.config import SampleOptions
-from refvid.training.samples import SampleDrawer, to_unit
+from refvid.training.samples import SampleDrawer, to_unit, weigh_groups
 
 
 def coordinate_clip(height: int, width: int, source: str, frames: int = 5) -> TrainingClip:
@@ -63,6 +63,17 @@ def test_stated_shares_are_kept() -> None:
     drawer = SampleDrawer(clips, options)
     missing = sum(drawer.draw(index).reference is None for index in range(600))
     assert abs(missing - 150) < 40
+
+
+def test_made_clips_have_a_share_of_their_own() -> None:
+    def group(source: str, count: int) -> list[TrainingClip]:
+        return [coordinate_clip(8, 8, source)] * count
+
+    real, made = [group("a", 9), group("b", 1)], [group("made:bars", 4), group("made:dark", 4)]
+    assert weigh_groups([*real, *made], 0.2) == pytest.approx([0.6, 0.2, 0.1, 0.1])
+    assert weigh_groups(real, 0.2) == [3, 1]
+    assert weigh_groups(made, 0.2) == [2, 2]
+    assert weigh_groups([*real, *made], 0)[2:] == [0, 0]
 
 
 @given(index=st.integers(0, 10_000), seed=st.integers(0, 100))

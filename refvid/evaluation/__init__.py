@@ -1,0 +1,1 @@
+"""How well a model restores: the cases it is judged by, what is measured, and the report."""

@@ -1,0 +1,1 @@
+"""What made clips show, see `refvid.training.made`: pictures that code draws, and photographs."""
