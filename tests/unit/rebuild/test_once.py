@@ -25,7 +25,7 @@ from refvid.workflows.choose_model import LoadedBackbone
 def opens(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often libav was asked to open each file for reading."""
     count: Counter[str] = Counter()
-    real = av.open
+    real: Any = av.open
 
     def counting(file: Any, mode: str = "r", **options: Any) -> Any:
         if mode == "r":
