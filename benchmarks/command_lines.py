@@ -184,8 +184,8 @@ def run(line: str, folder: Path, program: Path) -> dict[str, Any]:
     )
     return {
         "exit_code": done.returncode,
-        "stdout": without_times(done.stdout),
-        "stderr": without_times(done.stderr),
+        "stdout": without_times(done.stdout.replace(str(program), "PROGRAM")),
+        "stderr": without_times(done.stderr.replace(str(program), "PROGRAM")),
     }
 
 
