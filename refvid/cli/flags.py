@@ -489,7 +489,7 @@ def _expand(group: type) -> list[inspect.Parameter]:
 
 def _panel_order(option: inspect.Parameter) -> int:
     """A group may have flags in two panels: these come last in the help of all commands."""
-    declared = option.annotation.__metadata__[0]
+    declared = getattr(option.annotation, "__metadata__", (None,))[0]
     panel = getattr(declared, "rich_help_panel", None)
     return _LAST_PANELS.index(panel) + 1 if panel in _LAST_PANELS else 0
 

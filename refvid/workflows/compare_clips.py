@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import NoReturn
 
 from refvid.errors import InputError, OptionError
+from refvid.media.aligned import AlignedReader, Mismatch
 from refvid.media.frame_range import FrameRange
 from refvid.media.inputs import VIDEO_SUFFIXES, check_source
 from refvid.media.partial_file import check_target
-from refvid.media.reader import Frame, Trim, VideoReader, open_video
+from refvid.media.reader import Frame, Trim, open_video
 from refvid.media.video_info import VideoInfo, read_video_info
 from refvid.workflows.compare_options import CompareOptions
 
@@ -109,93 +108,58 @@ def choose_labels(options: CompareOptions) -> tuple[str, ...]:
     return tuple(f"{name} ({index})" for index, name in enumerate(names, 1))
 
 
-class InStep(Iterator[tuple[Frame, ...]]):
-    """Reads several videos together: one frame of each at a time, shown at the same moment.
-
-    Use it as a context manager.
-    """
+class InStep(AlignedReader):
+    """Reads the videos of a clip in step with the first; give their frames by iterating, once."""
 
     def __init__(
         self, videos: Sequence[VideoInfo], part: FrameRange, *, rate: Fraction | None
     ) -> None:
+        super().__init__()
         self._videos = videos
         self._part = part
         self._rate = rate
-        self._stack = ExitStack()
-        self._readers: list[VideoReader] = []
-        self._waiting: Frame | None = None
-        self._starts: list[Fraction] = []
-        self._count = 0
+        self._offset = 0
+        """Of the first frame, counted over the whole file."""
 
-    def __enter__(self) -> InStep:
+    def _open(self) -> None:
+        first, *others = self._videos
         part = self._part
-        with self._stack:
-            self._open(self._videos[0], part.start, part.end)
-            # Containers round times: the others begin with the same frame, not at the same time.
-            self._waiting = next(self._readers[0])
-            for info in self._videos[1:]:
-                self._open(info, self._waiting.index, None)
-            self._stack = self._stack.pop_all()
-        return self
-
-    def _open(
-        self, info: VideoInfo, start: Fraction | int | None, end: Fraction | int | None
-    ) -> None:
-        reader = open_video(
-            info.path, start=start, end=end, frames=self._part.frames, rate=self._rate
-        )
-        self._readers.append(self._stack.enter_context(reader))
+        self._first = next(self._enter(open_video(first.path, part, rate=self._rate, info=first)))
+        self._offset = self._first.index
+        # Containers round times: the others begin with the same frame, not at the same time.
+        part = FrameRange(start=self._first.index, frames=part.frames)
+        for info in others:
+            self._enter(open_video(info.path, part, rate=self._rate, info=info))
 
     @property
     def trim(self) -> Trim:
         """What part of the first video the frames come from."""
         return self._readers[0].trim
 
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
+    def __iter__(self) -> Iterator[tuple[Frame, ...]]:
+        return (frames for frames, _time in self.together())
 
-    def __next__(self) -> tuple[Frame, ...]:
-        first, self._waiting = self._waiting or next(self._readers[0], None), None
-        is_open_ended = self._part.end is None and self._part.frames is None
-        if first is None and not is_open_ended:
-            raise StopIteration
-        frames = [first, *(next(reader, None) for reader in self._readers[1:])]
-        together = tuple(frame for frame in frames if frame is not None)
-        if not together:
-            raise StopIteration
-        if len(together) != len(frames):
-            self._refuse_lengths(frames)
-        # An image sequence has no times of its own, only an order.
-        if not any(info.is_image_sequence for info in self._videos):
-            self._check_times(together)
-        self._count += 1
-        return together
+    def _is_over(self, frames: Sequence[Frame | None]) -> bool:
+        # The part ends with the first video's, whatever the others have.
+        return not any(frames) or (frames[0] is None and not self._part.is_open_ended)
 
-    def _refuse_lengths(self, frames: Sequence[Frame | None]) -> NoReturn:
-        short = self._videos[frames.index(None)].path
-        longer = next(i for i, frame in enumerate(frames) if frame is not None)
-        raise InputError(
-            f"{short} ends after {self._count} frames, {self._videos[longer].path} goes on. "
-            f"To compare what both have, give --frames {self._count}."
+    def _is_timed(self, video: VideoInfo) -> bool:
+        return not (video.is_image_sequence or any(v.is_image_sequence for v in self._videos))
+
+    def _words(self, mismatch: Mismatch) -> str:
+        video, other = mismatch.video.path, mismatch.other.path
+        if mismatch.times is None:
+            return (
+                f"{video} ends after {mismatch.index} frames, {other} goes on. "
+                f"To compare what both have, give --frames {mismatch.index}."
+            )
+        time, expected = mismatch.times
+        index = mismatch.index + self._offset
+        return (
+            f"frame {index} is shown at {float(expected):.3f} s in "
+            f"{other}, but at {float(time):.3f} s in {video}: "
+            "the videos do not show the same moments."
         )
-
-    def _check_times(self, frames: tuple[Frame, ...]) -> None:
-        if not self._starts:
-            self._starts = [frame.time for frame in frames]
-        first = frames[0]
-        expected = first.time - self._starts[0]
-        for info, frame, start in zip(self._videos, frames, self._starts, strict=True):
-            # Containers round times to their own grid, the first frame's as well.
-            tolerance = info.time_base + first.time_base
-            if first.duration:
-                tolerance = min(tolerance, first.duration * first.time_base / 4)
-            time = frame.time - start
-            if abs(time - expected) > tolerance:
-                raise InputError(
-                    f"frame {frame.index} is shown at {float(expected):.3f} s in "
-                    f"{self._videos[0].path}, but at {float(time):.3f} s in {info.path}: "
-                    "the videos do not show the same moments."
-                )
 
 
 def _all_sources(options: CompareOptions) -> list[Path]:

@@ -20,7 +20,7 @@ from refvid.media.color import resolve_color
 from refvid.media.video_info import VideoInfo
 from refvid.quality.catalog import MEASURES
 from refvid.quality.picture import EmptyMask, psnr_of
-from refvid.workflows.metrics_frames import AlignedVideos, FramePair, check_inputs, open_aligned
+from refvid.workflows.metrics_frames import AlignedVideos, FramePair, check_inputs
 from refvid.workflows.metrics_measures import Meter, load_meters
 from refvid.workflows.metrics_options import MetricsOptions
 from refvid.workflows.progress import Progress, ProgressCallback
@@ -148,7 +148,7 @@ def _measure_clip(
 ) -> ClipMeasures:
     times = array("d")
     values = {name: array("d") for name in meters}
-    with open_aligned(path, options.reference, options.mask, options.frames) as videos:
+    with AlignedVideos(path, options.reference, options.mask, options.frames) as videos:
         source = _source(videos.distorted)
         _tell_colors(source, _source(videos.clean))
         count = _frame_count(videos, options)

@@ -18,7 +18,7 @@ from refvid.quality.catalog import MEASURES
 from refvid.quality.perceptual import Lpips, lpips_distance
 from refvid.workflows import metrics_measures, metrics_options
 from refvid.workflows.metrics import ClipMeasures, Source, measure
-from refvid.workflows.metrics_frames import FramePair, open_aligned
+from refvid.workflows.metrics_frames import AlignedVideos, FramePair
 from refvid.workflows.metrics_measures import load_meters
 from refvid.workflows.metrics_options import (
     MetricsOptions,
@@ -211,7 +211,7 @@ def test_frames_ahead_are_few(make_video, monkeypatch) -> None:
 
     monkeypatch.setattr(VideoReader, "_frame", count)
     clip = make_video(60)
-    with open_aligned(clip, clip) as videos:
+    with AlignedVideos(clip, clip) as videos:
         for pair in videos:
             if pair.index == 20:
                 threading.Event().wait(0.3)  # time enough to run ahead
