@@ -286,7 +286,7 @@ def _compare_with_plain(
     """Decode once more without the reference, for a page beside the result."""
     from refvid.workflows import decode as workflow
 
-    has_plain = hasattr(loaded.backbone, "without_attention")
+    has_plain = loaded.backbone.plain() is not None
     with TemporaryDirectory(prefix="refvid-compare-") as folder:
         # Encoded alike: the page shows the difference between decoders, not between encoders.
         plain = Path(folder, options.output.name)

@@ -9,6 +9,7 @@ import typer
 
 from refvid.cli import options as opt
 from refvid.cli.console import format_duration
+from refvid.models.registry import MINI
 
 
 def demo(
@@ -48,7 +49,7 @@ def demo(
         model=opt.model_options(
             settings,
             # auto may fetch a gigabyte where there is a graphics card; a demo works offline.
-            model="mini" if chosen == "auto" else chosen,
+            model=MINI if chosen == "auto" else chosen,
             device=device,
             dtype=dtype,
         ),

@@ -12,6 +12,7 @@ from typer.core import TyperCommand
 
 from refvid.cli.console import Console
 from refvid.errors import CheckpointUnavailable, InputError, OptionError
+from refvid.models.registry import backbones, names
 from refvid.settings import LogLevel, Settings, load_settings
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ REFERENCE_PANEL = "Reference"
 MODEL_PANEL = "Model and machine"
 ENCODING_PANEL = "Encoding"
 BATCH_PANEL = "Batch and scripts"
+
+_JOINS = ", ".join(f"{spec.name}: {spec.joins_by}" for spec in backbones() if spec.joins_by)
 
 Quiet = Annotated[
     bool,
@@ -52,7 +55,7 @@ Model = Annotated[
     typer.Option(
         "--model",
         metavar="NAME|PATH",
-        help="auto, mini, wan2.1, videovae+, or a path with weights.  [default: auto]",
+        help=f"auto, {', '.join(names('restore'))}, or a path with weights.  [default: auto]",
         rich_help_panel=MODEL_PANEL,
     ),
 ]
@@ -116,8 +119,7 @@ Chunking = Annotated[
     Literal["carry", "independent"],
     typer.Option(
         "--chunking",
-        help="Join chunks (wan2.1: carry state, videovae+: overlap), or decode each alone as "
-        "published.",
+        help=f"Join chunks ({_JOINS}), or decode each alone as published.",
         rich_help_panel=MODEL_PANEL,
     ),
 ]

@@ -7,6 +7,7 @@ handed back, never kept in the module: one loaded backbone may serve several vid
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -109,4 +110,45 @@ class Backbone(Protocol):
 
     def working_bytes(self, height: int, width: int, frames: int, tile: int | None) -> int:
         """Estimate of the memory one `encode` and `decode` of such a chunk needs [bytes]."""
+        ...
+
+    def plain(self) -> Backbone | None:
+        """The same weights without the reference attention; None where that is no decoder."""
+        ...
+
+    def bound_memory(self) -> None:
+        """From now on keep nothing on the device that may wait in main memory.
+
+        For a budget that is less than what is free, which a backbone left alone looks at.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Keyframe:
+    """A frame of the clip that the user has painted himself."""
+
+    painted: Tensor
+    """(1, 3, H, W) in [-1, 1]."""
+
+    frame: Tensor
+    """(1, 3, H, W) in [-1, 1]: the clip's own frame at that place."""
+
+
+class StyleBackbone(Backbone, Protocol):
+    """A backbone of the kind style: its reference is one or more style images."""
+
+    def prepare_styles(
+        self, styles: Sequence[tuple[Tensor, float]], keyframes: Sequence[Keyframe] = ()
+    ) -> Any:
+        """Gather what `decode` needs of styles and painted keyframes, once per clip.
+
+        Args:
+            styles: Images (1, 3, h, w) in [-1, 1], h and w multiples of 8 and at least 32, with
+                their weights (positive; only their ratios count).
+            keyframes: Painted frames of the clip. Without styles, the painted frames are the style.
+
+        Raises:
+            ValueError: Neither styles nor keyframes are given, or a weight is not positive.
+        """
         ...

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from refvid.errors import OptionError
+from refvid.models.registry import backbones, find_backbone, import_from
 
-_PAPER: dict[str, Any] = {
+PAPER: dict[str, Any] = {
     "data": {"variants": 0, "max_frames": 33, "short_side": 480},
     "samples": {
         "clips": 2,
@@ -26,7 +27,7 @@ _PAPER: dict[str, Any] = {
     "run": {"steps": 100_000, "checkpoint_minutes": 20.0},
 }
 
-_STYLE: dict[str, Any] = {
+STYLE: dict[str, Any] = {
     "task": "style",
     "data": {"variants": 0, "max_frames": 25, "short_side": 384},
     "samples": {
@@ -48,38 +49,38 @@ _STYLE: dict[str, Any] = {
     "run": {"minutes": 60.0},
 }
 
-_DEFAULTS: dict[str, dict[str, Any]] = {
-    "mini": {
-        "samples": {"missing": 0.25, "undegraded": 0.06},
-        "optimizer": {
-            "rate": 1e-3,
-            "betas": [0.9, 0.99],
-            "weight_decay": 1e-4,
-            "warmup_steps": 200,
-            "clip_norm": 0.5,
-        },
-        "loss": {"pixels": "detail", "perceptual": "none"},
-        "run": {"minutes": 60.0},
+PAPER_16_FRAMES: dict[str, Any] = {
+    **PAPER,
+    "samples": {**PAPER["samples"], "frames": 16, "crop": 216, "reference_crop": 216},
+    "stages": [{"share": 1.0, "frames": 4}, {"share": 1.0, "frames": 16}],
+}
+
+MINI: dict[str, Any] = {
+    "samples": {"missing": 0.25, "undegraded": 0.06},
+    "optimizer": {
+        "rate": 1e-3,
+        "betas": [0.9, 0.99],
+        "weight_decay": 1e-4,
+        "warmup_steps": 200,
+        "clip_norm": 0.5,
     },
-    "wan2.1": _PAPER,
-    "videovae+": {
-        **_PAPER,
-        "samples": {**_PAPER["samples"], "frames": 16, "crop": 216, "reference_crop": 216},
-        "stages": [{"share": 1.0, "frames": 4}, {"share": 1.0, "frames": 16}],
-    },
-    "mini-style": _STYLE,
+    "loss": {"pixels": "detail", "perceptual": "none"},
+    "run": {"minutes": 60.0},
 }
 
 
 def defaults_of(backbone: str) -> dict[str, Any]:
     """What a backbone's recipe sets where neither file nor command line does.
 
-    `mini` and `mini-style`: the recipes of the bundled weights. The others: the paper's
-    (RefDecoder, arXiv:2605.15196, appendix B.2).
+    Bundled backbones have the recipes of their weights here, the others the paper's (RefDecoder,
+    arXiv:2605.15196, appendix B.2).
 
     Raises:
-        OptionError: There is no such backbone.
+        OptionError: There is no such backbone, or it cannot be trained.
     """
-    if backbone not in _DEFAULTS:
-        raise OptionError(f"backbone: {backbone!r} is none of {', '.join(_DEFAULTS)}.")
-    return _DEFAULTS[backbone]
+    spec = find_backbone(backbone)
+    if spec is None or spec.recipe is None:
+        known = ", ".join(spec.name for spec in backbones() if spec.recipe is not None)
+        raise OptionError(f"backbone: {backbone!r} is none of {known}.")
+    found: dict[str, Any] = import_from(spec.recipe_defaults) if spec.recipe_defaults else {}
+    return found

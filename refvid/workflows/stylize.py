@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 from torch import Tensor
 
-from refvid.checkpoints.catalog import STYLE
 from refvid.checkpoints.transfer import TransferCallback, ignore_transfer
 from refvid.inference.lightness import keep_chroma
 from refvid.inference.style import largest_scale, prepare_styles, style_size
@@ -23,7 +23,8 @@ from refvid.media.image import fit_image, read_image
 from refvid.media.pixel_conversion import Pixels
 from refvid.media.reader import read_frame
 from refvid.media.video_info import VideoInfo
-from refvid.models.mini_style.autoencoder import MiniStyleBackbone
+from refvid.models.backbone import StyleBackbone
+from refvid.models.registry import MINI_STYLE
 from refvid.workflows.choose_model import LoadedBackbone, choose_backbone
 from refvid.workflows.progress import ProgressCallback, ignore_progress
 from refvid.workflows.rebuild import rebuild
@@ -63,7 +64,7 @@ def choose_stylizer(
         DeviceError: The device is not on this machine.
         CheckpointError: The weights are missing or do not fit.
     """
-    loaded = choose_backbone(replace(options, model=STYLE), on_transfer, for_style=True)
+    loaded = choose_backbone(replace(options, model=MINI_STYLE), on_transfer, for_style=True)
     reason = "the model for styles" if options.weights is None else f"with {options.weights}"
     return replace(loaded, reason=reason)
 
@@ -131,8 +132,7 @@ class _Styles:
         return notes
 
     def prepare(self, info: VideoInfo, loaded: LoadedBackbone) -> Conditions:
-        backbone = loaded.backbone
-        assert isinstance(backbone, MiniStyleBackbone), "no other is chosen"
+        backbone = cast("StyleBackbone", loaded.backbone)  # no other is chosen
         styles = [
             (fit_style(read_image(style.image), info.size, self.options.style_scale), style.weight)
             for style in self.options.styles

@@ -22,6 +22,7 @@ from refvid.models.mini.matching import (
     match_tokens,
 )
 from refvid.models.mini.windows import HALO_PX, rebuild_in_windows
+from refvid.models.registry import MINI
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class MiniState:
 class MiniBackbone:
     """`Backbone` on a device; see `refvid.models.backbone` for the contract."""
 
-    name = "mini"
+    name = MINI
     limits = BackboneLimits(
         size_multiple=TOKEN,
         min_size=32,
@@ -127,6 +128,12 @@ class MiniBackbone:
             return window
 
         return rebuild_in_windows(frame, tile, restore).clamp_(-1, 1)
+
+    def plain(self) -> None:
+        """No decoder of its own was trained without the reference attention."""
+
+    def bound_memory(self) -> None:
+        """Nothing that goes from chunk to chunk is worth moving."""
 
     def working_bytes(self, height: int, width: int, frames: int, tile: int | None) -> int:
         """Peak memory of one chunk [bytes]; at or above what 480p to 2160p frames took."""

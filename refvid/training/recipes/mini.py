@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -16,21 +12,22 @@ from refvid.models.mini.codec import PatchCodec
 from refvid.models.mini.config import MiniConfig
 from refvid.models.mini.decoder import MiniDecoder, spectrum_of
 from refvid.models.mini.matching import TOKEN, index_reference, match_tokens
+from refvid.models.registry import MINI
 from refvid.training.batch import Batch
 from refvid.training.config import SampleOptions
 from refvid.training.dropout import drop_tokens
-from refvid.training.recipes.recipe import ParameterGroup, Recipe, full_precision, without_prefix
+from refvid.training.recipes.framewise import FramewiseRecipe
+from refvid.training.recipes.recipe import full_precision
 from refvid.training.samples import Describe, to_unit
 
 
-class MiniRecipe(Recipe):
+class MiniRecipe(FramewiseRecipe):
     """Frames are independent of each other; a reference may be larger than they are."""
 
-    backbone = "mini"
+    backbone = MINI
 
     def __init__(self, config: MiniConfig, *, unconditional: bool = False) -> None:
-        super().__init__()
-        self.config, self.unconditional = config, unconditional
+        super().__init__(config, unconditional=unconditional)
         self.codec = PatchCodec(config)
         self.decoder: MiniDecoder = MiniDecoder(config).to(
             memory_format=torch.channels_last  # type: ignore[call-overload]  # not in torch's stubs
@@ -68,22 +65,8 @@ class MiniRecipe(Recipe):
     def describe(self) -> Describe:
         return FrameSpectrum(self.config)
 
-    def parameter_groups(self) -> list[ParameterGroup]:
-        return [ParameterGroup("decoder", list(self.decoder.parameters()), pretrained=False)]
-
     def check_samples(self, samples: SampleOptions) -> None:
         """Any number of frames of any size will do."""
-
-    def latent_frames(self, frames: int) -> int:
-        return frames
-
-    def reverse_latents(self, latents: Tensor) -> Tensor:
-        """Every latent frame is one frame: nothing needs decoding."""
-        return latents.flip(2)
-
-    def weights_file(self, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
-        metadata = {"config": json.dumps(asdict(self.config)), "backbone": self.backbone}
-        return without_prefix(state, "decoder."), metadata
 
 
 class FrameSpectrum:

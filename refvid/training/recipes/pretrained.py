@@ -6,12 +6,13 @@ import json
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from refvid.errors import OptionError
+from refvid.models.reference_tokens import ReferenceTokens
 from refvid.models.videovaeplus.autoencoder import VideoVaePlusAutoencoder
 from refvid.models.wan.autoencoder import WanAutoencoder
 from refvid.training.batch import Batch
@@ -29,6 +30,12 @@ class PretrainedRecipe(Recipe, Generic[Model]):
 
     model: Model
 
+    new_keys: ClassVar[tuple[str, ...]]
+    """Beginnings of the keys that the plain autoencoder does not have."""
+
+    plain_prefix: ClassVar[str] = ""
+    """What stands before the plain autoencoder's keys in the model."""
+
     def __init__(self, model: Model, *, unconditional: bool = False) -> None:
         super().__init__()
         self.unconditional = unconditional
@@ -36,6 +43,11 @@ class PretrainedRecipe(Recipe, Generic[Model]):
         for group in self.parameter_groups():
             for parameter in group.parameters:
                 parameter.requires_grad_(True)
+
+    @staticmethod
+    @abstractmethod
+    def reference_tokens(model: Any) -> ReferenceTokens:
+        """The module that embeds references."""
 
     @abstractmethod
     def _new_modules(self) -> Sequence[nn.Module]:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from refvid.errors import OptionError
+from refvid.models.reference_tokens import ReferenceTokens
+from refvid.models.registry import VIDEOVAE_PLUS
 from refvid.models.videovaeplus.autoencoder import VideoVaePlusAutoencoder
 from refvid.training.batch import Batch
 from refvid.training.config import SampleOptions
@@ -18,13 +20,18 @@ from refvid.training.recipes.pretrained import PretrainedRecipe
 class VideoVaePlusRecipe(PretrainedRecipe[VideoVaePlusAutoencoder]):
     """Both encoders are frozen; attention, its norms and the reference tokens are new."""
 
-    backbone = "videovae+"
+    backbone = VIDEOVAE_PLUS
+    new_keys = ("transformer.", "ref_conv_in.", "decoder.pre_transformer_norms")
 
     def forward(self, batch: Batch) -> Tensor:
         latents = drop_tokens(self._latents_of(batch), batch.token_dropout, batch.seed)
         return self.model.decode(
             latents, self._reference_of(batch), attention=not self.unconditional
         )
+
+    @staticmethod
+    def reference_tokens(model: VideoVaePlusAutoencoder) -> ReferenceTokens:
+        return model.ref_conv_in
 
     def _posterior_mode(self, clip: Tensor) -> Tensor:
         return self.model.encode(clip).mean

@@ -268,7 +268,7 @@ def test_without_references_there_is_something_to_compare_with(
     backbone = WanBackbone(copy.deepcopy(plain.model), torch.device("cpu"), torch.float32)
     batch = make_batch(5)
     assert batch.clip is not None
-    decoded = backbone.without_attention().decode(backbone.encode(batch.clip).latents).clip
+    decoded = backbone.plain().decode(backbone.encode(batch.clip).latents).clip
     torch.testing.assert_close(plain(batch).detach(), decoded, atol=1e-4, rtol=1e-3)
 
 
@@ -300,7 +300,7 @@ def test_videovae_plus_takes_whole_groups_of_frames(videovae_plus_config: Make) 
 def test_reversing_latents_is_decoding_backwards(wan: WanRecipe) -> None:
     latents = torch.randn(1, 16, 2, 4, 4)
     plain = WanBackbone(copy.deepcopy(wan.model), torch.device("cpu"), torch.float32)
-    plain = plain.without_attention()
+    plain = plain.plain()
     expected = plain.encode(plain.decode(latents).clip.flip(2)).latents
     torch.testing.assert_close(wan.reverse_latents(latents), expected, atol=1e-4, rtol=1e-3)
 
