@@ -58,7 +58,13 @@ def load_own_network(path: Path, parts: Parts) -> tuple[nn.Module, Any]:
 def _read_weights(path: Path, kind: type[Any]) -> tuple[Any, dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
-            config = _parse_config(path, (file.metadata() or {}).get(CONFIG_KEY), kind)
+            text = (file.metadata() or {}).get(CONFIG_KEY)
+            if text is None:
+                raise CheckpointMismatch(
+                    f"{path} has no {CONFIG_KEY!r} in its metadata: refvid did not write these "
+                    "weights."
+                )
+            config = parse_sizes(path, text, kind)
             return config, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise CheckpointMismatch(
@@ -68,15 +74,16 @@ def _read_weights(path: Path, kind: type[Any]) -> tuple[Any, dict[str, Tensor]]:
         raise CheckpointUnavailable(f"Cannot read {path}: {error.strerror or error}.") from error
 
 
-def _parse_config(path: Path, text: str | None, kind: type[Any]) -> Any:
-    if text is None:
-        raise CheckpointMismatch(
-            f"{path} has no {CONFIG_KEY!r} in its metadata: refvid did not write these weights."
-        )
+def parse_sizes(path: Path, text: str, kind: type[Any]) -> Any:
+    """Make a network's sizes of the JSON in its file's metadata.
+
+    Raises:
+        CheckpointMismatch: It is none, or of a network that this version does not know.
+    """
     try:
         values = json.loads(text)
     except json.JSONDecodeError as error:
-        raise CheckpointMismatch(f"{path}: its {CONFIG_KEY!r} is no JSON ({error}).") from error
+        raise CheckpointMismatch(f"{path}: its metadata holds no JSON ({error}).") from error
     known = {field.name for field in fields(kind)}
     unknown = sorted(set(values) - known) if isinstance(values, dict) else ["(no object)"]
     if unknown:
@@ -84,12 +91,8 @@ def _parse_config(path: Path, text: str | None, kind: type[Any]) -> Any:
             f"{path} describes a network that this version does not know ({', '.join(unknown)}). "
             "A newer refvid may load it."
         )
-    return kind(**{key: freeze(value) for key, value in values.items()})
-
-
-def freeze(value: Any) -> Any:
-    """JSON has lists where the config has tuples."""
-    return tuple(value) if isinstance(value, list) else value
+    # JSON has lists where sizes have tuples.
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
 def _check_keys(path: Path, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:

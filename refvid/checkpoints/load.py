@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from refvid.checkpoints.bundled import CONFIG_KEY, bundled_file, freeze, load_own_network
+from refvid.checkpoints.bundled import CONFIG_KEY, bundled_file, load_own_network, parse_sizes
 from refvid.checkpoints.cache import Cache
 from refvid.checkpoints.catalog import CATALOG, Catalog, CatalogEntry
 from refvid.checkpoints.convert import (
@@ -252,12 +251,4 @@ def _only_weights_in(folder: Path) -> Path:
 def _read_sizes(path: Path, kind: type[Any]) -> Any:
     """Sizes that `refvid train` stored beside the weights; the default ones where it did not."""
     text = read_metadata(path).get(_SIZES_KEY)
-    if text is None:
-        return kind()
-    try:
-        return kind(**{key: freeze(value) for key, value in json.loads(text).items()})
-    except (ValueError, TypeError, AttributeError) as error:
-        raise CheckpointMismatch(
-            f"{path} describes a network that this version does not know ({error}). "
-            "A newer refvid may load it."
-        ) from error
+    return kind() if text is None else parse_sizes(path, text, kind)

@@ -141,14 +141,9 @@ class StyleBackbone(Backbone, Protocol):
     def prepare_styles(
         self, styles: Sequence[tuple[Tensor, float]], keyframes: Sequence[Keyframe] = ()
     ) -> Any:
-        """Gather what `decode` needs of styles and painted keyframes, once per clip.
+        """Gather what `decode` needs, once per clip; of keyframes alone, they are the style too.
 
-        Args:
-            styles: Images (1, 3, h, w) in [-1, 1], h and w multiples of 8 and at least 32, with
-                their weights (positive; only their ratios count).
-            keyframes: Painted frames of the clip. Without styles, the painted frames are the style.
-
-        Raises:
-            ValueError: Neither styles nor keyframes are given, or a weight is not positive.
+        Styles are images (1, 3, h, w) in [-1, 1], h and w multiples of 8 and at least 32, with
+        positive weights, of which only the ratios count; `ValueError` where there is nothing.
         """
         ...

@@ -27,6 +27,14 @@ PAPER: dict[str, Any] = {
     "run": {"steps": 100_000, "checkpoint_minutes": 20.0},
 }
 
+_SMALL_NETWORK = {
+    "rate": 1e-3,
+    "betas": [0.9, 0.99],
+    "weight_decay": 1e-4,
+    "warmup_steps": 200,
+    "clip_norm": 0.5,
+}
+
 STYLE: dict[str, Any] = {
     "task": "style",
     "data": {"variants": 0, "max_frames": 25, "short_side": 384},
@@ -37,13 +45,7 @@ STYLE: dict[str, Any] = {
         "reference_crop": 192,
         "consecutive": True,
     },
-    "optimizer": {
-        "rate": 1e-3,
-        "betas": [0.9, 0.99],
-        "weight_decay": 1e-4,
-        "warmup_steps": 200,
-        "clip_norm": 0.5,
-    },
+    "optimizer": _SMALL_NETWORK,
     # Only pairs are compared in this way.
     "loss": {"pixels": "detail", "perceptual": "auto"},
     "run": {"minutes": 60.0},
@@ -57,13 +59,7 @@ PAPER_16_FRAMES: dict[str, Any] = {
 
 MINI: dict[str, Any] = {
     "samples": {"missing": 0.25, "undegraded": 0.06},
-    "optimizer": {
-        "rate": 1e-3,
-        "betas": [0.9, 0.99],
-        "weight_decay": 1e-4,
-        "warmup_steps": 200,
-        "clip_norm": 0.5,
-    },
+    "optimizer": _SMALL_NETWORK,
     "loss": {"pixels": "detail", "perceptual": "none"},
     "run": {"minutes": 60.0},
 }

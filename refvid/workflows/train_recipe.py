@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -79,11 +79,12 @@ def _pretrained_model(
         return model
     _check_random(config, fresh=fresh)
     model = parts.network(sizes)
-    _start_reference_tokens(kind.reference_tokens(model))
+    tokens = cast("ReferenceTokens", model.get_submodule(kind.reference_tokens))
+    _start_reference_tokens(tokens)
     if plain is not None:
         prefix = kind.plain_prefix
         named = {prefix + key.removeprefix(prefix): value for key, value in plain.items()}
-        _load_plain(model, named, kind.new_keys, config)
+        _load_plain(model, named, (*kind.new_keys, f"{kind.reference_tokens}."), config)
     return model
 
 

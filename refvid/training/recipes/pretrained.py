@@ -6,13 +6,12 @@ import json
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from refvid.errors import OptionError
-from refvid.models.reference_tokens import ReferenceTokens
 from refvid.models.videovaeplus.autoencoder import VideoVaePlusAutoencoder
 from refvid.models.wan.autoencoder import WanAutoencoder
 from refvid.training.batch import Batch
@@ -30,8 +29,11 @@ class PretrainedRecipe(Recipe, Generic[Model]):
 
     model: Model
 
+    reference_tokens: ClassVar[str]
+    """Name of the module that embeds references."""
+
     new_keys: ClassVar[tuple[str, ...]]
-    """Beginnings of the keys that the plain autoencoder does not have."""
+    """Beginnings of the keys that the plain autoencoder does not have, besides."""
 
     plain_prefix: ClassVar[str] = ""
     """What stands before the plain autoencoder's keys in the model."""
@@ -43,11 +45,6 @@ class PretrainedRecipe(Recipe, Generic[Model]):
         for group in self.parameter_groups():
             for parameter in group.parameters:
                 parameter.requires_grad_(True)
-
-    @staticmethod
-    @abstractmethod
-    def reference_tokens(model: Any) -> ReferenceTokens:
-        """The module that embeds references."""
 
     @abstractmethod
     def _new_modules(self) -> Sequence[nn.Module]:

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from refvid.errors import OptionError
-from refvid.models.reference_tokens import ReferenceTokens
 from refvid.models.registry import VIDEOVAE_PLUS
 from refvid.models.videovaeplus.autoencoder import VideoVaePlusAutoencoder
 from refvid.training.batch import Batch
@@ -21,17 +20,14 @@ class VideoVaePlusRecipe(PretrainedRecipe[VideoVaePlusAutoencoder]):
     """Both encoders are frozen; attention, its norms and the reference tokens are new."""
 
     backbone = VIDEOVAE_PLUS
-    new_keys = ("transformer.", "ref_conv_in.", "decoder.pre_transformer_norms")
+    reference_tokens = "ref_conv_in"
+    new_keys = ("transformer.", "decoder.pre_transformer_norms")
 
     def forward(self, batch: Batch) -> Tensor:
         latents = drop_tokens(self._latents_of(batch), batch.token_dropout, batch.seed)
         return self.model.decode(
             latents, self._reference_of(batch), attention=not self.unconditional
         )
-
-    @staticmethod
-    def reference_tokens(model: VideoVaePlusAutoencoder) -> ReferenceTokens:
-        return model.ref_conv_in
 
     def _posterior_mode(self, clip: Tensor) -> Tensor:
         return self.model.encode(clip).mean

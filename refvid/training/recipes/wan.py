@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from refvid.errors import OptionError
-from refvid.models.reference_tokens import ReferenceTokens
 from refvid.models.registry import WAN
 from refvid.models.wan.autoencoder import WanAutoencoder
 from refvid.models.wan.blocks import Past
@@ -22,7 +21,8 @@ class WanRecipe(PretrainedRecipe[WanAutoencoder]):
     """Encoder and both 1x1x1 convolutions are frozen; attention and reference tokens are new."""
 
     backbone = WAN
-    new_keys = ("transformer.", "ae.decoder.ref_conv_in.")
+    reference_tokens = "ae.decoder.ref_conv_in"
+    new_keys = ("transformer.",)
     plain_prefix = "ae."
 
     def forward(self, batch: Batch) -> Tensor:
@@ -39,10 +39,6 @@ class WanRecipe(PretrainedRecipe[WanAutoencoder]):
             decoder.head(x, past), self._reference_of(batch), attention, past, frames
         )
         return pixels.movedim(-1, 1)
-
-    @staticmethod
-    def reference_tokens(model: WanAutoencoder) -> ReferenceTokens:
-        return model.ae.decoder.ref_conv_in
 
     def _posterior_mode(self, clip: Tensor) -> Tensor:
         posterior, _ = self.model.encode(clip)
