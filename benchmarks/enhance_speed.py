@@ -1,6 +1,6 @@
 """End-to-end speed of `refvid enhance`, next to what the machine can do.
 
-    python benchmarks/enhance_speed.py [--frames 48] [--sizes 256 480 720]
+    python benchmarks/enhance_speed.py [--frames 48] [--sizes 256 480 720] [--against CHECKOUT]
 
 For each size, in one run: frames per second of the whole command (a process of its own, start-up
 included), of the command without start-up, and of plain decoding and encoding of the same clip
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import subprocess
 import sys
@@ -21,16 +22,22 @@ from collections import defaultdict
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from refvid.inference.pixels import frames_to_clip
 from refvid.media.encoding import Encoding
 from refvid.media.reader import open_video
 from refvid.media.writer import create_video
-from refvid.models.mini.autoencoder import MiniBackbone
-from refvid.models.mini.decoder import spectrum_of
+from refvid.models.backbone import Reference
+from refvid.models.mini.autoencoder import MiniBackbone, to_pictures, to_shades
+from refvid.models.mini.condition import measure_losses
+from refvid.models.mini.flow import align
+from refvid.models.mini.shot import Mixed, place_reference
 from refvid.rebuild.options import ModelOptions
 from refvid.training.degradations import write_h264
 from refvid.training.synthetic import moving_photo
@@ -43,13 +50,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--frames", type=int, default=48)
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 480, 720], choices=WIDTHS)
+    parser.add_argument("--rounds", type=int, default=1, help="of the whole command, in turns")
+    parser.add_argument(
+        "--against", type=Path, help="checkout of another version, to run the same command with"
+    )
     arguments = parser.parse_args()
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
     for dtype in (torch.float32, torch.bfloat16):
         print(f"matrix product, {dtype}: {matrix_rate(dtype):.0f} GFLOP/s")
     with tempfile.TemporaryDirectory() as folder:
         for height in arguments.sizes:
-            measure_size(Path(folder), height, arguments.frames)
+            measure_size(Path(folder), height, arguments)
 
 
 def matrix_rate(dtype: torch.dtype, size: int = 2048) -> float:
@@ -58,28 +69,42 @@ def matrix_rate(dtype: torch.dtype, size: int = 2048) -> float:
     return 2 * size**3 / min(seconds(lambda: a @ b) for _ in range(6)) / 1e9
 
 
-def measure_size(folder: Path, height: int, frames: int) -> None:
-    width = WIDTHS[height]
+def measure_size(folder: Path, height: int, arguments: argparse.Namespace) -> None:
+    width, frames = WIDTHS[height], arguments.frames
     source, reference = folder / f"{height}.mp4", folder / f"{height}.png"
     clip = make_clip(width, height, frames)
     write_h264(clip, source, crf=30, rate=24)
     Image.fromarray(clip[0]).save(reference)
+    versions = [Path(__file__).parents[1], *([arguments.against] if arguments.against else [])]
+    for round_number in range(arguments.rounds):
+        rates = [whole_command(version, source, reference, frames) for version in versions]
+        words = [f"{whole:.2f} frames/s ({inner:.2f} without start-up)" for whole, inner in rates]
+        line = f"{width}x{height}, {frames} frames, round {round_number + 1}: {words[0]}"
+        if arguments.against:
+            line += f"; {arguments.against.name}: {words[1]}; {rates[0][0] / rates[1][0]:.2f} times"
+        print(line)
+    plain = seconds(lambda: copy(source, folder / f"{height}_copy.mp4"))
+    print(f"    plain decode + encode {frames / plain:.1f} frames/s")
+    for name, share in model_times(source, clip[0]).items():
+        print(f"    {name:28s} {share * 1000:7.1f} ms a frame")
 
+
+def whole_command(
+    checkout: Path, source: Path, reference: Path, frames: int
+) -> tuple[float, float]:
+    """Frames per second of `enhance` in a process of its own, with start-up and without."""
     command = [
         sys.executable, "-m", "refvid", "enhance", str(source), "--ref", str(reference),
-        "-o", str(folder / f"{height}_out.mp4"), "-y", "-q", "--json",
+        "-o", str(source.with_name("out.mp4")), "-y", "-q", "--json", "--model", "mini",
     ]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": str(checkout)}
     started = time.perf_counter()
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    printed = subprocess.run(
+        command, check=True, capture_output=True, text=True, env=environment
+    ).stdout
     whole = time.perf_counter() - started
     inner = json.loads(printed)["results"][0]["report"]["seconds"]
-    plain = seconds(lambda: copy(source, folder / f"{height}_copy.mp4"))
-    print(
-        f"{width}x{height}, {frames} frames: {frames / whole:.2f} frames/s the whole command, "
-        f"{frames / inner:.2f} without start-up; plain decode + encode {frames / plain:.1f}"
-    )
-    for name, share in model_times(source).items():
-        print(f"    {name:28s} {share * 1000:7.1f} ms a frame")
+    return frames / whole, frames / inner
 
 
 def make_clip(width: int, height: int, frames: int):
@@ -104,8 +129,8 @@ def copy(source: Path, target: Path) -> None:
             output.write(frame.pixels, frame)
 
 
-def model_times(source: Path, frames: int = 6) -> dict[str, float]:
-    """Seconds per frame of the model's parts, one after the other."""
+def model_times(source: Path, picture: NDArray[np.uint8], frames: int = 6) -> dict[str, float]:
+    """Seconds per frame of the model's parts, one after the other; registration is per shot."""
     loaded = choose_backbone(ModelOptions(model="mini"))
     backbone = loaded.backbone
     assert isinstance(backbone, MiniBackbone)
@@ -113,37 +138,34 @@ def model_times(source: Path, frames: int = 6) -> dict[str, float]:
         clip = frames_to_clip([frame.pixels for frame in video], loaded.device)
     spent: dict[str, float] = defaultdict(float)
 
-    def timed(name: str, work: Callable[[], object]) -> object:
+    def timed(name: str, work: Callable[[], Any]) -> Any:
         started = time.perf_counter()
         result = work()
         spent[name] += (time.perf_counter() - started) / (frames - 1)
         return result
 
     with torch.inference_mode():
-        reference = backbone.prepare_reference(clip[:, :, 0])
-        position = None
+        first = to_pictures(clip[:, :, 0])
+        reference = Reference(read=lambda: picture)
+        registration = seconds(lambda: place_reference(reference, first))
+        placed, flow = place_reference(reference, first).placed, None
+        assert placed is not None, "the clip's own frame is found"
         for index in range(frames):
             if index == 1:
                 spent.clear()  # The first frame warms up.
-            latents = timed(
-                "encode (patch transform)", lambda i=index: backbone.encode(clip[:, :, i : i + 1])
-            ).latents
-            frame = timed(
-                "decode (patch transform)", lambda z=latents: backbone.codec.decode(z[:, :, 0])
+            part = clip[:, :, index : index + 1]
+            latents = timed("encode (patch transform)", lambda c=part: backbone.encode(c)).latents
+            tokens = latents[:, :, 0]
+            frame = timed("decode (patch transform)", lambda z=tokens: backbone.codec.decode(z))
+            told = timed("what was lost", lambda z=tokens, f=frame: measure_losses(z, f))
+            shades = to_shades(frame)
+            found = timed("alignment", lambda s=shades, f=flow: align(s, placed, f))
+            flow = found.flow
+            timed(
+                "fusion",
+                lambda f=frame, t=told, m=Mixed(found.pixels, found.trust): backbone.fuse(f, t, m),
             )
-            matches = timed(
-                "matching", lambda f=frame, p=position: match_tokens(f, reference.index, p)
-            )
-            position = matches.position
-            attended = timed(
-                "reference attention",
-                lambda f=frame, m=matches: backbone.decoder.attention(
-                    f.to(backbone.dtype), reference.keys, m
-                ),
-            )
-            spectrum = spectrum_of(latents[:, :, 0])
-            timed("fusion", lambda f=frame, s=spectrum, a=attended: backbone.decoder(f, s, a))
-    return dict(spent)
+    return {"registration, a shot": registration, **spent}
 
 
 def seconds(work: Callable[[], object]) -> float:

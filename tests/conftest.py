@@ -93,6 +93,12 @@ class FakeBackbone:
         area = height * width if tile is None else min(tile, height) * min(tile, width)
         return frames * area * self.bytes_per_pixel
 
+    def plain(self) -> None:
+        return None
+
+    def bound_memory(self) -> None:
+        pass
+
 
 def _filter_causally(clip: Any, state: Any) -> tuple[Any, Any]:
     import torch

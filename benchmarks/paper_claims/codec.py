@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from refvid.models.mini.condition import CONDITION_CHANNELS
 from refvid.models.mini.config import MiniConfig
 from refvid.training.batch import Batch
 from refvid.training.clips import CachedClip, TrainingClip
@@ -103,7 +104,7 @@ class NarrowRecipe(MiniRecipe):
             latents = self.narrow.encode(batch.clip)
             decoded = self.narrow.decode(drop_tokens(latents, batch.token_dropout, batch.seed))
         clips, _, frames = decoded.shape[:3]
-        # All clips lost the same way: their spectra have nothing to tell, and dropped tokens would
-        # change them in training only.
-        spectrum = decoded.new_zeros(clips, frames, self.config.latent_channels)
-        return super().forward(replace(batch, clip=decoded, token_dropout=0.0, spectrum=spectrum))
+        # All clips lost the same way: their conditions have nothing to tell, and dropped tokens
+        # would change them in training only.
+        condition = decoded.new_zeros(clips, frames, CONDITION_CHANNELS)
+        return super().forward(replace(batch, clip=decoded, token_dropout=0.0, condition=condition))

@@ -27,7 +27,7 @@ LONG = {"frames": 16, "clips": 1}
 """Stages of the curriculum, as the paper's on VideoVAE+: a step has 16 frames in both."""
 
 CROP, REFERENCE_CROP = 96, 192
-NETWORK = {"widths": (24, 48, 64), "depths": (1, 1, 1, 1, 1)}
+NETWORK = {"width": 48, "wide": 64, "depths": (1, 2, 1)}
 """Of mini's decoder; about a third of the bundled one's work."""
 
 

@@ -1,82 +1,39 @@
-"""Known checkpoints: repository, file, pinned revision, size, SHA-256, backbone, licence."""
+"""What can be downloaded, and the weights files that are installed along."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 
 from refvid.errors import CheckpointUnavailable
+from refvid.models.registry import CatalogEntry, backbones, find_backbone
 
-BUNDLED = "mini"
-"""Name of the model for restoring that ships with the program."""
-
-STYLE = "mini-style"
-"""Name of the model of `refvid stylize`, which ships with the program too."""
-
-BUNDLED_NAMES = (BUNDLED, STYLE)
+__all__ = ["CATALOG", "Catalog", "CatalogEntry", "bundled_asset"]
 
 
 def bundled_asset(name: str) -> Traversable:
-    """The weights file of a bundled model, which this installation may lack."""
-    return resources.files("refvid.assets") / f"{name.replace('-', '_')}.safetensors"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CatalogEntry:
-    """One file of a hub repository."""
-
-    name: str
-    """What `--model` and `refvid models` call it."""
-
-    repository: str
-    path: str
-    """Within the repository, with forward slashes."""
-
-    revision: str
-    """Commit that it is pinned to; the first digits are enough."""
-
-    backbone: str
-    """Network that it fits."""
-
-    licence: str
-    size: int | None = None
-    """Bytes; None is unknown."""
-
-    sha256: str | None = None
-    """None is unknown: the first download records it, and later ones must agree."""
-
-    needs_acceptance: bool = False
-    """Whether the licence must be accepted before a download."""
-
-    terms: str = ""
-    """What the licence means, in a sentence, where it must be accepted."""
-
-    base: str | None = None
-    """Name of the entry that holds the weights under this one's: they are loaded first, and these
-    on top."""
-
-    description: str = ""
-
-    def __post_init__(self) -> None:
-        # These become parts of paths and patterns.
-        assert re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", self.name), self.name
-        assert re.fullmatch(r"[0-9a-f]{7,40}", self.revision), self.revision
-        assert ".." not in self.path.split("/"), self.path
-
-    @property
-    def page(self) -> str:
-        """Where a person finds the file, for downloading it by hand."""
-        return f"https://huggingface.co/{self.repository}/blob/{self.revision}/{self.path}"
+    """The weights file of a bundled backbone, which this installation may lack."""
+    spec = find_backbone(name)
+    assert spec is not None, "a bundled one is registered"
+    assert spec.bundled is not None, "it is bundled"
+    package, file = spec.bundled
+    return resources.files(package) / file
 
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
     """Entries by name."""
 
-    entries: tuple[CatalogEntry, ...]
+    given: tuple[CatalogEntry, ...] | None = None
+    """None: those of all registered backbones."""
+
+    @property
+    def entries(self) -> tuple[CatalogEntry, ...]:
+        if self.given is not None:
+            return self.given
+        return tuple(entry for spec in backbones() for entry in spec.files)
 
     def __iter__(self) -> Iterator[CatalogEntry]:
         return iter(self.entries)
@@ -117,46 +74,5 @@ class Catalog:
         )
 
 
-_VIDEOVAE_PLUS_TERMS = (
-    "non-commercial use only, with attribution, and no sharing of changed versions"
-)
-
-CATALOG = Catalog(
-    (
-        CatalogEntry(
-            name="wan2.1",
-            repository="Arrokothwhi/RefDecoder",
-            path="I2V_Wan2.1/model.pt",
-            revision="77ce6fb",
-            backbone="wan2.1",
-            licence="Apache-2.0",
-            size=1_098_670_837,
-            sha256="e77b2634f96e5096605b26da99b59cd71ece85d481d3ae86dc23fa14206f9841",
-            description="RefDecoder on the Wan 2.1 autoencoder, the model of the paper",
-        ),
-        CatalogEntry(
-            name="videovae+",
-            repository="Arrokothwhi/RefDecoder",
-            path="VAE/VideoVAEPlus/videovaeplus_ref.pt",
-            revision="77ce6fb",
-            backbone="videovae+",
-            licence="CC BY-NC-ND 4.0",
-            needs_acceptance=True,
-            terms=_VIDEOVAE_PLUS_TERMS,
-            base="videovae+base",
-            description="RefDecoder on VideoVAE+, the paper's second model",
-        ),
-        CatalogEntry(
-            name="videovae+base",
-            repository="Arrokothwhi/RefDecoder",
-            path="VideoVAEPlus/sota-4-16z.ckpt",
-            revision="77ce6fb",
-            backbone="videovae+",
-            licence="CC BY-NC-ND 4.0",
-            needs_acceptance=True,
-            terms=_VIDEOVAE_PLUS_TERMS,
-            description="VideoVAE+ itself, the weights under videovae+",
-        ),
-    )
-)
+CATALOG = Catalog()
 """The published checkpoints that this version can load."""

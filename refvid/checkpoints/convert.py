@@ -9,15 +9,12 @@ from __future__ import annotations
 import json
 import logging
 import os
-import pickle
 import shutil
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -27,6 +24,12 @@ from refvid.checkpoints.cache import Cache, join_sha256
 from refvid.checkpoints.state_dict import check_blocks, clean_keys, compare_keys, unwrap
 from refvid.checkpoints.transfer import Transfer, TransferCallback, ignore_transfer
 from refvid.errors import CheckpointMismatch, CheckpointUnavailable
+from refvid.torch_archive import (
+    ArchiveError,
+    PackedArchiveError,
+    UnsafeArchiveError,
+    load_archive,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -34,20 +37,6 @@ FileKind = Literal["safetensors", "torch"]
 
 _HEAD = 512
 _MIB = 1 << 20
-_UNREADABLE = (
-    # What torch raises on damaged files and on pickles that hold more than weights.
-    pickle.UnpicklingError,
-    zipfile.BadZipFile,
-    RuntimeError,
-    AttributeError,
-    AssertionError,
-    EOFError,
-    ImportError,
-    LookupError,
-    TypeError,
-    ValueError,
-    OverflowError,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,28 +239,19 @@ def read_official(sources: Sequence[Path], network: NetworkKeys) -> dict[str, Te
 def _load_torch(source: Path) -> object:
     """Unpickle weights and nothing else, memory-mapped."""
     try:
-        with zipfile.ZipFile(source) as archive:
-            packed = [
-                info.filename
-                for info in archive.infolist()
-                if info.compress_type != zipfile.ZIP_STORED
-            ]
-        if packed:
-            # torch.save never compresses; unpacking could take any amount of memory.
-            raise CheckpointMismatch(
-                f"{source} is compressed inside ({packed[0]}), which torch.save never does. "
-                "Fetch it again, from where you trust it."
-            )
-        return torch.load(source, map_location="cpu", weights_only=True, mmap=True)
-    except pickle.UnpicklingError as error:
+        return load_archive(source)
+    except UnsafeArchiveError as error:
         raise CheckpointMismatch(
-            f"{source} holds more than weights ({_first_line(error)}). refvid does not run code "
+            f"{source} holds more than weights ({error}). refvid does not run code "
             "from files: fetch it from where you trust it, or convert it to safetensors there."
         ) from error
-    except _UNREADABLE as error:
+    except PackedArchiveError as error:
         raise CheckpointMismatch(
-            f"{source} is damaged ({_first_line(error)}). Fetch it again."
+            f"{source} is {error}, which torch.save never does. "
+            "Fetch it again, from where you trust it."
         ) from error
+    except ArchiveError as error:
+        raise CheckpointMismatch(f"{source} is {error}. Fetch it again.") from error
 
 
 def _load_safetensors(source: Path) -> dict[str, Any]:
@@ -286,10 +266,3 @@ def read_metadata(path: Path) -> dict[str, str]:
             return dict(file.metadata() or {})
     except (SafetensorError, OSError, json.JSONDecodeError):
         return {}
-
-
-def _first_line(error: Exception) -> str:
-    # torch's own advice is to switch weights_only off; it stays on.
-    lines = str(error).strip().splitlines()
-    interesting = [line for line in lines if "Unsupported" in line or "GLOBAL" in line]
-    return (interesting or lines or [type(error).__name__])[0].strip()[:200]

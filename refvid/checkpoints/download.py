@@ -4,6 +4,8 @@ Files go to the hub's own cache, so that other programs share them, and every va
 huggingface_hub holds: HF_ENDPOINT, HF_HUB_OFFLINE, HF_HUB_CACHE, HF_TOKEN, proxies. Its
 `hf_hub_download` (2.4) forgets what it has when it is stopped; a gigabyte deserves better, so the
 bytes are received here, with its session, and handed to its cache when size and hash are right.
+(Its `http_get` resumes, but writes in blocks of ten megabytes, of which a break loses what is not
+whole, and takes no notice of a file that another program has changed.)
 """
 
 from __future__ import annotations
@@ -11,21 +13,22 @@ from __future__ import annotations
 import logging
 import re
 import shutil
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
-import httpx2
-from huggingface_hub import HfApi, constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
+from huggingface_hub import (
+    HfApi,
+    constants,
+    get_hf_file_metadata,
+    hf_hub_download,
+    hf_hub_url,
+    scan_cache_dir,
+)
 from huggingface_hub.errors import (
     FileMetadataError,
-    GatedRepoError,
     HfHubHTTPError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RemoteEntryNotFoundError,
-    RepositoryNotFoundError,
     RevisionNotFoundError,
 )
 from huggingface_hub.file_download import are_symlinks_supported, repo_folder_name
@@ -38,6 +41,7 @@ from huggingface_hub.utils import (
 
 from refvid.checkpoints.cache import Cache, EntryRecord, hash_file
 from refvid.checkpoints.catalog import CatalogEntry
+from refvid.checkpoints.hub_errors import HUB_ERRORS, Patience, explain, httpx
 from refvid.checkpoints.licence import check_licence
 from refvid.checkpoints.transfer import Transfer, TransferCallback, ignore_transfer
 from refvid.errors import CheckpointMismatch, CheckpointUnavailable
@@ -47,23 +51,13 @@ logger = logging.getLogger(__name__)
 PAUSES_S: tuple[float, ...] = (1, 2, 4, 8)
 """Waiting times between attempts that bring nothing new; bytes that arrive start them again."""
 
-_RETRIED_STATUS = frozenset({408, 429, 500, 502, 503, 504})
-_HUB_ERRORS = (
-    httpx2.HTTPError,  # also the base of HfHubHTTPError
-    httpx2.InvalidURL,
-    FileMetadataError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-)
 _SPARE_BYTES = 64 << 20
 _MIB = 1 << 20
 
 
 def locate(entry: CatalogEntry) -> Path | None:
     """The entry's file in the hub's cache, unchecked and without any network; None if missing."""
-    folder = _storage(entry) / "snapshots"
-    found = sorted(folder.glob(f"{entry.revision}*/{entry.path}"))
-    return next((path for path in found if path.is_file()), None)
+    return next((path for path in _pointers(entry) if path.is_file()), None)
 
 
 def fetch(
@@ -140,19 +134,16 @@ def check(
 
 def hub_files(entry: CatalogEntry) -> list[Path]:
     """Everything of this entry in the hub's cache: pointers first, then what they point to."""
-    storage = _storage(entry)
-    pointers = sorted((storage / "snapshots").glob(f"{entry.revision}*/{entry.path}"))
-    blobs = {
-        pointer.resolve()
-        for pointer in pointers
-        if pointer.is_symlink() and pointer.resolve().parent == (storage / "blobs").resolve()
-    }
-    shared = {
-        other.resolve()
-        for other in (storage / "snapshots").rglob("*")
-        if other.is_symlink() and other not in pointers
-    }
-    return [*pointers, *sorted(blob for blob in blobs - shared if blob.exists())]
+    pointers = _pointers(entry)
+    if not pointers:
+        return []
+    own: set[Path] = set()
+    shared: set[Path] = set()
+    for repository in scan_cache_dir().repos:
+        for revision in repository.revisions if repository.repo_path == _storage(entry) else ():
+            for file in revision.files:
+                (own if file.file_path in pointers else shared).add(file.blob_path)
+    return [*pointers, *sorted(own - shared - set(pointers))]
 
 
 def is_own_download(entry: CatalogEntry, cache: Cache) -> bool:
@@ -166,14 +157,17 @@ def partial_files(entry: CatalogEntry) -> list[Path]:
     return sorted((_storage(entry) / "blobs").glob("*.refvid.incomplete"))
 
 
-@dataclass(frozen=True, slots=True)
-class _RemoteFile:
+class _RemoteFile(NamedTuple):
     """What the hub says about a file before it sends it."""
 
     url: str
     etag: str
     commit: str
     size: int | None
+
+
+def _pointers(entry: CatalogEntry) -> list[Path]:
+    return sorted((_storage(entry) / "snapshots").glob(f"{entry.revision}*/{entry.path}"))
 
 
 def _storage(entry: CatalogEntry) -> Path:
@@ -200,8 +194,8 @@ def _download(
             else:
                 sha256 = None
         path = _publish(entry, remote, blob)
-    except _HUB_ERRORS as error:
-        raise _explain(error, entry) from error
+    except HUB_ERRORS as error:
+        raise explain(error, entry, is_kept=bool(partial_files(entry))) from error
     except OSError as error:
         raise CheckpointUnavailable(
             f"Cannot store {entry.name} in {constants.HF_HUB_CACHE}: {error.strerror or error}. "
@@ -224,26 +218,20 @@ def _look_up(entry: CatalogEntry, pauses_s: Sequence[float]) -> _RemoteFile:
             raise FileMetadataError("it does not answer like a Hugging Face Hub")
         return _RemoteFile(url, etag, commit, found.size)
 
-    def ask_with_full_revision() -> _RemoteFile:
-        try:
-            return ask(entry.revision)
-        except RevisionNotFoundError:
-            # The hub may know commits by their full name only.
-            for commit in HfApi().list_repo_commits(entry.repository):
-                if commit.commit_id.startswith(entry.revision) and len(entry.revision) < 40:
-                    return ask(commit.commit_id)
-            raise
-
-    waits = iter(pauses_s)
+    patience = Patience(pauses_s)
+    revision = entry.revision
     while True:
         try:
-            return ask_with_full_revision()
-        except (HfHubHTTPError, httpx2.TimeoutException) as error:
-            pause = next(waits, None) if _may_pass(error) else None
-            if pause is None:
+            return ask(revision)
+        except RevisionNotFoundError:
+            # The hub may know commits by their full name only.
+            commits = (commit.commit_id for commit in HfApi().list_repo_commits(entry.repository))
+            full = next((name for name in commits if name.startswith(revision)), revision)
+            if full == revision:
                 raise
-            logger.warning("%s; trying again", _cause(error))
-            time.sleep(pause)
+            revision = full
+        except (HfHubHTTPError, httpx.TimeoutException) as error:
+            patience.wait(error)
 
 
 def _compare_with_catalog(entry: CatalogEntry, remote: _RemoteFile) -> None:
@@ -279,9 +267,23 @@ def _receive(
     def tell(done: int) -> None:
         on_transfer(Transfer(f"downloading {entry.name}", done, size))
 
-    _receive_all(remote.url, partial, size, tell, pauses_s)
+    patience = Patience(pauses_s)
+    partial.touch()
+    while have != size:
+        try:
+            _receive_some(remote.url, partial, size, tell)
+            if size is None:
+                break
+            if partial.stat().st_size != size:
+                raise httpx.RemoteProtocolError("the server ended before the file did")
+        except (HfHubHTTPError, httpx.TransportError) as error:
+            if partial.stat().st_size > have:
+                patience.renew()
+            patience.wait(error)
+        have = partial.stat().st_size
     actual = partial.stat().st_size
-    sha256 = hash_file(partial, lambda seen: on_transfer(_rename(seen, f"checking {entry.name}")))
+    step = f"checking {entry.name}"
+    sha256 = hash_file(partial, lambda seen: on_transfer(replace(seen, step=step)))
     record = cache.record(entry.name, entry.revision)
     expected = entry.sha256 or (record and record.sha256)
     if (size and actual != size) or (expected and sha256 != expected):
@@ -300,37 +302,6 @@ def _receive(
     return sha256
 
 
-def _receive_all(
-    url: str,
-    partial: Path,
-    size: int | None,
-    tell: Callable[[int], None],
-    pauses_s: Sequence[float],
-) -> None:
-    """Receive until the file is whole, through any number of broken connections."""
-    waits = iter(pauses_s)
-    partial.touch()
-    while size is None or partial.stat().st_size != size:
-        before = partial.stat().st_size
-        failure: Exception
-        try:
-            _receive_some(url, partial, size, tell)
-            if size is None or partial.stat().st_size == size:
-                return
-            failure = httpx2.RemoteProtocolError("the server ended before the file did")
-        except (HfHubHTTPError, httpx2.TransportError) as error:
-            if not _may_pass(error):
-                raise
-            failure = error
-        if partial.stat().st_size > before:
-            waits = iter(pauses_s)
-        pause = next(waits, None)
-        if pause is None:
-            raise failure
-        logger.warning("%s; going on in %g s", _cause(failure), pause)
-        time.sleep(pause)
-
-
 def _receive_some(url: str, partial: Path, size: int | None, tell: Callable[[int], None]) -> None:
     """One request for what is missing."""
     have = partial.stat().st_size
@@ -345,7 +316,7 @@ def _receive_some(url: str, partial: Path, size: int | None, tell: Callable[[int
     with get_session().stream("GET", url, headers=headers, timeout=timeout) as response:
         if response.status_code == 416:
             partial.write_bytes(b"")  # what is here is no part of that file
-            raise httpx2.RemoteProtocolError("the server has no such range")
+            raise httpx.RemoteProtocolError("the server has no such range")
         hf_raise_for_status(response)
         begins_there = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
         if response.status_code != 206 or not begins_there:
@@ -381,59 +352,3 @@ def _check_space(entry: CatalogEntry, folder: Path, needed: int) -> None:
             f"{entry.name} needs {needed / _MIB:.0f} MiB in {folder}, which has "
             f"{free / _MIB:.0f} MiB left. Make room, or move the hub's cache with HF_HUB_CACHE."
         )
-
-
-def _may_pass(error: Exception) -> bool:
-    """Whether the same request may work a moment later."""
-    if isinstance(error, HfHubHTTPError):
-        return error.response.status_code in _RETRIED_STATUS
-    return not isinstance(error, httpx2.UnsupportedProtocol | httpx2.ProxyError)
-
-
-def _explain(error: Exception, entry: CatalogEntry) -> CheckpointUnavailable:
-    """Say in a user's words why the hub gave nothing, and what else there is to do."""
-    name, host = entry.name, constants.ENDPOINT
-    by_hand = (
-        f"or download {entry.page} by hand and pass the file with --weights FILE"
-        f" (--model {entry.backbone})"
-    )
-    if isinstance(error, OfflineModeIsEnabled):
-        what = f"{name} is not on this machine, and HF_HUB_OFFLINE forbids to fetch it"
-        todo = f"Unset HF_HUB_OFFLINE, {by_hand}."
-    elif isinstance(error, GatedRepoError):
-        what = f"{host} gives {name} only to people who have accepted its conditions"
-        todo = f"Accept them on {entry.page} and set HF_TOKEN, {by_hand}."
-    elif isinstance(error, RevisionNotFoundError | RemoteEntryNotFoundError):
-        what = f"{host} has no {entry.path} at revision {entry.revision} of {entry.repository}"
-        todo = f"If HF_ENDPOINT is set, try without it, look for a newer refvid, {by_hand}."
-    elif isinstance(error, RepositoryNotFoundError) or _status(error) in (401, 403):
-        what = f"{host} has no {entry.repository}, or not for this user ({_cause(error)})"
-        todo = f"Check HF_TOKEN and HF_ENDPOINT, {by_hand}."
-    elif isinstance(error, FileMetadataError):
-        what = f"Cannot fetch {name}: {host} does not answer like a Hugging Face Hub"
-        todo = f"Check HF_ENDPOINT and your proxy, {by_hand}."
-    else:
-        kept = "; what has arrived is kept" if partial_files(entry) else ""
-        what = f"Cannot fetch {name} from {host}: {_cause(error)}{kept}"
-        todo = (
-            "Check the network and run again, set HF_ENDPOINT to a mirror or HTTPS_PROXY to a "
-            f"proxy, {by_hand}."
-        )
-    return CheckpointUnavailable(f"{what}. {todo}")
-
-
-def _status(error: Exception) -> int | None:
-    return error.response.status_code if isinstance(error, HfHubHTTPError) else None
-
-
-def _cause(error: Exception) -> str:
-    """The first line of an error that may have many."""
-    if status := _status(error):
-        return f"the server answered {status}"
-    if isinstance(error, LocalEntryNotFoundError) and error.__cause__ is not None:
-        return str(error.__cause__)
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-def _rename(transfer: Transfer, step: str) -> Transfer:
-    return Transfer(step, transfer.done, transfer.total)

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from refvid.checkpoints.bundled import CONFIG_KEY, bundled_file, freeze, load_bundled_kind
+from refvid.checkpoints.bundled import CONFIG_KEY, bundled_file, load_own_network, parse_sizes
 from refvid.checkpoints.cache import Cache
-from refvid.checkpoints.catalog import (
-    BUNDLED,
-    BUNDLED_NAMES,
-    CATALOG,
-    STYLE,
-    Catalog,
-    CatalogEntry,
-)
+from refvid.checkpoints.catalog import CATALOG, Catalog, CatalogEntry
 from refvid.checkpoints.convert import (
     NetworkKeys,
     detect_kind,
@@ -35,26 +27,21 @@ from refvid.checkpoints.state_dict import clean_key
 from refvid.checkpoints.transfer import TransferCallback, ignore_transfer
 from refvid.errors import CheckpointMismatch, CheckpointUnavailable, OptionError
 from refvid.models.backbone import Backbone
-from refvid.models.videovaeplus.autoencoder import (
-    VideoVaePlusAutoencoder,
-    VideoVaePlusBackbone,
+from refvid.models.registry import (
+    MINI,
+    WAN,
+    BackboneSpec,
+    Chunking,
+    backbones,
+    find_backbone,
+    names,
 )
-from refvid.models.videovaeplus.config import VideoVaePlusConfig
-from refvid.models.wan.autoencoder import Chunking, WanAutoencoder, WanBackbone
-from refvid.models.wan.config import WanConfig
-
-WAN = "wan2.1"
-"""Name of the Wan 2.1 backbone."""
-
-VIDEOVAE_PLUS = "videovae+"
-"""Name of the VideoVAE+ backbone."""
 
 _SIZES_KEY = "network"
 """Metadata entry with the sizes of a large backbone; published files have none."""
 
 _SUFFIX = ".safetensors"
 _SHOWN_FILES = 3
-_Sizes = TypeVar("_Sizes", WanConfig, VideoVaePlusConfig)
 
 
 def load_backbone(
@@ -66,24 +53,21 @@ def load_backbone(
     catalog: Catalog = CATALOG,
     cache: Cache | None = None,
     on_transfer: TransferCallback = ignore_transfer,
-    wan_config: WanConfig | None = None,
-    videovae_plus_config: VideoVaePlusConfig | None = None,
+    sizes: Any = None,
     chunking: Chunking = "carry",
 ) -> Backbone:
     """Load a backbone by name or from a file.
 
     Args:
-        name_or_path: `mini` or `mini-style` for bundled weights, a name of the catalogue, or the
-            path of a weights file or of a folder that holds one.
+        name_or_path: The name of a backbone or of an entry of the catalogue, or the path of a
+            weights file or of a folder that holds one.
         device: Where it computes.
         dtype: Precision it computes in.
         weights: A file with weights for the backbone of that name, instead of its own.
         catalog: What can be downloaded.
         cache: Where conversions are kept; None is the user's.
         on_transfer: Told how far downloading, checking and converting are.
-        wan_config: Sizes of the Wan network; None is what the file says, else the published ones.
-        videovae_plus_config: Sizes of the VideoVAE+ network; None is what the file says, else the
-            published ones.
+        sizes: Of the network of a published file; None is what the file says, else the usual ones.
         chunking: "independent" decodes every chunk alone, as the published scripts do.
 
     Raises:
@@ -95,22 +79,32 @@ def load_backbone(
     """
     cache = cache or Cache.default()
     name = str(name_or_path)
-    if weights is not None and name not in (*BUNDLED_NAMES, *catalog.models):
+    if weights is not None and find_backbone(name) is None and name not in catalog.models:
+        models = dict.fromkeys((*names("restore"), *catalog.models))
         raise OptionError(
-            f"--weights goes with the name of a model ({', '.join([BUNDLED, *catalog.models])}), "
+            f"--weights goes with the name of a model ({', '.join(models)}), "
             f"not with --model {name}."
         )
     if name in catalog and name not in catalog.models:
         raise OptionError(f"{name} is no model of its own, but what another one is built on.")
-    if name in BUNDLED_NAMES:
-        _refuse_independent(name, chunking)
-        if weights is None:
-            with bundled_file(name) as path:
-                return load_bundled_kind(name, path, device, dtype)
-        path = _file(weights)
-        _check_made_for(name, path)
-        return load_bundled_kind(name, path, device, dtype)
-    base: CatalogEntry | None = None
+
+    def load(path: Path, backbone: str, base: CatalogEntry | None = None) -> Backbone:
+        spec = find_backbone(backbone)
+        if spec is None:
+            raise CheckpointMismatch(
+                f"{path} is for the backbone {backbone!r}, which this version does not know. "
+                "A newer refvid may load it."
+            )
+        _check_chunking(spec, chunking)
+        parts = spec.parts()
+        if spec.is_converted:
+            own = sizes or _read_sizes(path, parts.sizes)
+            base = base or _base_of(backbone, catalog)
+            network = load_published_network(spec, path, own, base, cache, on_transfer)
+        else:
+            network, own = load_own_network(path, parts)
+        return parts.backbone(network, own, device, dtype, chunking)
+
     if name in catalog:
         *below, entry = catalog.layers(name)
         base = below[-1] if below else None
@@ -118,46 +112,41 @@ def load_backbone(
         if base is not None and weights is None:
             fetch(base, cache, on_transfer)
         path = fetch(entry, cache, on_transfer) if weights is None else _file(weights)
-        backbone = entry.backbone
-    else:
+        return load(path, entry.backbone, base)
+    spec = find_backbone(name)
+    if spec is None:
         path = _file(Path(name_or_path))
-        backbone = identify(path)
-    if backbone in BUNDLED_NAMES:
-        _refuse_independent(backbone, chunking)
-        return load_bundled_kind(backbone, path, device, dtype)
-    if backbone == WAN:
-        sizes = wan_config or _read_sizes(path, WanConfig)
-        network = load_wan_autoencoder(path, sizes, cache, on_transfer)
-        return WanBackbone(network, device, dtype, chunking=chunking)
-    if backbone == VIDEOVAE_PLUS:
-        base = base or _base_of(VIDEOVAE_PLUS, catalog)
-        autoencoder = load_videovae_plus_autoencoder(
-            path,
-            videovae_plus_config or _read_sizes(path, VideoVaePlusConfig),
-            base,
-            cache,
-            on_transfer,
+        return load(path, identify(path))
+    _check_chunking(spec, chunking)
+    if weights is not None:
+        path = _file(weights)
+        _check_made_for(spec, path)
+        return load(path, name)
+    if spec.bundled is None:
+        raise CheckpointUnavailable(
+            f"{name} has no weights of its own: give a file with --weights."
         )
-        return VideoVaePlusBackbone(autoencoder, device, dtype, overlapping=chunking == "carry")
-    raise CheckpointMismatch(
-        f"{path} is for the backbone {backbone!r}, which this version does not know. "
-        "A newer refvid may load it."
-    )
+    with bundled_file(spec) as path:
+        return load(path, name)
 
 
-def _refuse_independent(name: str, chunking: Chunking) -> None:
-    if chunking == "independent":
+def _check_chunking(spec: BackboneSpec, chunking: Chunking) -> None:
+    if chunking == "independent" and spec.joins_by is None:
+        others = " and ".join(other.name for other in backbones() if other.joins_by is not None)
         raise OptionError(
-            f"--chunking independent is for {WAN} and {VIDEOVAE_PLUS}: {name} always carries state."
+            f"--chunking independent is for {others}: {spec.name} always carries state."
         )
 
 
-def _check_made_for(name: str, path: Path) -> None:
+def _check_made_for(spec: BackboneSpec, path: Path) -> None:
     """Raise `OptionError` where weights for restoring are given for styles, or the reverse."""
     found = identify(path)
+    other = find_backbone(found)
     # Without metadata the file is damaged or foreign: loading it says so.
-    if found != name and STYLE in (found, name) and (found != BUNDLED or read_metadata(path)):
-        raise OptionError(f"{path} holds weights of {found}, not of {name}.")
+    is_known = found != MINI or bool(read_metadata(path))
+    kinds = (spec.kind, other.kind if other else None)
+    if found != spec.name and "style" in kinds and is_known:
+        raise OptionError(f"{path} holds weights of {found}, not of {spec.name}.")
 
 
 def identify(path: Path) -> str:
@@ -168,62 +157,43 @@ def identify(path: Path) -> str:
         CheckpointMismatch: It is no weights file.
     """
     if detect_kind(path) == "torch":
-        # Only these two are published in that format.
-        return VIDEOVAE_PLUS if _is_videovae_plus(read_weights(path)) else WAN
+        # refvid's own files never have that format.
+        return _owner_of(read_weights(path)) or WAN
     metadata = read_metadata(path)
     if "backbone" in metadata:
         return metadata["backbone"]
     if CONFIG_KEY in metadata:
-        return BUNDLED
+        return MINI
     try:
-        keys = [clean_key(key) for key in read_shapes(path)]
+        return _owner_of(clean_key(key) for key in read_shapes(path)) or MINI
     except (SafetensorError, OSError):
-        return BUNDLED
-    if _is_videovae_plus(keys):
-        return VIDEOVAE_PLUS
-    return WAN if any(key.startswith(("ae.", "transformer.")) for key in keys) else BUNDLED
+        return MINI
 
 
-def load_wan_autoencoder(
+def _owner_of(keys: Iterable[str]) -> str | None:
+    """Name of the backbone that a published file's cleaned keys are of."""
+    keys = tuple(keys)
+    for spec in reversed(backbones()):
+        if spec.own_keys and any(key.startswith(spec.own_keys) for key in keys):
+            return spec.name
+    return None
+
+
+def load_published_network(
+    spec: BackboneSpec,
     path: Path,
-    config: WanConfig,
-    cache: Cache | None = None,
-    on_transfer: TransferCallback = ignore_transfer,
-) -> WanAutoencoder:
-    """Build the network without memory of its own: it uses that of the mapped file.
-
-    Args:
-        path: An official file in any of its layouts, or one that refvid has converted.
-        config: Sizes of the network; the file must have exactly these.
-        cache: Where the conversion is kept; None is the user's.
-        on_transfer: Told how far checking and converting are.
-
-    Raises:
-        CheckpointUnavailable: The file cannot be read, or there is no room for its conversion.
-        CheckpointMismatch: It holds other weights than the network's.
-    """
-    with torch.device("meta"):
-        network = WanAutoencoder(config)
-    keys = _keys_of(network, WAN, config.transformer_blocks)
-    ready = ready_weights(path, keys, cache or Cache.default(), on_transfer)
-    network.load_state_dict(load_file(ready), strict=True, assign=True)
-    return network
-
-
-def load_videovae_plus_autoencoder(
-    path: Path,
-    config: VideoVaePlusConfig,
+    sizes: Any,
     base: Path | CatalogEntry | None = None,
     cache: Cache | None = None,
     on_transfer: TransferCallback = ignore_transfer,
-) -> VideoVaePlusAutoencoder:
+) -> nn.Module:
     """Build the network without memory of its own: it uses that of the mapped file.
 
     Args:
-        path: RefDecoder's file in any of its layouts, or one that refvid has converted.
-        config: Sizes of the network; the files together must have exactly these.
-        base: VideoVAE+'s own weights, which lie under the file's; fetched only where the file is
-            not whole without them.
+        spec: Whose network.
+        path: A published file in any of its layouts, or one that refvid has converted.
+        sizes: Of the network; the files together must have exactly these.
+        base: Weights that lie under the file's; fetched only where it is not whole without them.
         cache: Where the conversion is kept; None is the user's.
         on_transfer: Told how far fetching, checking and converting are.
 
@@ -234,25 +204,17 @@ def load_videovae_plus_autoencoder(
     """
     cache = cache or Cache.default()
     with torch.device("meta"):
-        network = VideoVaePlusAutoencoder(config)
-    keys = _keys_of(network, VIDEOVAE_PLUS, config.transformer_blocks)
-    if base is not None and not _has_all(path, keys):
+        network = spec.parts().network(sizes)
+    shapes = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+    keys = NetworkKeys(
+        backbone=spec.name, shapes=shapes, blocks=getattr(sizes, "transformer_blocks", 0)
+    )
+    below: Path | None = None
+    if base is not None and not keys.shapes.keys() <= read_weights(path).keys():
         below = base if isinstance(base, Path) else fetch(base, cache, on_transfer)
-    else:
-        below = None
     ready = ready_weights(path, keys, cache, on_transfer, base=below)
     network.load_state_dict(load_file(ready), strict=True, assign=True)
     return network
-
-
-def _keys_of(network: nn.Module, backbone: str, blocks: int) -> NetworkKeys:
-    shapes = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
-    return NetworkKeys(backbone=backbone, shapes=shapes, blocks=blocks)
-
-
-def _has_all(path: Path, keys: NetworkKeys) -> bool:
-    """Whether a file needs nothing under it."""
-    return keys.shapes.keys() <= read_weights(path).keys()
 
 
 def _base_of(backbone: str, catalog: Catalog) -> CatalogEntry | None:
@@ -263,20 +225,14 @@ def _base_of(backbone: str, catalog: Catalog) -> CatalogEntry | None:
     return None
 
 
-def _is_videovae_plus(keys: Iterable[str]) -> bool:
-    """Its keys have no prefix; each of its files has some of these."""
-    own = ("encoder_temporal.", "decoder_temporal.", "decoder.pre_transformer_norms.")
-    return any(key.startswith(own) for key in keys)
-
-
 def _file(path: Path) -> Path:
     if path.is_dir():
         return _only_weights_in(path)
     if path.is_file():
         return path
     raise CheckpointUnavailable(
-        f"There is no model {path}: --model takes auto, {BUNDLED}, {WAN}, {VIDEOVAE_PLUS}, or the "
-        "path of a weights file or of a folder that holds one."
+        f"There is no model {path}: --model takes auto, {', '.join(names('restore'))}, or the path "
+        "of a weights file or of a folder that holds one."
     )
 
 
@@ -292,15 +248,7 @@ def _only_weights_in(folder: Path) -> Path:
     )
 
 
-def _read_sizes(path: Path, kind: type[_Sizes]) -> _Sizes:
+def _read_sizes(path: Path, kind: type[Any]) -> Any:
     """Sizes that `refvid train` stored beside the weights; the default ones where it did not."""
     text = read_metadata(path).get(_SIZES_KEY)
-    if text is None:
-        return kind()
-    try:
-        return kind(**{key: freeze(value) for key, value in json.loads(text).items()})
-    except (ValueError, TypeError, AttributeError) as error:
-        raise CheckpointMismatch(
-            f"{path} describes a network that this version does not know ({error}). "
-            "A newer refvid may load it."
-        ) from error
+    return kind() if text is None else parse_sizes(path, text, kind)

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from refvid.models.registry import backbones
+
 _WRAPPERS = ("state_dict", "module")
 _ANYWHERE = ("_forward_module.", "_orig_mod.")
 """DeepSpeed puts the first before a key; torch.compile puts the second in the middle of it."""
@@ -40,11 +42,14 @@ def unwrap(document: object) -> dict[str, Any]:
 
 
 def clean_key(key: str) -> str:
-    """One key without the training program's prefixes; `vae.` is an older name of `ae.`."""
+    """One key without the training program's prefixes, and under its newest name."""
     for word in _ANYWHERE:
         key = key.replace(word, "")
     key = key.removeprefix("model.")
-    return f"ae.{key.removeprefix('vae.')}" if key.startswith("vae.") else key
+    for old, new in (names for spec in backbones() for names in spec.renamed_keys):
+        if key.startswith(old):
+            return new + key.removeprefix(old)
+    return key
 
 
 def is_loss_key(key: str) -> bool:

@@ -231,7 +231,7 @@ def _compare_with_plain(
     from refvid.rebuild.decode import decode as decode_latents
     from refvid.rebuild.latents_options import LatentReferences
 
-    has_plain = hasattr(loaded.backbone, "without_attention")
+    has_plain = loaded.backbone.plain() is not None
     assert plan.frames is not None, "files of latents tell it"
     assert plan.frame_rate is not None, "the same"
     with TemporaryDirectory(prefix="refvid-compare-") as folder:

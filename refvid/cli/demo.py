@@ -10,6 +10,7 @@ import typer
 
 from refvid.cli import flags
 from refvid.cli.console import Console, format_duration
+from refvid.models.registry import MINI
 
 
 @flags.grouped
@@ -39,7 +40,7 @@ def demo(
 
     model = choice.parse()
     # auto may fetch a gigabyte where there is a graphics card; a demo works offline.
-    model = replace(model, model="mini" if model.model == "auto" else model.model)
+    model = replace(model, model=MINI if model.model == "auto" else model.model)
     options = DemoOptions(output=output, overwrite=overwrite, model=model)
     with console.progress("demo") as on_progress:
         report = run_demo(options, on_progress)

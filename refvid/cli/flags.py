@@ -31,6 +31,7 @@ from refvid.cli.words import (
     parse_tile,
 )
 from refvid.errors import CheckpointUnavailable, OptionError
+from refvid.models.registry import backbones, names
 from refvid.settings import KEYS, LogLevel, Settings, load_settings
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ _reference = partial(typer.Option, rich_help_panel=REFERENCE_PANEL)
 _model = partial(typer.Option, rich_help_panel=MODEL_PANEL)
 _encoding = partial(typer.Option, rich_help_panel=ENCODING_PANEL)
 _batch = partial(typer.Option, rich_help_panel=BATCH_PANEL)
+
+_JOINS = ", ".join(f"{spec.name}: {spec.joins_by}" for spec in backbones() if spec.joins_by)
 
 STRENGTH_HELP = "0 gives the input back, 1 the full result."
 
@@ -98,7 +101,7 @@ Model = Annotated[
     _model(
         "--model",
         metavar="NAME|PATH",
-        help="auto, mini, wan2.1, videovae+, or a path with weights.  [default: auto]",
+        help=f"auto, {', '.join(names('restore'))}, or a path with weights.  [default: auto]",
     ),
 ]
 Device = Annotated[
@@ -301,8 +304,7 @@ class RebuilderChoice(DecoderChoice):
         Literal["carry", "independent"],
         _model(
             "--chunking",
-            help="Join chunks (wan2.1: carry state, videovae+: overlap), or decode each alone as "
-            "published.",
+            help=f"Join chunks ({_JOINS}), or decode each alone as published.",
         ),
     ] = "carry"
 

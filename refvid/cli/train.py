@@ -13,10 +13,12 @@ from refvid.cli import flags as flag
 from refvid.cli.console import Console
 from refvid.cli.exit_codes import SIGTERM_EXIT_CODE
 from refvid.errors import INTERRUPTED_EXIT_CODE, CheckpointUnavailable, OptionError
+from refvid.models.registry import MINI, names
 
 if TYPE_CHECKING:
     from refvid.training.config import TrainConfig
 
+*_OTHERS, _LAST = names("restore")
 LENGTH_PANEL = "Length"
 CONFIG_PANEL = "Recipe"
 
@@ -132,7 +134,8 @@ def train(
         typer.Option(
             "--backbone",
             metavar="NAME",
-            help="mini, wan2.1 or videovae+; mini-style for --task style.  [default: mini]",
+            help=f"{', '.join(_OTHERS)} or {_LAST}; {', '.join(names('style'))} for --task style.  "
+            f"[default: {MINI}]",
             rich_help_panel=CONFIG_PANEL,
         ),
     ] = None,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
 from refvid.inference.pixels import Pixels, frames_to_clip, pad_clip
-from refvid.models.mini_style.autoencoder import Keyframe, MiniStyleBackbone, StyleReference
+from refvid.models.backbone import Keyframe, StyleBackbone
 
 _MULTIPLE = 8
 _SMALLEST_SIDE = 32
@@ -46,11 +47,11 @@ def largest_scale() -> float:
 
 @torch.inference_mode()
 def prepare_styles(
-    backbone: MiniStyleBackbone,
+    backbone: StyleBackbone,
     styles: Sequence[tuple[Pixels, float]],
     keyframes: Sequence[tuple[Pixels, Pixels]],
     device: torch.device,
-) -> StyleReference:
+) -> Any:
     """Embed styles and keyframes, once per video.
 
     Args:
@@ -61,7 +62,7 @@ def prepare_styles(
         device: Where the backbone computes.
 
     Returns:
-        What `MiniStyleBackbone.decode` takes as `reference`.
+        What `StyleBackbone.decode` takes as `reference`.
     """
 
     def padded(pixels: Pixels) -> torch.Tensor:

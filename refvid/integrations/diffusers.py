@@ -37,6 +37,7 @@ from refvid.errors import InputError
 from refvid.inference.pixels import frames_to_clip
 from refvid.latents.wan import MEAN, STD
 from refvid.media.image import fit_image, read_image
+from refvid.models.registry import WAN
 from refvid.models.wan.autoencoder import LIMITS, WanAutoencoder, WanBackbone
 from refvid.models.wan.config import WanConfig
 
@@ -107,7 +108,7 @@ class RefDecoderVAE(ModelMixin, AutoencoderMixin, ConfigMixin):  # type: ignore[
 
     @classmethod
     def from_checkpoint(
-        cls, checkpoint: str | Path = "wan2.1", *, torch_dtype: torch.dtype = torch.float32
+        cls, checkpoint: str | Path = WAN, *, torch_dtype: torch.dtype = torch.float32
     ) -> Self:
         """Load weights as `refvid --model` does: a name (fetched if need be) or a file.
 
@@ -116,9 +117,9 @@ class RefDecoderVAE(ModelMixin, AutoencoderMixin, ConfigMixin):  # type: ignore[
             InputError: They are for another model.
         """
         backbone = load_backbone(checkpoint, torch.device("cpu"), torch_dtype)
-        if not isinstance(backbone, WanBackbone):
+        if backbone.name != WAN:
             raise InputError(f"{checkpoint} is for the model {backbone.name}, not for Wan 2.1.")
-        return cast("Self", cls.from_network(backbone.model).to(torch_dtype))
+        return cast("Self", cls.from_network(cast("WanBackbone", backbone).model).to(torch_dtype))
 
     @classmethod
     def from_network(cls, network: WanAutoencoder) -> Self:

@@ -24,11 +24,10 @@ from refvid.latents.wan import (
     OTHER_MODELS,
     SPATIAL_STRIDE,
     TEMPORAL_STRIDE,
-    VIDEOVAE_PLUS,
-    WAN,
     to_raw,
 )
 from refvid.latents.wishes import LatentWishes
+from refvid.models.registry import VIDEOVAE_PLUS, WAN
 
 _KEYS: Final = ("latent_tensor", "latents", "latent", "samples", "frames")
 _PREFIX: Final = "latents_"

@@ -15,8 +15,9 @@ from refvid.errors import InputError
 from refvid.latents.layout import Decision
 from refvid.latents.measure import Measures
 from refvid.latents.producers import Producer
-from refvid.latents.wan import STD, VIDEOVAE_PLUS
+from refvid.latents.wan import STD
 from refvid.latents.wishes import LatentWishes
+from refvid.models.registry import VIDEOVAE_PLUS, WAN
 
 LEAST_MARGIN: Final = 0.03
 
@@ -35,9 +36,7 @@ def decide_scale(
         return Decision(value="raw", reason=f"{backbone} has no other")
     if wishes.scale is not None:
         return Decision(value=wishes.scale, reason="as asked")
-    by_numbers = (
-        decide_scale_by_spread(measures.channel_stds) if backbone.startswith("wan") else None
-    )
+    by_numbers = decide_scale_by_spread(measures.channel_stds) if backbone == WAN else None
     margin = by_numbers.margin if by_numbers else None
     if producer is not None and producer.scale is not None:
         return Decision(value=producer.scale, reason=producer.scale_reason, margin=margin)

@@ -23,7 +23,7 @@ from refvid.latents.containers import (
     sniff_container,
 )
 from refvid.latents.numpy_file import open_npy, open_npz
-from refvid.latents.torch_archive import load_archive
+from refvid.torch_archive import ArchiveError, UnsafeArchiveError, load_archive
 
 _MOST_ENTRIES: Final = 10_000
 _FLOATS: Final = {"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"}
@@ -151,7 +151,16 @@ _NAMES: Final = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "
 
 
 def _open_torch(path: Path) -> TensorFile:
-    content = load_archive(path)
+    try:
+        with file_errors(path):
+            content = load_archive(path)
+    except UnsafeArchiveError as error:
+        raise InputError(
+            f"{path} asks to load more than tensors ({error}). That could run any code, so refvid "
+            "does not: save only tensors, numbers and text, or use safetensors."
+        ) from error
+    except ArchiveError as error:
+        raise InputError(f"{path} is {error}. Fetch or save it again.") from error
     entries: dict[str, Entry] = {}
     metadata: dict[str, Any] = {}
     for name, value in _flatten(content):

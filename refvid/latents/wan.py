@@ -1,4 +1,8 @@
-"""The latents of the Wan 2.1 VAE: their statistics, and what they are mistaken for."""
+"""The latents of the Wan 2.1 VAE: their statistics, and what they are mistaken for.
+
+Wan 2.1, Wan 2.2 A14B, SkyReels-V2 and Qwen-Image share that VAE; VideoVAE+ has as many channels and
+the same strides.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,6 @@ from typing import Final
 
 import torch
 from torch import Tensor
-
-WAN: Final = "wan2.1"
-"""Name of the backbone: Wan 2.1, Wan 2.2 A14B, SkyReels-V2 and Qwen-Image share its VAE."""
-
-VIDEOVAE_PLUS: Final = "videovae+"
-"""Name of the other backbone with as many channels and the same strides."""
 
 CHANNELS: Final = 16
 SPATIAL_STRIDE: Final = 8

@@ -7,7 +7,7 @@ handed back, never kept in the module: one loaded backbone may serve several vid
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -154,6 +154,42 @@ class Backbone(Protocol):
 
     def working_bytes(self, height: int, width: int, frames: int, tile: int | None) -> int:
         """Estimate of the memory one `encode` and `decode` of such a chunk needs [bytes]."""
+        ...
+
+    def plain(self) -> Backbone | None:
+        """The same weights without the reference attention; None where that is no decoder."""
+        ...
+
+    def bound_memory(self) -> None:
+        """From now on keep nothing on the device that may wait in main memory.
+
+        For a budget that is less than what is free, which a backbone left alone looks at.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Keyframe:
+    """A frame of the clip that the user has painted himself."""
+
+    painted: Tensor
+    """(1, 3, H, W) in [-1, 1]."""
+
+    frame: Tensor
+    """(1, 3, H, W) in [-1, 1]: the clip's own frame at that place."""
+
+
+class StyleBackbone(Backbone, Protocol):
+    """A backbone of the kind style: its reference is one or more style images."""
+
+    def prepare_styles(
+        self, styles: Sequence[tuple[Tensor, float]], keyframes: Sequence[Keyframe] = ()
+    ) -> Any:
+        """Gather what `decode` needs, once per clip; of keyframes alone, they are the style too.
+
+        Styles are images (1, 3, h, w) in [-1, 1], h and w multiples of 8 and at least 32, with
+        positive weights, of which only the ratios count; `ValueError` where there is nothing.
+        """
         ...
 
 

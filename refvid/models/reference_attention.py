@@ -36,6 +36,25 @@ class TokenGrid(NamedTuple):
     columns: int
 
 
+class Features:
+    """Reference and video on their way through the decoder, (B, T, H, W, C) each.
+
+    A stage replaces both, and its attention needs the room that they take. Who `take`s them is
+    the only one to hold them, and can let go of them, however many callers hold this object.
+    """
+
+    def __init__(self, reference: Tensor | None, video: Tensor) -> None:
+        self.reference = reference
+        self._video: Tensor | None = video
+
+    def take(self) -> tuple[Tensor | None, Tensor]:
+        """Give reference and video; nothing stays in here."""
+        reference, video = self.reference, self._video
+        assert video is not None, "these features are taken already"
+        self.reference = self._video = None
+        return reference, video
+
+
 class Linear(nn.Linear):
     """A linear layer whose weights may be stored in another precision than it computes in."""
 
@@ -192,23 +211,23 @@ class ReferenceAttention(nn.Module):
             Linear(width, channels * patch**2) for channels, patch in stages
         )
 
-    def forward(
-        self, stage: int, reference: Tensor | None, video: Tensor
-    ) -> tuple[Tensor | None, Tensor]:
+    def forward(self, stage: int, features: Features) -> Features:
         """Attend at one stage.
 
         Args:
             stage: Its index, from the lowest resolution up.
-            reference: (B, 1, H, W, C), or None.
-            video: (B, T, H, W, C).
+            features: The reference has one frame, or there is none. They are taken.
 
         Returns:
-            What replaces the two, in the same shapes.
+            What replaces them, in the same shapes.
         """
-        size = (video.shape[2], video.shape[3])
-        grid = self.grid(stage, reference, video)
-        tokens = self.attend(self.embed(stage, reference, video), grid)
-        return self.project(stage, tokens, grid, size, has_reference=reference is not None)
+        reference, video = features.take()
+        grid, size = self.grid(stage, reference, video), (video.shape[2], video.shape[3])
+        has_reference = reference is not None
+        tokens = self.embed(stage, reference, video)
+        del reference, video  # room for the attention
+        tokens = self.attend(tokens, grid)
+        return self.project(stage, tokens, grid, size, has_reference=has_reference)
 
     def grid(self, stage: int, reference: Tensor | None, video: Tensor) -> TokenGrid:
         """Shape of the token sequence of such features."""
@@ -251,8 +270,8 @@ class ReferenceAttention(nn.Module):
         size: tuple[int, int],
         *,
         has_reference: bool,
-    ) -> tuple[Tensor | None, Tensor]:
-        """Turn tokens (B, N, D) into features of this size (H, W): reference and video."""
+    ) -> Features:
+        """Turn tokens (B, N, D) into features of this size (H, W)."""
         channels, patch = self.stages[stage]
         batch, per_frame = tokens.shape[0], grid.rows * grid.columns
         first = 1 if has_reference else 0
@@ -267,7 +286,7 @@ class ReferenceAttention(nn.Module):
                 reference.copy_(features)
             else:
                 video[:, start - first : stop - first] = features
-        return reference, video
+        return Features(reference, video)
 
 
 def rotary_table(grid: TokenGrid, head_channels: int, device: torch.device) -> Tensor:

@@ -183,12 +183,11 @@ def plain_decoder(backbone: Backbone) -> Backbone:
     Raises:
         OptionError: It has no such decoder.
     """
-    plain_of = getattr(backbone, "without_attention", None)
-    if plain_of is None:
+    decoder = backbone.plain()
+    if decoder is None:
         raise OptionError(
             f"The model {backbone.name} has no plain decoder to compare with: leave out --baseline."
         )
-    decoder: Backbone = plain_of()
     return decoder
 
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 from torch import Tensor
 
-from refvid.checkpoints.catalog import STYLE
 from refvid.checkpoints.transfer import TransferCallback, ignore_transfer
 from refvid.inference.lightness import keep_chroma
 from refvid.inference.style import largest_scale, prepare_styles, style_size
@@ -24,7 +24,8 @@ from refvid.media.inputs import Job
 from refvid.media.pixel_conversion import Pixels
 from refvid.media.reader import read_frame
 from refvid.media.video_info import VideoInfo
-from refvid.models.mini_style.autoencoder import MiniStyleBackbone
+from refvid.models.backbone import StyleBackbone
+from refvid.models.registry import MINI_STYLE
 from refvid.rebuild.findings import Findings
 from refvid.rebuild.options import ModelOptions, RebuildOptions, Styles
 from refvid.rebuild.plan import Plan, Report
@@ -50,7 +51,7 @@ def choose_stylizer(
         DeviceError: The device is not on this machine.
         CheckpointError: The weights are missing or do not fit.
     """
-    loaded = choose_backbone(replace(options, model=STYLE), on_transfer, for_style=True)
+    loaded = choose_backbone(replace(options, model=MINI_STYLE), on_transfer, for_style=True)
     reason = "the model for styles" if options.weights is None else f"with {options.weights}"
     return replace(loaded, reason=reason)
 
@@ -127,8 +128,7 @@ class _Painting:
         return ()
 
     def prepare(self, info: VideoInfo, loaded: LoadedBackbone) -> Conditions:
-        backbone, asked = loaded.backbone, self._asked
-        assert isinstance(backbone, MiniStyleBackbone), "no other is chosen"
+        backbone, asked = cast("StyleBackbone", loaded.backbone), self._asked  # no other is chosen
         pixels, self._pixels = iter(self._pixels), []  # not for the whole run
         styles = [
             (fit_style(next(pixels), info.size, asked.style_scale), style.weight)

@@ -12,13 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from refvid.errors import OptionError
+from refvid.models.registry import MINI, Kind, find_backbone, names
 
-BackboneName = Literal["mini", "wan2.1", "videovae+", "mini-style"]
-Task = Literal["restore", "style"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
-
-STYLE_BACKBONE: BackboneName = "mini-style"
-"""The one that is trained for the task style."""
 
 _SHARES = (
     "unrelated", "missing", "degraded_reference", "undegraded", "relit_reference", "photographed",
@@ -377,10 +373,10 @@ class RunConfig:
 class TrainConfig:
     """One training run."""
 
-    task: Task = "restore"
+    task: Kind = "restore"
     """restore brings details back, style repaints clips in the manner of a picture."""
 
-    backbone: BackboneName = "mini"
+    backbone: str = MINI
     output: Path
     """Folder of the run: checkpoints, metrics, pictures, weights."""
 
@@ -407,10 +403,13 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if not self.stages:
             raise OptionError("stages: at least one is needed.")
-        if (self.task == "style") != (self.backbone == STYLE_BACKBONE):
+        spec = find_backbone(self.backbone)
+        if spec is None or spec.recipe is None:
+            raise OptionError(f"the backbone {self.backbone!r} is none that can be trained.")
+        if spec.kind != self.task:
             raise OptionError(
-                f"the task style is for the backbone {STYLE_BACKBONE} alone, and the other way "
-                f"round; not {self.task} for {self.backbone}."
+                f"the task style is for the backbone {', '.join(names('style'))} alone, and the "
+                f"other way round; not {self.task} for {self.backbone}."
             )
         if self.task == "style":
             self._check_style()

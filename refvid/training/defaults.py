@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from refvid.errors import OptionError
+from refvid.models.registry import backbones, find_backbone, import_from
 
-_PAPER: dict[str, Any] = {
+PAPER: dict[str, Any] = {
     "data": {"variants": 0, "max_frames": 33, "short_side": 480},
     "samples": {
         "clips": 2,
@@ -26,7 +27,15 @@ _PAPER: dict[str, Any] = {
     "run": {"steps": 100_000, "checkpoint_minutes": 20.0},
 }
 
-_STYLE: dict[str, Any] = {
+_SMALL_NETWORK = {
+    "rate": 1e-3,
+    "betas": [0.9, 0.99],
+    "weight_decay": 1e-4,
+    "warmup_steps": 200,
+    "clip_norm": 0.5,
+}
+
+STYLE: dict[str, Any] = {
     "task": "style",
     "data": {"variants": 0, "max_frames": 25, "short_side": 384},
     "samples": {
@@ -36,64 +45,52 @@ _STYLE: dict[str, Any] = {
         "reference_crop": 192,
         "consecutive": True,
     },
-    "optimizer": {
-        "rate": 1e-3,
-        "betas": [0.9, 0.99],
-        "weight_decay": 1e-4,
-        "warmup_steps": 200,
-        "clip_norm": 0.5,
-    },
+    "optimizer": _SMALL_NETWORK,
     # Only pairs are compared in this way.
     "loss": {"pixels": "detail", "perceptual": "auto"},
     "run": {"minutes": 60.0},
 }
 
-_DEFAULTS: dict[str, dict[str, Any]] = {
-    "mini": {
-        # Ten of each kind: without them it harms what is plain, drawn or text.
-        "data": {"variants": 4, "max_frames": 49, "made": 170},
-        "samples": {
-            "clips": 6,
-            "frames": 2,
-            "crop": 192,
-            "max_distance": 48,
-            "unrelated": 0.12,
-            "missing": 0.25,
-            "degraded_reference": 0.05,
-            "undegraded": 0.06,
-            "relit_reference": 0.0,
-            "photographed": 0.4,
-            "made": 0.25,
-        },
-        "optimizer": {
-            "rate": 1e-3,
-            "betas": [0.9, 0.99],
-            "weight_decay": 1e-4,
-            "warmup_steps": 200,
-            "clip_norm": 1.0,
-        },
-        "loss": {"pixels": "log", "perceptual": "none"},
-        "run": {"minutes": 60.0},
+PAPER_16_FRAMES: dict[str, Any] = {
+    **PAPER,
+    "samples": {**PAPER["samples"], "frames": 16, "crop": 216, "reference_crop": 216},
+    "stages": [{"share": 1.0, "frames": 4}, {"share": 1.0, "frames": 16}],
+}
+
+MINI: dict[str, Any] = {
+    # Ten of each kind: without them it harms what is plain, drawn or text.
+    "data": {"variants": 4, "max_frames": 49, "made": 170},
+    "samples": {
+        "clips": 6,
+        "frames": 2,
+        "crop": 192,
+        "max_distance": 48,
+        "unrelated": 0.12,
+        "missing": 0.25,
+        "degraded_reference": 0.05,
+        "undegraded": 0.06,
+        "relit_reference": 0.0,
+        "photographed": 0.4,
+        "made": 0.25,
     },
-    "wan2.1": _PAPER,
-    "videovae+": {
-        **_PAPER,
-        "samples": {**_PAPER["samples"], "frames": 16, "crop": 216, "reference_crop": 216},
-        "stages": [{"share": 1.0, "frames": 4}, {"share": 1.0, "frames": 16}],
-    },
-    "mini-style": _STYLE,
+    "optimizer": {**_SMALL_NETWORK, "clip_norm": 1.0},
+    "loss": {"pixels": "log", "perceptual": "none"},
+    "run": {"minutes": 60.0},
 }
 
 
 def defaults_of(backbone: str) -> dict[str, Any]:
     """What a backbone's recipe sets where neither file nor command line does.
 
-    `mini` and `mini-style`: the recipes of the bundled weights. The others: the paper's
-    (RefDecoder, arXiv:2605.15196, appendix B.2).
+    Bundled backbones have the recipes of their weights here, the others the paper's (RefDecoder,
+    arXiv:2605.15196, appendix B.2).
 
     Raises:
-        OptionError: There is no such backbone.
+        OptionError: There is no such backbone, or it cannot be trained.
     """
-    if backbone not in _DEFAULTS:
-        raise OptionError(f"backbone: {backbone!r} is none of {', '.join(_DEFAULTS)}.")
-    return _DEFAULTS[backbone]
+    spec = find_backbone(backbone)
+    if spec is None or spec.recipe is None:
+        known = ", ".join(spec.name for spec in backbones() if spec.recipe is not None)
+        raise OptionError(f"backbone: {backbone!r} is none of {known}.")
+    found: dict[str, Any] = import_from(spec.recipe_defaults) if spec.recipe_defaults else {}
+    return found

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import torch
 
 from refvid.checkpoints.cache import Cache
-from refvid.checkpoints.catalog import BUNDLED, CATALOG, STYLE, Catalog
+from refvid.checkpoints.catalog import CATALOG, Catalog
 from refvid.checkpoints.download import fetch, locate
-from refvid.checkpoints.load import WAN, identify, load_backbone
+from refvid.checkpoints.load import identify, load_backbone
 from refvid.checkpoints.transfer import TransferCallback, ignore_transfer
 from refvid.errors import CheckpointUnavailable, OptionError
 from refvid.inference.device import DTYPE_NAMES, choose_device, choose_dtype, describe_device
 from refvid.models.backbone import Backbone
-from refvid.models.wan.autoencoder import WanBackbone
+from refvid.models.registry import MINI, WAN, find_backbone
 from refvid.rebuild.options import ModelOptions
 
 logger = logging.getLogger(__name__)
@@ -85,9 +85,8 @@ def choose_backbone(
     )
     if not for_style:
         _refuse_style(backbone.name)  # where a path was given
-    if options.memory is not None and isinstance(backbone, WanBackbone) and device.type != "cpu":
-        # Left alone it looks at what is free, which may be more than is allowed.
-        backbone.park_state = True
+    if options.memory is not None:
+        backbone.bound_memory()
     loaded = LoadedBackbone(
         backbone=backbone, device=device, dtype=dtype, reason=reason, options=options
     )
@@ -103,8 +102,9 @@ def choose_backbone(
 
 
 def _refuse_style(name: str) -> None:
-    if name == STYLE:
-        raise OptionError(f"The model {STYLE} restyles and restores nothing: use refvid stylize.")
+    spec = find_backbone(name)
+    if spec is not None and spec.kind == "style":
+        raise OptionError(f"The model {name} restyles and restores nothing: use refvid stylize.")
 
 
 def _choose_name(
@@ -122,17 +122,17 @@ def _choose_name(
         return identify(options.weights), f"the one that {options.weights} is for"
     if device.type == "cpu":
         why = "no graphics card" if options.device == "auto" else "no graphics card in use"
-        return BUNDLED, f"the bundled model ({why})"
+        return MINI, f"the bundled model ({why})"
     if WAN not in catalog:
-        return BUNDLED, "the bundled model"
+        return MINI, "the bundled model"
     entry = catalog.get(WAN)
     is_here = locate(entry) is not None
     if not is_here and entry.needs_acceptance:
-        return BUNDLED, f"the bundled model ({WAN} has terms to accept: refvid models download)"
+        return MINI, f"the bundled model ({WAN} has terms to accept: refvid models download)"
     try:
         fetch(entry, cache, on_transfer)
     except CheckpointUnavailable as error:
         logger.warning("%s", error)
-        return BUNDLED, f"the bundled model ({WAN} could not be fetched)"
+        return MINI, f"the bundled model ({WAN} could not be fetched)"
     had = "its weights are at hand" if is_here else "its weights were fetched"
     return WAN, f"there is a graphics card, and {had}"

@@ -251,9 +251,10 @@ def _main_memory() -> int | None:
 
 
 def _find_weights(warnings: list[str]) -> dict[str, str]:
-    from refvid.checkpoints.catalog import BUNDLED_NAMES, bundled_asset
+    from refvid.checkpoints.catalog import bundled_asset
+    from refvid.models.registry import bundled_names
 
-    assets = {name: bundled_asset(name) for name in BUNDLED_NAMES}
+    assets = {name: bundled_asset(name) for name in bundled_names()}
     missing = [name for name, asset in assets.items() if not asset.is_file()]
     if missing:
         warnings.append(

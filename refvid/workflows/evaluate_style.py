@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
+from typing import cast
 
 from refvid.errors import InputError, OutputError
 from refvid.evaluation.clips import find_clips, read_clip, write_report
@@ -19,7 +20,7 @@ from refvid.evaluation.rebuilding import Frames, rebuild_frames
 from refvid.inference.style import prepare_styles
 from refvid.media.image import IMAGE_SUFFIXES, read_image, write_image
 from refvid.media.pixel_conversion import to_uint8
-from refvid.models.mini_style.autoencoder import MiniStyleBackbone
+from refvid.models.backbone import StyleBackbone
 from refvid.quality.color_transfer import transfer_optimal, transfer_reinhard
 from refvid.quality.style import (
     StyleSignature,
@@ -130,8 +131,7 @@ def _restyle(
     loaded: LoadedBackbone, name: str, frames: Frames, styles: list[Path]
 ) -> Iterator[tuple[StyleResult, SheetCell]]:
     """One clip in each style: measured, and its middle frame for the sheet."""
-    backbone = loaded.backbone
-    assert isinstance(backbone, MiniStyleBackbone), "no other is chosen"
+    backbone = cast("StyleBackbone", loaded.backbone)  # no other is chosen
     height, width = frames.shape[1:3]
     judge = _Judge(frames)
     for path in styles:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from refvid.checkpoints.cache import Cache, hash_file, join_sha256
-from refvid.checkpoints.catalog import BUNDLED_NAMES, STYLE, Catalog, CatalogEntry, bundled_asset
+from refvid.checkpoints.catalog import Catalog, CatalogEntry, bundled_asset
 from refvid.checkpoints.download import (
     check,
     fetch,
@@ -22,6 +22,7 @@ from refvid.checkpoints.download import (
 )
 from refvid.checkpoints.transfer import TransferCallback, ignore_transfer
 from refvid.errors import CheckpointError, CheckpointMismatch, CheckpointUnavailable, OptionError
+from refvid.models.registry import bundled_names, find_backbone
 
 State = Literal["bundled", "downloaded", "partly downloaded", "not downloaded", "missing"]
 
@@ -85,7 +86,7 @@ class Removal:
 def list_models(catalog: Catalog, cache: Cache) -> list[ModelStatus]:
     """Every model that `--model` takes by name, and that of `refvid stylize`."""
     return [
-        *(_bundled_status(name) for name in BUNDLED_NAMES),
+        *(_bundled_status(name) for name in bundled_names()),
         *(_status(name, catalog, cache) for name in catalog.names),
     ]
 
@@ -104,7 +105,7 @@ def download_model(
         LicenceNotAccepted: Its licence must be accepted first.
         CheckpointError: It cannot be had, or is not what it should be.
     """
-    if name in BUNDLED_NAMES:
+    if name in bundled_names():
         return _bundled_status(name)
     for entry in catalog.layers(name):
         if accept_licence and entry.needs_acceptance:
@@ -119,7 +120,7 @@ def find_model(name: str, catalog: Catalog, cache: Cache) -> Path:
     Raises:
         CheckpointUnavailable: It is not on this machine.
     """
-    status = _bundled_status(name) if name in BUNDLED_NAMES else _status(name, catalog, cache)
+    status = _bundled_status(name) if name in bundled_names() else _status(name, catalog, cache)
     if status.path is None:
         raise CheckpointUnavailable(
             f"{name} is not on this machine. Run: refvid models download {name}"
@@ -144,7 +145,7 @@ def verify_models(
     verdicts = []
     for name in names:
         path = find_model(name, catalog, cache)
-        if name in BUNDLED_NAMES:
+        if name in bundled_names():
             sha256 = hash_file(path, on_transfer)
             verdicts.append(Verdict(name=name, path=str(path), sha256=sha256))
             continue
@@ -161,7 +162,7 @@ def remove_model(name: str, catalog: Catalog, cache: Cache) -> Removal:
         OptionError: The model is part of the program.
         CheckpointUnavailable: The name is not known, or a file cannot be deleted.
     """
-    if name in BUNDLED_NAMES:
+    if name in bundled_names():
         raise OptionError(f"{name} is part of refvid and stays.")
     entry = catalog.get(name)
     files = hub_files(entry)
@@ -190,9 +191,7 @@ def _bundled_status(name: str) -> ModelStatus:
     return ModelStatus(
         name=name,
         backbone=name,
-        description="for refvid stylize"
-        if name == STYLE
-        else "small and quick, made for any computer",
+        description=spec.description if (spec := find_backbone(name)) else "",
         licence="Apache-2.0",
         state="bundled" if is_here else "missing",
         size=asset.stat().st_size if isinstance(asset, Path) and is_here else None,

@@ -14,7 +14,8 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from refvid.errors import OptionError
-from refvid.training.config import STYLE_BACKBONE, TrainConfig
+from refvid.models.registry import names
+from refvid.training.config import TrainConfig
 from refvid.training.defaults import defaults_of
 
 Tree = dict[str, Any]
@@ -51,7 +52,7 @@ def build_config(
     if saved is not None:
         base = read_tree(saved)
     else:
-        usual = STYLE_BACKBONE if asked.get("task") == "style" else "mini"
+        usual = names("style" if asked.get("task") == "style" else "restore")[0]
         backbone = str(asked.get("backbone", usual))
         base = _merge({"backbone": backbone}, defaults_of(backbone))
     run = asked.get("run") or {}

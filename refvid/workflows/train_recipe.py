@@ -5,38 +5,25 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from refvid.checkpoints.catalog import BUNDLED_NAMES, CATALOG
+from refvid.checkpoints.catalog import CATALOG
 from refvid.checkpoints.convert import read_weights
 from refvid.checkpoints.load import load_backbone
 from refvid.checkpoints.state_dict import compare_keys
 from refvid.errors import CheckpointMismatch, CheckpointUnavailable, OptionError
-from refvid.models.mini.autoencoder import MiniBackbone
-from refvid.models.mini.config import MiniConfig
-from refvid.models.mini_style.autoencoder import MiniStyleBackbone
-from refvid.models.mini_style.config import MiniStyleConfig
 from refvid.models.reference_tokens import ReferenceTokens
-from refvid.models.videovaeplus.autoencoder import VideoVaePlusAutoencoder, VideoVaePlusBackbone
-from refvid.models.videovaeplus.config import VideoVaePlusConfig
-from refvid.models.wan.autoencoder import WanAutoencoder, WanBackbone
-from refvid.models.wan.config import WanConfig
+from refvid.models.registry import Parts, bundled_names, find_backbone, import_from
 from refvid.training.config import TrainConfig
-from refvid.training.recipes.mini import MiniRecipe
-from refvid.training.recipes.mini_style import MiniStyleRecipe
+from refvid.training.recipes.framewise import FramewiseRecipe
+from refvid.training.recipes.pretrained import PretrainedRecipe
 from refvid.training.recipes.recipe import Recipe
-from refvid.training.recipes.videovaeplus import VideoVaePlusRecipe
-from refvid.training.recipes.wan import WanRecipe
 from refvid.workflows.train_config import parse
 
 log = logging.getLogger(__name__)
-
-_Kind = TypeVar("_Kind", MiniBackbone, MiniStyleBackbone, WanBackbone, VideoVaePlusBackbone)
-
-_Sizes = TypeVar("_Sizes", MiniConfig, MiniStyleConfig)
 
 
 def make_recipe(config: TrainConfig, *, fresh: bool = True) -> tuple[Recipe, dict[str, Any]]:
@@ -54,76 +41,51 @@ def make_recipe(config: TrainConfig, *, fresh: bool = True) -> tuple[Recipe, dic
         CheckpointError: The weights to begin with cannot be had, or are not the network's.
     """
     torch.manual_seed(config.seed)
-    make = {
-        "mini": _make_mini,
-        "mini-style": _make_mini_style,
-        "wan2.1": _make_wan,
-        "videovae+": _make_videovae_plus,
-    }
-    return make[config.backbone](config, fresh=fresh)
+    spec = find_backbone(config.backbone)
+    assert spec is not None, "the config checks it"
+    assert spec.recipe is not None, "the config checks it"
+    kind: type[Recipe] = import_from(spec.recipe)
+    parts = spec.parts()
+    sizes = parse(parts.sizes, config.network, "network")
+    if issubclass(kind, PretrainedRecipe):
+        model = _pretrained_model(config, kind, parts, sizes, fresh=fresh)
+        return kind(model, unconditional=config.unconditional), asdict(model.config)
+    assert issubclass(kind, FramewiseRecipe), "there are two families of recipes"
+    given = _given(config) if fresh and config.init is not None else None
+    if given is not None:
+        sizes = _check_asked(config, given.config)
+    recipe = kind(sizes, unconditional=config.unconditional)
+    if given is not None:
+        recipe.decoder.load_state_dict(given.decoder.state_dict())
+    return recipe, asdict(sizes)
 
 
-def _make_mini(config: TrainConfig, *, fresh: bool) -> tuple[Recipe, dict[str, Any]]:
-    if not fresh or config.init is None:
-        sizes = parse(MiniConfig, config.network, "network")
-        return MiniRecipe(sizes, unconditional=config.unconditional), asdict(sizes)
-    given = _given(config, MiniBackbone)
-    _check_asked(config, MiniConfig, given.config)
-    recipe = MiniRecipe(given.config, unconditional=config.unconditional)
-    recipe.decoder.load_state_dict(given.decoder.state_dict())
-    return recipe, asdict(given.config)
-
-
-def _make_mini_style(config: TrainConfig, *, fresh: bool) -> tuple[Recipe, dict[str, Any]]:
-    if not fresh or config.init is None:
-        sizes = parse(MiniStyleConfig, config.network, "network")
-        return MiniStyleRecipe(sizes), asdict(sizes)
-    given = _given(config, MiniStyleBackbone)
-    _check_asked(config, MiniStyleConfig, given.config)
-    recipe = MiniStyleRecipe(given.config)
-    recipe.decoder.load_state_dict(given.decoder.state_dict())
-    return recipe, asdict(given.config)
-
-
-def _check_asked(config: TrainConfig, kind: type[_Sizes], given: _Sizes) -> None:
-    """Sizes that were asked for are those of the weights to begin with."""
+def _check_asked(config: TrainConfig, given: Any) -> Any:
+    """Sizes of the weights to begin with, which are those that were asked for."""
     if config.network:
-        asked = parse(kind, {**asdict(given), **config.network}, "network")
+        asked = parse(type(given), {**asdict(given), **config.network}, "network")
         if asked != given:
             raise OptionError(f"network: --init {config.init} has other sizes; leave them out.")
+    return given
 
 
-def _make_wan(config: TrainConfig, *, fresh: bool) -> tuple[Recipe, dict[str, Any]]:
-    sizes = parse(WanConfig, config.network, "network")
+def _pretrained_model(
+    config: TrainConfig, kind: type[PretrainedRecipe[Any]], parts: Parts, sizes: Any, *, fresh: bool
+) -> Any:
     plain = _plain_weights(config.init) if fresh else None
     if fresh and config.init is not None and plain is None:
-        model = _given(config, WanBackbone, wan_config=sizes if config.network else None).model
+        model = _given(config, sizes if config.network else None).model
         _own_weights(model)
-    else:
-        _check_random(config, fresh=fresh)
-        model = WanAutoencoder(sizes)
-        _start_reference_tokens(model.ae.decoder.ref_conv_in)
-        if plain is not None:
-            named = {f"ae.{key.removeprefix('ae.')}": value for key, value in plain.items()}
-            _load_plain(model, named, ("transformer.", "ae.decoder.ref_conv_in."), config)
-    return WanRecipe(model, unconditional=config.unconditional), asdict(model.config)
-
-
-def _make_videovae_plus(config: TrainConfig, *, fresh: bool) -> tuple[Recipe, dict[str, Any]]:
-    sizes = parse(VideoVaePlusConfig, config.network, "network")
-    plain = _plain_weights(config.init) if fresh else None
-    if fresh and config.init is not None and plain is None:
-        asked = sizes if config.network else None
-        model = _given(config, VideoVaePlusBackbone, videovae_plus_config=asked).model
-        _own_weights(model)
-    else:
-        _check_random(config, fresh=fresh)
-        model = VideoVaePlusAutoencoder(sizes)
-        _start_reference_tokens(model.ref_conv_in)
-        if plain is not None:
-            new = ("transformer.", "ref_conv_in.", "decoder.pre_transformer_norms")
-            _load_plain(model, plain, new, config)
-    return VideoVaePlusRecipe(model, unconditional=config.unconditional), asdict(model.config)
+        return model
+    _check_random(config, fresh=fresh)
+    model = parts.network(sizes)
+    tokens = cast("ReferenceTokens", model.get_submodule(kind.reference_tokens))
+    _start_reference_tokens(tokens)
+    if plain is not None:
+        prefix = kind.plain_prefix
+        named = {prefix + key.removeprefix(prefix): value for key, value in plain.items()}
+        _load_plain(model, named, (*kind.new_keys, f"{kind.reference_tokens}."), config)
+    return model
 
 
 def _plain_weights(init: str | None) -> dict[str, Tensor] | None:
@@ -151,17 +113,17 @@ def _load_plain(
     log.info("%s has no reference attention: that begins at random", config.init)
 
 
-def _given(config: TrainConfig, kind: type[_Kind], **sizes: Any) -> _Kind:
-    """Load the weights to begin with."""
+def _given(config: TrainConfig, sizes: Any = None) -> Any:
+    """Load the weights to begin with: a backbone, and what its folder knows of it besides."""
     assert config.init is not None
-    names = (*BUNDLED_NAMES, *CATALOG.models)
+    names = (*bundled_names(), *CATALOG.models)
     if config.init not in names and not Path(config.init).exists():
         raise CheckpointUnavailable(
             f"--init: there is no file {config.init}, and no model of that name "
             f"({', '.join(names)})."
         )
-    given = load_backbone(config.init, torch.device("cpu"), torch.float32, **sizes)
-    if not isinstance(given, kind):
+    given = load_backbone(config.init, torch.device("cpu"), torch.float32, sizes=sizes)
+    if given.name != config.backbone:
         raise CheckpointMismatch(
             f"--init {config.init} holds weights of {given.name}, not of {config.backbone}."
         )

@@ -22,10 +22,11 @@ from refvid.training.degradations import write_h264
 
 CONFIG = """
 [network]
-descriptor_width = 8
-context_channels = 4
-widths = [8, 8, 8]
-depths = [1, 1, 1, 1, 1]
+width = 8
+wide = 8
+depths = [1, 1, 1]
+condition_width = 8
+kernels = 2
 [data]
 variants = 1
 made = 0

@@ -1,24 +1,18 @@
-"""The Wan backbone gives the numbers of the published code (recorded: ../shared/golden/wan)."""
+"""The Wan backbone gives the numbers of the published code."""
 
 from __future__ import annotations
 
-import importlib.util
-import json
-import os
 from functools import cache
-from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from refvid.models.wan.autoencoder import WanAutoencoder, WanBackbone
 from refvid.models.wan.config import WanConfig
+from tests.parity.recordings import ALL, OWN, Recordings
 
-PROJECT = Path(__file__).resolve().parents[2]
-GOLDEN = Path(os.environ.get("REFVID_SHARED", PROJECT.parent / "shared")) / "golden"
+FEW, EVERY = Recordings(OWN / "wan"), Recordings(ALL / "wan")
 LATENTS_WITH_CONTEXT = 100
 """The published code starts anew after so many, ours carries on: compared up to here."""
 
@@ -28,25 +22,9 @@ CASES = [
 ]  # fmt: skip
 TINY_CASES = [*CASES, "dec_ref_5_batch2", "dec_ref_409_16x16_long"]
 
-pytestmark = pytest.mark.skipif(
-    not (GOLDEN / "wan" / "golden.json").is_file(),
-    reason="the recorded outputs of the reference implementation are not beside the project",
-)
 
-
-@cache
-def recorded(name: str) -> dict[str, Tensor]:
-    return load_file(GOLDEN / "wan" / f"{name}.safetensors")
-
-
-@cache
-def golden() -> dict[str, Any]:
-    result: dict[str, Any] = json.loads((GOLDEN / "wan" / "golden.json").read_text())
-    return result
-
-
-def wan_config(kind: str) -> WanConfig:
-    sizes = golden()["configs"][kind]["config"]
+def wan_config(recordings: Recordings, kind: str) -> WanConfig:
+    sizes = recordings.sizes(kind)
     transformer = sizes["transformer"]
     config = WanConfig(
         base_channels=sizes["base_dim"],
@@ -64,40 +42,19 @@ def wan_config(kind: str) -> WanConfig:
 
 
 @cache
-def load(kind: str) -> WanAutoencoder:
+def load(recordings: Recordings, kind: str) -> WanAutoencoder:
     with torch.device("meta"):
-        model = WanAutoencoder(wan_config(kind))
-    expected = {
-        key: tuple(entry["shape"])
-        for key, entry in golden()["configs"][kind]["keys"].items()
-        if key.startswith(("ae.", "transformer."))
-    }
-    assert {key: tuple(value.shape) for key, value in model.state_dict().items()} == expected
-    if kind == "tiny":
-        weights = recorded("tiny_weights")
-    else:
-        weight = weight_recipe()
-        weights = {key: torch.from_numpy(weight(key, shape)) for key, shape in expected.items()}
-    model.load_state_dict(weights, assign=True, strict=True)
-    return model.eval().requires_grad_(False)
-
-
-def weight_recipe() -> Any:
-    spec = importlib.util.spec_from_file_location("recipe", GOLDEN / "recipe.py")
-    assert spec is not None
-    assert spec.loader is not None
-    recipe = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(recipe)
-    return recipe.weight
-
-
-def given(name: str) -> Tensor:
-    return recorded("inputs")[name].float()
+        model = WanAutoencoder(wan_config(recordings, kind))
+    return recordings.fill(kind, model, ("ae.", "transformer."))
 
 
 @torch.inference_mode()
-def compute(model: WanAutoencoder, case: dict[str, Any]) -> dict[str, Tensor]:
+def compute(
+    recordings: Recordings, kind: str, name: str, model: WanAutoencoder | None = None
+) -> dict[str, Tensor]:
     """Our outputs of a case, by the recorded outputs' names."""
+    model = model or load(recordings, kind)
+    given, case = recordings.given, recordings.cases(kind)[name]
     names = case["output_keys"]
     latents = given(case["latent"]) if "latent" in case else None
     reference = given(case["reference"]) if case["op"] == "decode" and case["reference"] else None
@@ -118,55 +75,60 @@ def compute(model: WanAutoencoder, case: dict[str, Any]) -> dict[str, Tensor]:
     return {names["out"]: clip}
 
 
-def check(kind: str, name: str) -> None:
-    ours = compute(load(kind), golden()["configs"][kind]["cases"][name])
-    tolerance = golden()["tolerance"]["recommended"][kind]
-    for key, value in ours.items():
-        theirs = recorded(f"{kind}_outputs")[key][:, :, : value.shape[2]]
-        difference = (value - theirs).abs()
-        assert difference.max() <= tolerance["max_abs"], key
-        assert difference.mean() <= tolerance["mean_abs"], key
+def check(recordings: Recordings, kind: str, name: str) -> None:
+    ours = compute(recordings, kind, name)
+    is_cut = name.endswith("_long")
+    frames = next(iter(ours.values())).shape[2] if is_cut else None
+    recordings.compare(kind, ours, frames=frames)
 
 
+@pytest.mark.parametrize("name", FEW.cases("tiny"))
+def test_a_small_network_gives_the_recorded_numbers(name: str):
+    check(FEW, "tiny", name)
+
+
+@EVERY.skip_if_missing
 def test_every_recorded_case_is_compared():
-    configs = golden()["configs"]
-    assert sorted(configs["tiny"]["cases"]) == sorted(TINY_CASES)
-    assert sorted(configs["full"]["cases"]) == sorted(CASES)
+    assert sorted(EVERY.cases("tiny")) == sorted(TINY_CASES)
+    assert sorted(EVERY.cases("full")) == sorted(CASES)
 
 
+@EVERY.skip_if_missing
 @pytest.mark.parametrize("name", TINY_CASES)
 def test_the_reduced_network_gives_the_recorded_numbers(name: str):
-    check("tiny", name)
+    check(EVERY, "tiny", name)
 
 
+@EVERY.skip_if_missing
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_the_full_network_gives_the_recorded_numbers(name: str):
-    check("full", name)
+    check(EVERY, "full", name)
 
 
+@EVERY.skip_if_missing
 def test_the_published_sizes_are_the_defaults():
-    assert wan_config("full") == WanConfig()
-    assert list(WanConfig().latents_mean) == golden()["latents_mean"]
-    assert list(WanConfig().latents_std) == golden()["latents_std"]
+    assert wan_config(EVERY, "full") == WanConfig()
+    assert list(WanConfig().latents_mean) == EVERY.golden["latents_mean"]
+    assert list(WanConfig().latents_std) == EVERY.golden["latents_std"]
 
 
 @torch.inference_mode()
 def test_sixteen_bit_weights_compute_in_full_precision():
     # The recorded tiny weights are exact in float16.
     with torch.device("meta"):
-        model = WanAutoencoder(wan_config("tiny"))
-    halves = {key: value.half() for key, value in recorded("tiny_weights").items()}
+        model = WanAutoencoder(wan_config(FEW, "tiny"))
+    halves = {key: value.half() for key, value in FEW.tensors("tiny_weights").items()}
     model.load_state_dict(halves, assign=True)
-    case = golden()["configs"]["tiny"]["cases"]["e2e_5_ref2"]
-    ours = compute(model, case)["e2e_5_ref2.out"]
-    torch.testing.assert_close(ours, recorded("tiny_outputs")["e2e_5_ref2.out"], atol=1e-4, rtol=0)
+    ours = compute(FEW, "tiny", "e2e_5_ref2", model)["e2e_5_ref2.out"]
+    theirs = FEW.tensors("tiny_outputs")["e2e_5_ref2.out"]
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("attention", [True, False])
 def test_carried_state_leaves_no_jump_at_chunk_boundaries(attention: bool):
     """Differences across a boundary against those inside; and how far from the whole clip."""
-    carry = WanBackbone(load("tiny"), torch.device("cpu"), torch.float32, attention=attention)
+    carry = WanBackbone(load(FEW, "tiny"), torch.device("cpu"), torch.float32, attention=attention)
     rows, columns = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
     frames = [
         torch.stack([torch.sin(0.1 * (c + 1) * (rows + columns + 0.2 * t)) for c in range(3)])

@@ -21,6 +21,7 @@ from refvid.models.mini.frame_workers import count_workers, frame_workers
 from refvid.models.mini.fusion import CELL, Aligned, take_colors
 from refvid.models.mini.shot import Mixed, References, Shot, ShotReference
 from refvid.models.mini.windows import rebuild_in_windows
+from refvid.models.registry import MINI
 
 TOKEN = 8
 """Side of a latent position [pixels]."""
@@ -46,7 +47,7 @@ class MiniState:
 class MiniBackbone:
     """`Backbone` on a device; see `refvid.models.backbone` for the contract."""
 
-    name = "mini"
+    name = MINI
     limits = BackboneLimits(
         size_multiple=TOKEN,
         min_size=32,
@@ -81,7 +82,7 @@ class MiniBackbone:
 
     def prepare_reference(self, reference: Tensor) -> References:
         """Take one reference (1, 3, H, W) in [-1, 1] that lies on the frames as it is."""
-        picture = _to_pictures(reference)[0]
+        picture = to_pictures(reference)[0]
         return {0: Reference(read=lambda: picture, is_placed=True)}
 
     @torch.inference_mode()
@@ -103,24 +104,25 @@ class MiniBackbone:
         conditions = measure_losses(tokens, frames)
         shot = Shot(state.references if state else None)
         if reference:
-            shot.place(reference, _to_pictures(frames[_spread(len(frames))]))
+            shot.place(reference, to_pictures(frames[_spread(len(frames))]))
         condition = state.condition if state else None
         pending: list[Future[Tensor]] = []
         with frame_workers(self.device, frames[0, 0].numel()) as submit:
             singly = (torch.split(part, 1) for part in (frames, conditions))
             for frame, measured in zip(*singly, strict=True):
                 condition = smooth_over_time(measured, condition)
-                mixed = shot.mix(_to_shades(frame)) if reference else None
-                pending.append(submit(self._rebuild, frame, condition, mixed, tile))
+                mixed = shot.mix(to_shades(frame)) if reference else None
+                pending.append(submit(self.fuse, frame, condition, mixed, tile))
             clip = torch.stack([result.result() for result in pending], 2)
         assert condition is not None, "a chunk has at least one frame"
         uses = shot.finish()
         return Decoded(clip, MiniState(shot.references, condition), uses)
 
     @torch.inference_mode()
-    def _rebuild(
-        self, frame: Tensor, condition: Tensor, mixed: Mixed | None, tile: int | None
+    def fuse(
+        self, frame: Tensor, condition: Tensor, mixed: Mixed | None, tile: int | None = None
     ) -> Tensor:
+        """Rebuild a decoded frame (1, 3, H, W) with what references give to it."""
         aligned = None
         if mixed is not None:
             pixels = torch.from_numpy(mixed.pixels).to(self.device).movedim(-1, 0)[None]
@@ -133,6 +135,12 @@ class MiniBackbone:
             return window
 
         return rebuild_in_windows(frame, tile, restore, HALO_PX).clamp_(-1, 1)
+
+    def plain(self) -> None:
+        """No decoder of its own was trained without the reference attention."""
+
+    def bound_memory(self) -> None:
+        """Nothing that goes from chunk to chunk is worth moving."""
 
     def working_bytes(self, height: int, width: int, frames: int, tile: int | None) -> int:
         """Peak memory of one chunk [bytes]; at or above what 480p to 2160p frames took."""
@@ -162,13 +170,13 @@ def _spread(length: int) -> list[int]:
     return sorted({0, length // 2, length - 1})[:_PICTURES_PLACED]
 
 
-def _to_pictures(frames: Tensor) -> Sequence[NDArray[np.uint8]]:
+def to_pictures(frames: Tensor) -> Sequence[NDArray[np.uint8]]:
     """(N, 3, H, W) in [-1, 1] -> N pictures (H, W, 3)."""
     levels = frames.clamp(-1, 1).add_(1).mul_(127.5).round_().to(torch.uint8)
     return [np.ascontiguousarray(one) for one in levels.movedim(1, -1).cpu().numpy()]
 
 
-def _to_shades(frame: Tensor) -> NDArray[np.uint8]:
+def to_shades(frame: Tensor) -> NDArray[np.uint8]:
     """(1, 3, H, W) in [-1, 1] -> (H, W) gray, with the weights that OpenCV has for it."""
     weights = frame.new_tensor((0.299, 0.587, 0.114))[:, None, None]
     luma = (frame[0] * weights).sum(0).add_(1).mul_(127.5)

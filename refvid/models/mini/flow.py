@@ -24,7 +24,7 @@ Picture = NDArray[np.uint8]
 Flow = NDArray[np.float32]
 """(H, W, 2): x and y displacement [pixels] to the same place in the reference."""
 
-MIN_SIDE = 32
+MIN_SIDE = 64
 """The search needs pictures of at least this many pixels a side."""
 
 _NOISE_LEVEL = 2.0
@@ -140,20 +140,28 @@ def find_flow(frame: Picture, reference: Picture, prior: Flow | None = None) -> 
         prior: Flow of the frame before, if there is one.
     """
     height, width = frame.shape
-    small = (max(MIN_SIDE, width // 2), max(MIN_SIDE, height // 2))
-    ratio = np.array((small[0] / width, small[1] / height), np.float32)
-    begin = None if prior is None else _resized(prior, small) * ratio
-    halves = [
-        np.asarray(cv2.resize(p, small, interpolation=cv2.INTER_AREA), np.uint8)
-        for p in (frame, reference)
-    ]
-    coarse = _search(halves[0], halves[1], begin)
-    found = _resized(coarse, (width, height)) / ratio
-    return found if min(height, width) < MIN_SIDE else _search(frame, reference, found)
+    flow = prior
+    for divisor in (2, 1):
+        # The search fails on smaller pictures: those are enlarged.
+        size = (max(MIN_SIDE, width // divisor), max(MIN_SIDE, height // divisor))
+        ratio = np.array((size[0] / width, size[1] / height), np.float32)
+        begin = None if flow is None else _resized(flow, size) * ratio
+        found = _search(_of_size(frame, size), _of_size(reference, size), begin)
+        flow = _resized(found / ratio, (width, height))
+    assert flow is not None, "both sizes were searched"
+    return flow
+
+
+def _of_size(picture: Picture, size: tuple[int, int]) -> Picture:
+    if picture.shape == size[::-1]:
+        return picture
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _resized(flow: Flow, size: tuple[int, int]) -> Flow:
     """A flow on another grid, with displacements as they were."""
+    if flow.shape[:2] == size[::-1]:
+        return flow
     return np.asarray(cv2.resize(flow, size, interpolation=cv2.INTER_LINEAR), np.float32)
 
 

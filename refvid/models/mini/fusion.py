@@ -66,7 +66,6 @@ class ConditionedFilter(nn.Module):
     def __init__(self, channels: int, kernels: int, condition_width: int) -> None:
         super().__init__()
         self.kernels = nn.Parameter(torch.zeros(kernels, channels * channels * 9))
-        nn.init.normal_(self.kernels, std=0.01)
         self.mixture = nn.Linear(condition_width, kernels)
 
     def forward(self, cells: Tensor, told: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from refvid.models.backbone import BackboneLimits, Decoded, Encoded
+from refvid.models.backbone import BackboneLimits, Decoded, Encoded, Keyframe
 from refvid.models.mini.codec import PatchCodec
 from refvid.models.mini.frame_workers import count_workers, frame_workers
 from refvid.models.mini.windows import rebuild_in_windows
@@ -19,23 +19,13 @@ from refvid.models.mini_style.decoder import MiniStyleDecoder
 from refvid.models.mini_style.keyframes import KeyframeIndex
 from refvid.models.mini_style.painting import Painting, PaintState, paint
 from refvid.models.mini_style.style_index import TURNS, StyleIndex, index_styles
+from refvid.models.registry import MINI_STYLE
 
 MAX_STYLE_PIXELS = 1 << 20
 """Larger style images are shrunk to this area: all their turns lie in memory."""
 
 _MULTIPLE = 8
 _SMALLEST_STYLE = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Keyframe:
-    """A frame of the clip that the user has painted himself."""
-
-    painted: Tensor
-    """(1, 3, H, W) in [-1, 1]."""
-
-    frame: Tensor
-    """(1, 3, H, W) in [-1, 1]: the clip's own frame at that place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +37,12 @@ class StyleReference:
 
 
 class MiniStyleBackbone:
-    """`Backbone` whose reference is one or more style images; see `refvid.models.backbone`.
+    """`StyleBackbone` on a device; see `refvid.models.backbone` for the contract.
 
     One clip at a time: B is 1 everywhere.
     """
 
-    name = "mini-style"
+    name = MINI_STYLE
     limits = BackboneLimits(
         size_multiple=8,
         min_size=32,
@@ -90,17 +80,7 @@ class MiniStyleBackbone:
     def prepare_styles(
         self, styles: Sequence[tuple[Tensor, float]], keyframes: Sequence[Keyframe] = ()
     ) -> StyleReference:
-        """Gather what decoding needs of the styles, once per clip.
-
-        Args:
-            styles: Images (1, 3, h, w) in [-1, 1], h and w multiples of 8 and at least 32, with
-                their weights (positive; only their ratios count). Those of more than
-                `MAX_STYLE_PIXELS` are shrunk.
-            keyframes: Painted frames of the clip. Without styles, the painted frames are the style.
-
-        Raises:
-            ValueError: Neither styles nor keyframes are given, or a weight is not positive.
-        """
+        """See `StyleBackbone`; images of more than `MAX_STYLE_PIXELS` are shrunk."""
         known = tuple(
             KeyframeIndex(self._picture(key.painted), self._picture(key.frame)) for key in keyframes
         )
@@ -150,6 +130,12 @@ class MiniStyleBackbone:
         if made.finished is not None:
             joined = torch.lerp(joined, made.painted, made.finished)
         return joined.clamp_(-1, 1)
+
+    def plain(self) -> None:
+        """No decoder of its own was trained without the reference attention."""
+
+    def bound_memory(self) -> None:
+        """Nothing that goes from chunk to chunk is worth moving."""
 
     def working_bytes(self, height: int, width: int, frames: int, tile: int | None) -> int:
         """Peak memory of one chunk [bytes], the styles included."""

@@ -14,6 +14,7 @@ from refvid.models.backbone import BackboneLimits, Decoded, Encoded
 from refvid.models.placement import place
 from refvid.models.reference_attention import ReferenceAttention
 from refvid.models.reference_tokens import ReferenceTokens
+from refvid.models.registry import VIDEOVAE_PLUS
 from refvid.models.tiles import Blend, Span, Windows, crop, plan_windows
 from refvid.models.videovaeplus.blocks import VALUES_PER_STEP
 from refvid.models.videovaeplus.config import VideoVaePlusConfig
@@ -134,7 +135,7 @@ class VideoVaePlusBackbone:
         attention: False skips the reference attention: the plain VideoVAE+ decoder.
     """
 
-    name = "videovae+"
+    name = VIDEOVAE_PLUS
 
     def __init__(
         self,
@@ -163,7 +164,7 @@ class VideoVaePlusBackbone:
     def config(self) -> VideoVaePlusConfig:
         return self.model.config
 
-    def without_attention(self) -> VideoVaePlusBackbone:
+    def plain(self) -> VideoVaePlusBackbone:
         """Give the plain VideoVAE+ decoder, with the same weights in memory."""
         plain = copy.copy(self)
         plain.attention = False
@@ -233,6 +234,9 @@ class VideoVaePlusBackbone:
         decoder = element * channels * _in_layers(window, frames, 2 * channels, 4.0)
         clips = 4 * 3 * height * width * frames * 3
         return round(_MARGIN * (max(encoder, decoder) + clips)) + _WEIGHTS_CAST
+
+    def bound_memory(self) -> None:
+        """Nothing goes from chunk to chunk."""
 
     def _encoder_windows(self, height: int, width: int) -> Windows:
         is_large = height * width > TRAINED_PIXELS

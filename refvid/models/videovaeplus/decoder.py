@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from refvid.models.reference_attention import ReferenceAttention
+from refvid.models.reference_attention import Features, ReferenceAttention
 from refvid.models.videovaeplus.blocks import (
     FrameConv,
     GroupNorm,
@@ -33,12 +33,19 @@ class Level(nn.Module):
         )
         self.upsample = Upsample(outputs) if enlarge else None
 
-    def layers(self) -> list[nn.Module]:
-        """(B, T, H, W, C) -> (B, T, 2H, 2W, outputs), or of the same size at the full one.
+    def forward(self, features: Features) -> Features:
+        """Both through the same layers; the reference is a clip of one frame.
 
-        For a loop of the caller's: one in here would keep the input in memory to its end.
+        (B, T, H, W, C) -> (B, T, 2H, 2W, outputs), or of the same size at the full one.
         """
-        return [*self.block, *([] if self.upsample is None else [self.upsample])]
+        reference, video = features.take()
+        layers = [*self.block, *([] if self.upsample is None else [self.upsample])]
+        for layer in layers:
+            video = layer(video)
+        if reference is not None:
+            for layer in layers:
+                reference = layer(reference)
+        return Features(reference, video)
 
 
 class VideoVaePlusDecoder(nn.Module):
@@ -84,32 +91,24 @@ class VideoVaePlusDecoder(nn.Module):
         Returns:
             (B, T, H, W, 3), about [-1, 1].
         """
-        stages = len(self.pre_transformer_norms)
-        for index in range(len(self.up) - 1, -1, -1):
-            level = self.up[index]
-            assert isinstance(level, Level)
-            for layer in level.layers():
-                x = layer(x)
-            stage = stages - 1 - index
-            if attention is None or stage < 0:
-                continue
-            if reference is not None and stage > 0:
-                for layer in level.layers():  # the same ones, on a clip of one frame
-                    reference = layer(reference)
-            reference, x = self._attend(attention, stage, reference, x)
-        pixels: Tensor = self.conv_out(x, self.norm_out)
+        features = Features(None, x)
+        del x
+        first_level = len(self.pre_transformer_norms) - len(self.up)
+        for stage, level in enumerate(reversed(self.up), first_level):
+            features = level(features)
+            if attention is not None and stage >= 0:
+                if stage == 0:  # the reference's tokens have this resolution
+                    features.reference, reference = reference, None
+                features = self._attend(attention, stage, features)
+        pixels: Tensor = self.conv_out(features.take()[1], self.norm_out)
         return pixels
 
-    def _attend(
-        self, attention: ReferenceAttention, stage: int, reference: Tensor | None, video: Tensor
-    ) -> tuple[Tensor | None, Tensor]:
+    def _attend(self, attention: ReferenceAttention, stage: int, features: Features) -> Features:
         """Give the attention's result: instead of the reference, and added to the video."""
+        reference, video = features.take()
         if reference is not None:
             reference = self.pre_transformer_norms_ref[stage](reference)
-        grid = attention.grid(stage, reference, video)
-        size, has_reference = (video.shape[2], video.shape[3]), reference is not None
-        tokens = attention.embed(stage, reference, self.pre_transformer_norms[stage](video))
+        normed = Features(reference, self.pre_transformer_norms[stage](video))
         del reference
-        tokens = attention.attend(tokens, grid)
-        reference, added = attention.project(stage, tokens, grid, size, has_reference=has_reference)
-        return reference, add_to(video, added)
+        reference, added = attention(stage, normed).take()
+        return Features(reference, add_to(video, added))

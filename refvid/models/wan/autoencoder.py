@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,16 +12,13 @@ from torch import Tensor, nn
 from refvid.models.backbone import BackboneLimits, Decoded, Encoded
 from refvid.models.placement import place
 from refvid.models.reference_attention import ReferenceAttention
+from refvid.models.registry import WAN, Chunking
 from refvid.models.tiles import Blend, Windows, crop, plan_windows
 from refvid.models.wan.blocks import Past, PointwiseConv3d
 from refvid.models.wan.config import WanConfig
 from refvid.models.wan.decoder import WanDecoder
 from refvid.models.wan.encoder import WanEncoder
 from refvid.models.wan.tiles import recut
-
-Chunking = Literal["carry", "independent"]
-"""Whether causal state goes from chunk to chunk, or each chunk stands alone as in the published
-inference script."""
 
 TRAINED_PIXELS = 480 * 832
 """Area of the frames that the reference attention was trained with."""
@@ -191,7 +188,7 @@ class WanBackbone:
             a GPU is short of memory.
     """
 
-    name = "wan2.1"
+    name = WAN
 
     def __init__(
         self,
@@ -219,7 +216,7 @@ class WanBackbone:
     def config(self) -> WanConfig:
         return self.model.config
 
-    def without_attention(self) -> WanBackbone:
+    def plain(self) -> WanBackbone:
         """Give the plain Wan decoder, with the same weights in memory."""
         plain = copy.copy(self)
         plain.attention = False
@@ -304,6 +301,11 @@ class WanBackbone:
                 encoder_state + 2 * decoder_state + decoder_work,
             )
         return round(_MARGIN * peak) + _WEIGHTS_CAST
+
+    def bound_memory(self) -> None:
+        """Park states, though there may be room for them."""
+        if self.device.type != "cpu":
+            self.park_state = True
 
     def _may_park(self) -> bool:
         return self.device.type == "cuda" if self.park_state is None else self.park_state

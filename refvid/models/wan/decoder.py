@@ -12,10 +12,12 @@ differ in what they may be cut into:
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
-from refvid.models.reference_attention import ReferenceAttention
+from refvid.models.reference_attention import Features, ReferenceAttention
 from refvid.models.reference_tokens import ReferenceTokens
 from refvid.models.wan.blocks import (
     CausalConv3d,
@@ -51,13 +53,15 @@ class UpBlock(nn.Module):
             x = upsampler(x, past)
         return x
 
-    def enlarge_reference(self, reference: Tensor) -> Tensor:
-        """(B, 1, H, W, C) -> (B, 1, 2H, 2W, outputs): the same layers, on a clip of one frame."""
-        for block in self.resnets:
-            reference = block(reference, {})
-        upsampler = self.upsamplers[0]
-        assert isinstance(upsampler, Upsample)
-        return upsampler.enlarge(reference)
+    def enlarge(self, features: Features, past: Past) -> Features:
+        """Both through the same layers; the reference is a clip of one frame and stays one."""
+        reference, video = features.take()
+        video = self(video, past)
+        if reference is not None:
+            for block in self.resnets:
+                reference = block(reference, {})
+            reference = cast("Upsample", self.upsamplers[0]).enlarge(reference)
+        return Features(reference, video)
 
 
 class WanDecoder(nn.Module):
@@ -84,7 +88,7 @@ class WanDecoder(nn.Module):
         )
         self.norm_out = ChannelNorm(full_size)
         self.conv_out = CausalConv3d(full_size, 3)
-        self.stages = len(config.stages)
+        self.last_stage = len(config.stages) - 1
 
     def head(self, latents: Tensor, past: Past) -> Tensor:
         """Latents (B, t, h, w, C) after `post_quant_conv` -> features of the first stage."""
@@ -111,36 +115,23 @@ class WanDecoder(nn.Module):
         Returns:
             (B, T, H, W, 3) in [-1, 1].
         """
-        for stage in range(self.stages):
+        features = Features(None if attention is None else reference, x)
+        del x, reference
+        for stage in range(self.last_stage + 1):
             if attention is not None:
-                grid = attention.grid(stage, reference, x)
-                size, has_reference = (x.shape[2], x.shape[3]), reference is not None
-                tokens = attention.embed(stage, reference, x)
-                del x, reference  # they are replaced: room for the attention
-                tokens = attention.attend(tokens, grid)
-                reference, x = attention.project(
-                    stage, tokens, grid, size, has_reference=has_reference
-                )
-                del tokens
-            if stage < self.stages - 1:
-                x = self._up_block(stage)(x, past)
-                if attention is not None and reference is not None:
-                    reference = self._up_block(stage).enlarge_reference(reference)
-        del reference
-        return self._tail(x, past, frames_per_step)
+                features = attention(stage, features)
+            if stage < self.last_stage:
+                features = cast("UpBlock", self.up_blocks[stage]).enlarge(features, past)
+        return self._tail(features, past, frames_per_step)
 
-    def _up_block(self, stage: int) -> UpBlock:
-        block = self.up_blocks[stage]
-        assert isinstance(block, UpBlock)
-        return block
-
-    def _tail(self, x: Tensor, past: Past, frames_per_step: int) -> Tensor:
-        """Run the highest resolutions, a few frames at a time."""
+    def _tail(self, features: Features, past: Past, frames_per_step: int) -> Tensor:
+        """Run the highest resolutions, a few frames at a time; the reference ends here."""
+        x = features.take()[1]
         batch, frames, height, width = x.shape[:4]
         pixels = x.new_empty(batch, frames, 2 * height, 2 * width, 3)
         for start in range(0, frames, frames_per_step):
             part = x[:, start : start + frames_per_step]
-            for block in self.up_blocks[self.stages - 1 :]:
+            for block in self.up_blocks[self.last_stage :]:
                 part = block(part, past)
             part = self.conv_out(part, past, self.norm_out)
             if torch.is_grad_enabled():

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -17,24 +15,25 @@ from refvid.models.mini.config import MiniConfig
 from refvid.models.mini.decoder import MiniDecoder
 from refvid.models.mini.flow import FramePlaced, align, gray
 from refvid.models.mini.fusion import Aligned, take_colors
+from refvid.models.registry import MINI
 from refvid.training.aligned_samples import AlignedSampleDrawer
 from refvid.training.batch import AlignedReference, Batch
 from refvid.training.clips import CachedClip, TrainingClip
 from refvid.training.config import SampleOptions
 from refvid.training.dropout import drop_tokens
 from refvid.training.loader import BatchSource
-from refvid.training.recipes.recipe import ParameterGroup, Recipe, full_precision, without_prefix
+from refvid.training.recipes.framewise import FramewiseRecipe
+from refvid.training.recipes.recipe import full_precision
 from refvid.training.samples import SampleDrawer, to_unit
 
 
-class MiniRecipe(Recipe):
+class MiniRecipe(FramewiseRecipe):
     """Frames are independent of each other; references come aligned, or are aligned here."""
 
-    backbone = "mini"
+    backbone = MINI
 
     def __init__(self, config: MiniConfig, *, unconditional: bool = False) -> None:
-        super().__init__()
-        self.config, self.unconditional = config, unconditional
+        super().__init__(config, unconditional=unconditional)
         self.codec = PatchCodec()
         self.decoder: MiniDecoder = MiniDecoder(config).to(
             memory_format=torch.channels_last  # type: ignore[call-overload]  # not in torch's stubs
@@ -63,22 +62,8 @@ class MiniRecipe(Recipe):
             return SampleDrawer(clips, samples, seed, FrameCondition())
         return AlignedSampleDrawer(clips, samples, seed, FrameCondition())
 
-    def parameter_groups(self) -> list[ParameterGroup]:
-        return [ParameterGroup("decoder", list(self.decoder.parameters()), pretrained=False)]
-
     def check_samples(self, samples: SampleOptions) -> None:
         """Any number of frames of any size will do."""
-
-    def latent_frames(self, frames: int) -> int:
-        return frames
-
-    def reverse_latents(self, latents: Tensor) -> Tensor:
-        """Every latent frame is one frame: nothing needs decoding."""
-        return latents.flip(2)
-
-    def weights_file(self, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
-        metadata = {"config": json.dumps(asdict(self.config)), "backbone": self.backbone}
-        return without_prefix(state, "decoder."), metadata
 
 
 class FrameCondition:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict
-
 from torch import Tensor
 
 from refvid.errors import OptionError
@@ -13,21 +9,21 @@ from refvid.models.mini.codec import PatchCodec
 from refvid.models.mini_style.config import MiniStyleConfig
 from refvid.models.mini_style.decoder import MiniStyleDecoder
 from refvid.models.mini_style.painting import paint_clip
+from refvid.models.registry import MINI_STYLE
 from refvid.training.batch import Batch
-from refvid.training.config import STYLE_BACKBONE, SampleOptions
-from refvid.training.recipes.recipe import ParameterGroup, Recipe, without_prefix
+from refvid.training.config import SampleOptions
+from refvid.training.recipes.framewise import FramewiseRecipe
 from refvid.training.style_samples import Paint
 
 
-class MiniStyleRecipe(Recipe):
+class MiniStyleRecipe(FramewiseRecipe):
     """Batches come painted, see `painter`; the network decodes frame by frame."""
 
-    backbone = STYLE_BACKBONE
+    backbone = MINI_STYLE
 
-    def __init__(self, config: MiniStyleConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.decoder = MiniStyleDecoder(config)
+    def __init__(self, config: MiniStyleConfig, *, unconditional: bool = False) -> None:
+        super().__init__(config, unconditional=unconditional)
+        self.decoder: MiniStyleDecoder = MiniStyleDecoder(config)
 
     def forward(self, batch: Batch) -> Tensor:
         made = batch.painted
@@ -44,25 +40,11 @@ class MiniStyleRecipe(Recipe):
         """What the backbone does to a clip before its network."""
         return CodedPainter()
 
-    def parameter_groups(self) -> list[ParameterGroup]:
-        return [ParameterGroup("decoder", list(self.decoder.parameters()), pretrained=False)]
-
     def check_samples(self, samples: SampleOptions) -> None:
         if not samples.consecutive:
             raise OptionError(
                 f"{self.backbone} needs samples.consecutive: a painting moves with the video."
             )
-
-    def latent_frames(self, frames: int) -> int:
-        return frames
-
-    def reverse_latents(self, latents: Tensor) -> Tensor:
-        """Every latent frame is one frame: nothing needs decoding."""
-        return latents.flip(2)
-
-    def weights_file(self, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
-        metadata = {"config": json.dumps(asdict(self.config)), "backbone": self.backbone}
-        return without_prefix(state, "decoder."), metadata
 
 
 class CodedPainter:

@@ -6,7 +6,7 @@ import json
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,15 @@ class PretrainedRecipe(Recipe, Generic[Model]):
     """
 
     model: Model
+
+    reference_tokens: ClassVar[str]
+    """Name of the module that embeds references."""
+
+    new_keys: ClassVar[tuple[str, ...]]
+    """Beginnings of the keys that the plain autoencoder does not have, besides."""
+
+    plain_prefix: ClassVar[str] = ""
+    """What stands before the plain autoencoder's keys in the model."""
 
     def __init__(self, model: Model, *, unconditional: bool = False) -> None:
         super().__init__()

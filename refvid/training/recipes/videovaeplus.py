@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from refvid.errors import OptionError
+from refvid.models.registry import VIDEOVAE_PLUS
 from refvid.models.videovaeplus.autoencoder import VideoVaePlusAutoencoder
 from refvid.training.batch import Batch
 from refvid.training.config import SampleOptions
@@ -18,7 +19,9 @@ from refvid.training.recipes.pretrained import PretrainedRecipe
 class VideoVaePlusRecipe(PretrainedRecipe[VideoVaePlusAutoencoder]):
     """Both encoders are frozen; attention, its norms and the reference tokens are new."""
 
-    backbone = "videovae+"
+    backbone = VIDEOVAE_PLUS
+    reference_tokens = "ref_conv_in"
+    new_keys = ("transformer.", "decoder.pre_transformer_norms")
 
     def forward(self, batch: Batch) -> Tensor:
         latents = drop_tokens(self._latents_of(batch), batch.token_dropout, batch.seed)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from refvid.errors import OptionError
+from refvid.models.registry import WAN
 from refvid.models.wan.autoencoder import WanAutoencoder
 from refvid.models.wan.blocks import Past
 from refvid.training.batch import Batch
@@ -19,7 +20,10 @@ from refvid.training.recipes.pretrained import PretrainedRecipe
 class WanRecipe(PretrainedRecipe[WanAutoencoder]):
     """Encoder and both 1x1x1 convolutions are frozen; attention and reference tokens are new."""
 
-    backbone = "wan2.1"
+    backbone = WAN
+    reference_tokens = "ae.decoder.ref_conv_in"
+    new_keys = ("transformer.",)
+    plain_prefix = "ae."
 
     def forward(self, batch: Batch) -> Tensor:
         latents = self._latents_of(batch)

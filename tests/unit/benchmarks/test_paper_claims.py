@@ -128,7 +128,7 @@ def recipe_of(codec: NarrowCodec, name: str) -> NarrowRecipe:
     variant = next(v for v in VARIANTS if v.name == name)
     recipe = make_recipe(codec, config_of(variant, Path("unused"), 10, seed=0))
     # The residual starts at zero, which would hide everything.
-    torch.nn.init.normal_(recipe.decoder.fusion.pyramid.out.weight, std=0.02)
+    torch.nn.init.normal_(recipe.decoder.fusion.out.weight, std=0.02)
     return recipe
 
 

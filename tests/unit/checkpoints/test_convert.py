@@ -14,8 +14,9 @@ from safetensors.torch import load_file, save_file
 from refvid.checkpoints import convert
 from refvid.checkpoints.cache import Cache
 from refvid.checkpoints.convert import NetworkKeys, detect_kind, ready_weights
-from refvid.checkpoints.load import identify, load_backbone, load_wan_autoencoder
+from refvid.checkpoints.load import identify, load_backbone, load_published_network
 from refvid.errors import CheckpointMismatch, CheckpointUnavailable
+from refvid.models.registry import find_backbone
 
 CPU = torch.device("cpu")
 WRAPPINGS = ("model_plain", "model_state_dict", "model_module_prefixed", "model_vae_prefix")
@@ -24,7 +25,8 @@ import os, sys, time
 from pathlib import Path
 from refvid.checkpoints import convert
 from refvid.checkpoints.cache import Cache
-from refvid.checkpoints.load import load_wan_autoencoder
+from refvid.checkpoints.load import load_published_network
+from refvid.models.registry import WAN, find_backbone
 from refvid.models.wan.config import WanConfig
 config = WanConfig(
     base_channels=4, transformer_blocks=2, heads=2, head_channels=20, feed_forward_channels=96
@@ -40,7 +42,8 @@ def slow(weights, path, metadata):
         os._exit(9)
 convert.save_file = slow
 print("ready", flush=True)
-load_wan_autoencoder(Path(sys.argv[1]), config, Cache(Path(sys.argv[2])))
+cache = Cache(Path(sys.argv[2]))
+load_published_network(find_backbone(WAN), Path(sys.argv[1]), config, cache=cache)
 print("done", flush=True)
 """
 
@@ -91,7 +94,9 @@ def test_recorded_layouts(shared: Path, tiny, cache, name: str) -> None:
     if not folder.is_dir():
         pytest.skip("no recordings of the published code here")
     expected = load_file(folder / "tiny_weights.safetensors")
-    network = load_wan_autoencoder(folder / f"{name}.pt", tiny, cache)
+    spec = find_backbone("wan2.1")
+    assert spec is not None
+    network = load_published_network(spec, folder / f"{name}.pt", tiny, cache=cache)
     state = network.state_dict()
     assert {key for key in expected if not key.startswith("loss")} == state.keys()
     assert all(torch.equal(state[key].float(), expected[key]) for key in state)
@@ -126,7 +131,7 @@ def test_safetensors_under_official_names(tmp_path: Path, official, keys, cache)
 
 
 def test_a_backbone_from_the_file_alone(source: Path, tiny, cache) -> None:
-    backbone = load_backbone(source, CPU, torch.float32, cache=cache, wan_config=tiny)
+    backbone = load_backbone(source, CPU, torch.float32, cache=cache, sizes=tiny)
     assert backbone.name == "wan2.1"
     encoded = backbone.encode(torch.zeros(1, 3, 1, 16, 16))
     assert encoded.latents.shape == (1, 16, 1, 2, 2)

@@ -13,11 +13,13 @@ from torch import Tensor
 from refvid.checkpoints.cache import join_sha256
 from refvid.checkpoints.catalog import Catalog, CatalogEntry
 from refvid.checkpoints.licence import check_licence
-from refvid.checkpoints.load import identify, load_backbone, load_videovae_plus_autoencoder
+from refvid.checkpoints.load import identify, load_backbone, load_published_network
 from refvid.errors import CheckpointMismatch, LicenceNotAccepted, OptionError
+from refvid.models.registry import backbones
 from refvid.models.videovaeplus.autoencoder import VideoVaePlusAutoencoder
 from refvid.models.videovaeplus.config import VideoVaePlusConfig
 
+SPEC = next(spec for spec in backbones() if spec.name == "videovae+")
 TINY = VideoVaePlusConfig(
     base_channels=2,
     temporal_channels=2,
@@ -56,7 +58,7 @@ def on_top(tmp_path: Path, weights) -> Path:
 
 
 def test_the_upper_file_counts(base: Path, on_top: Path, weights, cache) -> None:
-    network = load_videovae_plus_autoencoder(on_top, TINY, base, cache)
+    network = load_published_network(SPEC, on_top, TINY, base, cache)
     for key, value in network.state_dict().items():
         expected = weights[key] + 1 if key.startswith("encoder") else weights[key]
         assert torch.equal(value, expected), key
@@ -64,7 +66,7 @@ def test_the_upper_file_counts(base: Path, on_top: Path, weights, cache) -> None
     assert converted.name.endswith(".videovae+.safetensors")
     assert converted.name.startswith(join_sha256([cache.sha256(base), cache.sha256(on_top)]))
     # The conversion needs nothing under it, and can be given by hand.
-    alone = load_videovae_plus_autoencoder(converted, TINY, None, cache)
+    alone = load_published_network(SPEC, converted, TINY, None, cache)
     assert torch.equal(alone.state_dict()["encoder.conv_in.weight"],
                        weights["encoder.conv_in.weight"] + 1)  # fmt: skip
 
@@ -73,7 +75,7 @@ def test_a_whole_file_needs_no_base(tmp_path: Path, weights, cache) -> None:
     path = tmp_path / "whole.pt"
     torch.save(weights, path)
     missing = tmp_path / "never read.ckpt"
-    network = load_videovae_plus_autoencoder(path, TINY, missing, cache)
+    network = load_published_network(SPEC, path, TINY, missing, cache)
     assert torch.equal(network.state_dict()["encoder.conv_in.weight"],
                        weights["encoder.conv_in.weight"])  # fmt: skip
 
@@ -84,7 +86,7 @@ def test_what_is_missing_after_both(tmp_path: Path, base: Path, weights, cache) 
     path = tmp_path / "ref.pt"
     torch.save(own, path)
     with pytest.raises(CheckpointMismatch, match=r"1 missing \(ref_conv_in\.proj\.bias\)") as error:
-        load_videovae_plus_autoencoder(path, TINY, base, cache)
+        load_published_network(SPEC, path, TINY, base, cache)
     assert "ref.pt" in str(error.value)
     assert "base.ckpt" in str(error.value)
 
@@ -94,7 +96,7 @@ def test_what_no_network_knows(tmp_path: Path, base: Path, weights, cache) -> No
     path = tmp_path / "ref.pt"
     torch.save({**own, "decoder.surprise.weight": torch.zeros(2)}, path)
     with pytest.raises(CheckpointMismatch, match="surprise"):
-        load_videovae_plus_autoencoder(path, TINY, base, cache)
+        load_published_network(SPEC, path, TINY, base, cache)
 
 
 def test_contents_tell_the_backbone(tmp_path: Path, base: Path, on_top: Path, weights) -> None:
@@ -151,7 +153,7 @@ def test_a_backbone_from_its_file(tmp_path: Path, weights, cache) -> None:
     for name, given in (("videovae+", path), (str(path), None)):
         backbone = load_backbone(
             name, torch.device("cpu"), torch.float32, weights=given, cache=cache,
-            videovae_plus_config=TINY, chunking="independent",
+            sizes=TINY, chunking="independent",
         )  # fmt: skip
         assert backbone.name == "videovae+"
         assert backbone.limits.overlap == 0

@@ -15,7 +15,7 @@ from refvid.models.mini.config import MiniConfig
 from refvid.models.mini.decoder import MiniDecoder
 
 CPU = torch.device("cpu")
-SMALL = MiniConfig(widths=(8, 8, 8), depths=(1, 1, 1, 1, 1))
+SMALL = MiniConfig(width=8, wide=8, depths=(1, 1, 1), condition_width=8, kernels=2)
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_keys_are_strict(tmp_path: Path, weights) -> None:
 
 
 @pytest.mark.parametrize(
-    "config", ["{", "[1]", '{"new_field": 1}', '"text"', '{"widths": 3}', '{"widths": [8, "8", 8]}']
+    "config", ["{", "[1]", '{"new_field": 1}', '"text"', '{"depths": 3}', '{"depths": [1, "1", 1]}']
 )
 def test_configs_that_are_none(tmp_path: Path, weights, config: str) -> None:
     with pytest.raises(CheckpointMismatch):
@@ -129,7 +129,7 @@ def test_style_keys_are_strict_too(style_weights: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointMismatch, match="does not know"):
         load(content, config='{"new_field": 1}')
     with pytest.raises(CheckpointMismatch, match=r"impossible|another shape|does not fit"):
-        load(content, config='{"widths": 3}')
+        load(content, config='{"depths": 3}')
 
 
 @pytest.mark.parametrize("name", ["mini", "mini-style"])

@@ -18,9 +18,7 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def load(cache, tiny):
     def load_it(name, weights=None):
-        return load_backbone(
-            name, CPU, torch.float32, weights=weights, cache=cache, wan_config=tiny
-        )
+        return load_backbone(name, CPU, torch.float32, weights=weights, cache=cache, sizes=tiny)
 
     return load_it
 

@@ -16,12 +16,7 @@ from torch.utils._pytree import tree_leaves
 from refvid.models.mini.config import MiniConfig
 from refvid.models.mini.decoder import MiniDecoder
 
-SMALL = MiniConfig(
-    descriptor_width=8,
-    context_channels=4,
-    widths=(8, 8, 8),
-    depths=(1, 1, 1, 1, 1),
-)
+SMALL = MiniConfig(width=8, wide=8, depths=(1, 1, 1), condition_width=8, kernels=2)
 
 
 @pytest.fixture

@@ -4,11 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from refvid.models.mini_style.autoencoder import (
-    MAX_STYLE_PIXELS,
-    Keyframe,
-    MiniStyleBackbone,
-)
+from refvid.models.backbone import Keyframe
+from refvid.models.mini_style.autoencoder import MAX_STYLE_PIXELS, MiniStyleBackbone
 from refvid.models.mini_style.config import MiniStyleConfig
 from refvid.models.mini_style.decoder import MiniStyleDecoder
 from refvid.models.mini_style.style_index import STATISTICS

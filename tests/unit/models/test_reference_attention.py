@@ -1,6 +1,7 @@
 """3-D rotary positions and the joint attention, against direct formulas."""
 
 import math
+import weakref
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from refvid.models.reference_attention import (
+    Features,
     ReferenceAttention,
     TokenGrid,
     rotary_table,
@@ -122,7 +124,7 @@ def test_attention_is_the_formula(
     video = torch.randn(2, 3, *size, channels, generator=generator)
     reference = torch.randn(2, 1, *size, channels, generator=generator) if has_reference else None
     expected_reference, expected = attend_directly(attention, stage, reference, video)
-    got_reference, got = attention(stage, reference, video)
+    got_reference, got = attention(stage, Features(reference, video)).take()
     torch.testing.assert_close(got, expected, atol=2e-5, rtol=1e-4)
     if expected_reference is None:
         assert got_reference is None
@@ -136,9 +138,26 @@ def test_steps_do_not_change_the_result(step: int) -> None:
     torch.manual_seed(0)
     attention = ReferenceAttention(((6, 2),), 1, 2, 12, 16).eval().requires_grad_(False)
     video, reference = torch.randn(1, 4, 6, 6, 6), torch.randn(1, 1, 6, 6, 6)
-    whole = attention(0, reference, video)
+    whole = attention(0, Features(reference, video)).take()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("refvid.models.reference_attention._TOKENS_PER_STEP", step)
-        parts = attention(0, reference, video)
+        parts = attention(0, Features(reference, video)).take()
     for a, b in zip(whole, parts, strict=True):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
+
+
+def test_the_attention_has_the_room_of_what_it_replaces(attention: Any) -> None:
+    """The caller still holds the holder, not what was in it."""
+    reference, video = torch.randn(1, 1, 8, 8, 6), torch.randn(1, 3, 8, 8, 6)
+    held = [weakref.ref(reference), weakref.ref(video)]
+    features = Features(reference, video)
+    del reference, video
+    alive = []
+    hook = attention.transformer.blocks[0].register_forward_pre_hook(
+        lambda *_: alive.append([tensor() is not None for tensor in held])
+    )
+    attention(0, features)
+    hook.remove()
+    assert alive == [[False, False]]
+    with pytest.raises(AssertionError, match="taken already"):
+        features.take()

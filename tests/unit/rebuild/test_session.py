@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from refvid.errors import DeviceError, OutOfMemory
-from refvid.inference.reconstruct import Reconstructed, reconstruct
 from refvid.rebuild.memory import choose_budget, plan_budget
 from refvid.rebuild.references import prepare_reference
+from tests.unit.rebuild.reconstruct import Reconstructed, reconstruct
 
 CPU = torch.device("cpu")
 

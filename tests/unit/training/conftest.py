@@ -13,10 +13,11 @@ from PIL import Image
 from refvid.training.degradations import write_h264
 
 SMALL_MINI = {
-    "descriptor_width": 8,
-    "context_channels": 4,
-    "widths": (8, 8, 8),
-    "depths": (1, 1, 1, 1, 1),
+    "width": 8,
+    "wide": 8,
+    "depths": (1, 1, 1),
+    "condition_width": 8,
+    "kernels": 2,
 }
 
 SMALL_WAN = {

@@ -205,8 +205,8 @@ def test_held_out_clips_are_not_learned_from(
 
 def test_resuming_needs_the_same_network(mini_config: Make) -> None:
     train(mini_config("run.steps=1"), ignore_progress)
-    with pytest.raises(CheckpointMismatch, match="widths"):
-        train(mini_config("network.widths=[16, 8, 8]"), ignore_progress, resume=True)
+    with pytest.raises(CheckpointMismatch, match="width"):
+        train(mini_config("network.width=16"), ignore_progress, resume=True)
     with pytest.raises(CheckpointMismatch, match="backbone"):
         train(replace(mini_config(), backbone="wan2.1"), ignore_progress, resume=True)
 

@@ -13,11 +13,12 @@ from safetensors.torch import save_file
 
 from refvid.errors import CheckpointMismatch, CheckpointUnavailable, OptionError
 from refvid.models.mini.autoencoder import MiniBackbone
+from refvid.models.mini.condition import CONDITION_CHANNELS
 from refvid.models.videovaeplus.autoencoder import VideoVaePlusBackbone
 from refvid.models.wan.autoencoder import WanBackbone
 from refvid.training.batch import Batch
 from refvid.training.engine import write_weights
-from refvid.training.recipes.mini import MiniRecipe
+from refvid.training.recipes.mini import FrameCondition, MiniRecipe
 from refvid.training.recipes.recipe import Recipe
 from refvid.training.recipes.videovaeplus import VideoVaePlusRecipe
 from refvid.training.recipes.wan import WanRecipe
@@ -199,7 +200,7 @@ def test_new_modules_and_pretrained_ones_are_told_apart(wan: WanRecipe, mini: Mi
 
 
 def test_dropped_tokens_are_those_of_the_mask(mini: MiniRecipe) -> None:
-    for parameter in mini.decoder.fusion.pyramid.out.parameters():
+    for parameter in mini.decoder.fusion.out.parameters():
         torch.nn.init.zeros_(parameter)  # what the codec decodes comes out as it is
     batch = make_batch(2, reference=None, token_dropout=0.5)
     with torch.no_grad():
@@ -228,21 +229,19 @@ def test_the_mini_learns_what_it_later_does(mini: MiniRecipe) -> None:
     latents = backbone.encode(batch.clip).latents
     done = backbone.decode(latents, backbone.prepare_reference(batch.reference)).clip
     torch.testing.assert_close(learned[:, :, 0], done[:, :, 0], atol=1e-4, rtol=0)
-    # Later frames know where their tokens were before, and may find a better place.
+    # Later frames begin where the one before was found, and may find a better place.
     assert (learned - done).abs().mean() < 0.02
 
 
 def test_the_mini_is_told_of_whole_frames(mini: MiniRecipe) -> None:
-    for parameter in mini.decoder.fusion.pyramid.condition.parameters():
-        torch.nn.init.normal_(parameter, std=0.5)
-    torch.nn.init.normal_(mini.decoder.fusion.pyramid.out.weight, std=0.1)
-    describe = mini.describe()
-    facts = describe(np.zeros((2, 20, 36, 3), np.uint8))
-    assert facts.shape == (2, mini.config.latent_channels)
+    for parameter in mini.decoder.fusion.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    facts = FrameCondition()(np.zeros((2, 20, 36, 3), np.uint8))
+    assert facts.shape == (2, CONDITION_CHANNELS)
     batch = make_batch(2)
     with torch.no_grad():
         alone = mini(batch)
-        told = mini(replace(batch, spectrum=facts.expand(len(alone), -1, -1)))
+        told = mini(replace(batch, condition=facts.expand(len(alone), -1, -1)))
     assert not torch.equal(alone, told)
 
 
@@ -268,7 +267,7 @@ def test_without_references_there_is_something_to_compare_with(
     backbone = WanBackbone(copy.deepcopy(plain.model), torch.device("cpu"), torch.float32)
     batch = make_batch(5)
     assert batch.clip is not None
-    decoded = backbone.without_attention().decode(backbone.encode(batch.clip).latents).clip
+    decoded = backbone.plain().decode(backbone.encode(batch.clip).latents).clip
     torch.testing.assert_close(plain(batch).detach(), decoded, atol=1e-4, rtol=1e-3)
 
 
@@ -300,7 +299,7 @@ def test_videovae_plus_takes_whole_groups_of_frames(videovae_plus_config: Make) 
 def test_reversing_latents_is_decoding_backwards(wan: WanRecipe) -> None:
     latents = torch.randn(1, 16, 2, 4, 4)
     plain = WanBackbone(copy.deepcopy(wan.model), torch.device("cpu"), torch.float32)
-    plain = plain.without_attention()
+    plain = plain.plain()
     expected = plain.encode(plain.decode(latents).clip.flip(2)).latents
     torch.testing.assert_close(wan.reverse_latents(latents), expected, atol=1e-4, rtol=1e-3)
 
@@ -312,7 +311,7 @@ def test_a_run_may_begin_with_given_weights(mini_config: Make) -> None:
     assert isinstance(bundled, MiniBackbone)
     recipe, sizes = make_recipe(replace(mini_config(), init="mini", network={}))
     assert isinstance(recipe, MiniRecipe)
-    assert sizes["widths"] == bundled.config.widths
+    assert sizes["width"] == bundled.config.width
     for one, other in zip(recipe.decoder.parameters(), bundled.decoder.parameters(), strict=True):
         assert torch.equal(one, other)
         assert one.requires_grad

@@ -135,10 +135,10 @@ def test_whole_frames_are_described_not_crops() -> None:
     clip = coordinate_clip(96, 160, "a", 5)
     options = SampleOptions(clips=2, frames=3, crop=48, reference_crop=64, undegraded=1)
     batch = SampleDrawer([clip], options, describe=facts_of).draw(0)
-    assert batch.spectrum is not None
-    assert batch.spectrum.shape == (2, 3, 3)
-    assert (batch.spectrum[..., 0] == 47.5).all(), "the mean of all 96 rows"
-    assert SampleDrawer([clip], options).draw(0).spectrum is None
+    assert batch.condition is not None
+    assert batch.condition.shape == (2, 3, 3)
+    assert (batch.condition[..., 0] == 47.5).all(), "the mean of all 96 rows"
+    assert SampleDrawer([clip], options).draw(0).condition is None
 
 
 def test_without_degraded_versions_the_clip_is_its_own_target() -> None:

@@ -70,7 +70,7 @@ def test_three_ways_to_decode_differ(backbone) -> None:
     latents = noise(16, 1, 3, 3)
     reference = backbone.prepare_reference(noise(3, 24, 24))
     helped, alone = (backbone.decode(latents, given).clip for given in (reference, None))
-    plain = backbone.without_attention().decode(latents, reference).clip
+    plain = backbone.plain().decode(latents, reference).clip
     assert not torch.allclose(helped, alone)
     assert not torch.allclose(alone, plain)
     assert backbone.attention, "the copy is another backbone"

@@ -6,13 +6,13 @@ from diffusers import AutoencoderKLWan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refvid.inference.reconstruct import reconstruct
 from refvid.models.tiles import plan_windows
 from refvid.models.wan import autoencoder
 from refvid.models.wan.autoencoder import LIMITS, WanAutoencoder, WanBackbone
 from refvid.models.wan.config import WanConfig
 from refvid.rebuild.chunks import ChunkLengths, choose_chunk_lengths, pad_length
 from refvid.rebuild.memory import choose_budget
+from tests.unit.rebuild.reconstruct import reconstruct
 
 CPU = torch.device("cpu")
 RECEPTIVE_FIELD_PX = 98
@@ -40,7 +40,7 @@ def cuts(draw, total=9):
 @given(lengths=cuts())
 def test_plain_decoding_does_not_depend_on_the_cut(backbone, lengths):
     latents = torch.randn(1, 16, 9, 3, 4, generator=torch.Generator().manual_seed(0))
-    plain = backbone.without_attention()
+    plain = backbone.plain()
     whole = plain.decode(latents).clip
     assert whole.shape == (1, 3, 33, 24, 32)
     parts = decode_in_chunks(plain, latents, None, lengths)
@@ -70,7 +70,7 @@ def test_plain_coding_is_that_of_diffusers(small_config, model, backbone, noise)
         expected = stock.encode(clip).latent_dist.mode()
         latents = backbone.encode(clip).latents
         torch.testing.assert_close(latents, expected, atol=1e-5, rtol=1e-5)
-        decoded = backbone.without_attention().decode(latents).clip
+        decoded = backbone.plain().decode(latents).clip
         torch.testing.assert_close(decoded, stock.decode(latents).sample, atol=2e-5, rtol=1e-5)
 
 
@@ -90,7 +90,7 @@ def test_a_reference_and_its_absence_both_count(backbone, noise):
         backbone.decode(latents, backbone.prepare_reference(noise(3, 32, 32, seed=1))).clip,
         backbone.decode(latents, backbone.prepare_reference(noise(3, 32, 32, seed=2))).clip,
         backbone.decode(latents).clip,
-        backbone.without_attention().decode(latents).clip,
+        backbone.plain().decode(latents).clip,
     ]
     for index, clip in enumerate(clips):
         assert clip.shape == (1, 3, 9, 32, 32)
@@ -142,7 +142,7 @@ class TestTiles:
         return noise(16, 3, 4, 60)
 
     def test_the_interior_is_exact_in_the_plain_decoder(self, backbone, latents):
-        plain = backbone.without_attention()
+        plain = backbone.plain()
         whole = decode_in_chunks(plain, latents, None, [2, 1])
         tiled = decode_in_chunks(plain, latents, None, [2, 1], tile=256)
         _, columns = plan_windows(4, 60, 32)
@@ -175,7 +175,7 @@ class TestTiles:
         assert difference[-160:].max() == 0
 
     def test_the_plan_may_change_between_chunks(self, backbone, latents):
-        plain = backbone.without_attention()
+        plain = backbone.plain()
         whole = plain.decode(latents).clip
         start = plain.decode(latents[:, :, :2], tile=256)
         rest = plain.decode(latents[:, :, 2:], None, start.state)

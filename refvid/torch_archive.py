@@ -16,9 +16,22 @@ from typing import Any, Final
 
 import torch
 
-from refvid.errors import InputError
-from refvid.latents.containers import ZIP_ERRORS, file_errors
-
+_READER_ERRORS: Final = (
+    # torch and zipfile report damage with whatever their readers ran into.
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    pickle.UnpicklingError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    AssertionError,
+    ImportError,
+    EOFError,
+    OverflowError,
+    MemoryError,
+)
 _MOST_PICKLE_BYTES: Final = 16 * 2**20
 _KNOWN: Final = re.compile(
     r"collections OrderedDict"
@@ -29,64 +42,66 @@ _KNOWN: Final = re.compile(
 _NEVER: Final = {"STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4"}
 
 
+class ArchiveError(ValueError):
+    """What is wrong with an archive, in words that follow "it is"; callers know what it is for."""
+
+
+class DamagedArchiveError(ArchiveError):
+    """It is not whole, or declares what it does not hold."""
+
+
+class PackedArchiveError(ArchiveError):
+    """Compressed inside, which torch.save never does; unpacking could take any memory."""
+
+
+class UnsafeArchiveError(ArchiveError):
+    """It asks for more than tensors, numbers, text, lists and dicts: that could run any code."""
+
+
 def load_archive(path: Path) -> Any:
     """Load what torch.save wrote, with its tensors mapped from the disk.
 
     Raises:
-        InputError: Damaged, packed, or holding anything but tensors, numbers, text, lists and
+        ArchiveError: Damaged, packed, or holding anything but tensors, numbers, text, lists and
             dicts.
+        OSError: It cannot be read.
     """
-    _check_pickle(path, _read_pickle(path))
+    _check_pickle(_read_pickle(path))
     try:
-        with warnings.catch_warnings(), file_errors(path):
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # TypedStorage is deprecated, but files name it
             return torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)
-    # torch reports damage with whatever its reader ran into.
-    except (
-        pickle.UnpicklingError,
-        RuntimeError,
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        AttributeError,
-        AssertionError,
-        EOFError,
-        OverflowError,
-        UnicodeDecodeError,
-        MemoryError,
-    ) as error:
+    except _READER_ERRORS as error:
         reason = str(error).partition("\n")[0][:200] or type(error).__name__
-        raise InputError(f"{path} cannot be read as a PyTorch file ({reason}).") from error
+        raise DamagedArchiveError(f"no readable PyTorch file ({reason})") from error
 
 
 def _read_pickle(path: Path) -> bytes:
     """Check the archive's directory, and return its pickle."""
     try:
-        with file_errors(path), zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             # torch.save packs nothing and stores nothing twice.
-            if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-                raise InputError(
-                    f"{path} is a packed archive, which torch.save does not write. Save it again."
-                )
+            for member in members:
+                if member.compress_type != zipfile.ZIP_STORED:
+                    raise PackedArchiveError(f"compressed inside ({member.filename})")
             if sum(member.file_size for member in members) > path.stat().st_size:
-                raise InputError(f"{path} is damaged: it declares more than it holds.")
+                raise DamagedArchiveError("damaged: it declares more than it holds")
             pickles = [
                 member
                 for member in members
                 if member.filename == "data.pkl" or member.filename.endswith("/data.pkl")
             ]
             if len(pickles) != 1 or pickles[0].file_size > _MOST_PICKLE_BYTES:
-                raise InputError(f"{path} is no file of torch.save that holds latents.")
+                raise DamagedArchiveError("no file of torch.save that holds tensors")
             return archive.read(pickles[0])
-    except ZIP_ERRORS as error:
-        raise InputError(
-            f"{path} is a damaged or incomplete archive ({error}). Fetch or save it again."
-        ) from error
+    except ArchiveError:
+        raise
+    except _READER_ERRORS as error:
+        raise DamagedArchiveError(f"a damaged or incomplete archive ({error})") from error
 
 
-def _check_pickle(path: Path, data: bytes) -> None:
+def _check_pickle(data: bytes) -> None:
     """Refuse a pickle that asks for more than tensors need."""
     try:
         with warnings.catch_warnings():
@@ -95,10 +110,10 @@ def _check_pickle(path: Path, data: bytes) -> None:
                 asked = str(argument) if opcode.name == "GLOBAL" else opcode.name
                 is_wrong = opcode.name == "GLOBAL" and not _KNOWN.fullmatch(asked)
                 if is_wrong or opcode.name in _NEVER:
-                    raise InputError(
-                        f"{path} asks to load more than tensors ({asked.replace(' ', '.')}). That "
-                        "could run any code, so refvid does not: save only tensors, numbers and "
-                        "text, or use safetensors."
-                    )
+                    raise UnsafeArchiveError(asked.replace(" ", "."))
+    except ArchiveError:
+        raise
     except ValueError as error:  # what pickletools raises on anything damaged
-        raise InputError(f"{path} has a damaged description of its tensors ({error}).") from error
+        raise DamagedArchiveError(
+            f"without a whole description of its tensors ({error})"
+        ) from error

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refvid.models.mini import matching
+from refvid.models import matching
 from refvid.models.matching import TOKEN, index_reference, match_tokens
 
 

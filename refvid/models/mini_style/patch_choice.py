@@ -1,0 +1,186 @@
+"""Choose a patch of the style for every token, so that neighbours and frames agree.
+
+Neighbours prefer patches that lie side by side in the style, and a token keeps the patch that
+painted its content in the frame before, unless another fits much better.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from refvid.models.mini_style.motion import Motion
+from refvid.models.mini_style.style_index import TURNS, StyleIndex
+from refvid.models.mini_style.style_search import search_each_style, search_varied
+from refvid.models.mini_style.tokens import CELL, PATCH, STRIDE
+
+_COHERENCE = 0.8
+"""What a neighbour's patch from elsewhere in the style costs; in units of squared descriptors."""
+
+_REPETITION = 0.6
+"""What taking the same patch again close by costs: it would show as a pattern of tiles."""
+
+_LOYALTY = 1.0
+"""What leaving the patch costs that painted the same content in the frame before."""
+
+_SWEEPS, _SWEEPS_LATER = 3, 2
+"""How often all tokens weigh their neighbours: in the first frame of a shot, and in the others."""
+
+_ATTEMPTS = 12
+"""How often several styles try other prices in the first frame."""
+
+_PIECE = 4
+"""Side of the pieces of the style that a painting begins with [tokens]."""
+
+_SEARCH_PERIOD = 8
+"""A token that was carried along searches anywhere in every so many frames."""
+
+_NEIGHBOURS = ((-1, 0), (1, 0), (0, -1), (0, 1))
+
+_AROUND = (
+    *_NEIGHBOURS,
+    *((-1, -1), (-1, 1), (1, -1), (1, 1)),
+    *((-2, 0), (2, 0), (0, -2), (0, 2)),
+)
+"""Where the same patch must not lie."""
+
+
+class PatchChoice:
+    """Which patch of the style paints which token of a frame, (rows, columns, 3) corners."""
+
+    def __init__(self, queries: Tensor, style: StyleIndex) -> None:
+        self.queries, self.style = queries, style
+        self.rows, self.columns = queries.shape[:2]
+        row = torch.arange(self.rows, device=queries.device)
+        column = torch.arange(self.columns, device=queries.device)
+        self.even = (row[:, None] + column) % 2 == 0
+        self.number = row[:, None] * self.columns + column
+        self.carried: Tensor | None = None
+        self.phase = 0
+        sides = [(0, STRIDE * down, STRIDE * right) for down, right in _NEIGHBOURS]
+        self.offsets = torch.tensor(sides, device=queries.device)[:, None, None]
+
+    def begin(self) -> None:
+        """Search anywhere for every token, and begin with large pieces."""
+        cost, places = search_each_style(self.queries.flatten(0, 1), self.style)
+        shares = self.style.shares
+        self.prices = torch.zeros_like(shares)
+        # Several styles find their prices by trying: each is to paint its share.
+        for attempt in range(1 if len(shares) == 1 else _ATTEMPTS):
+            self.anywhere = self._cheapest(cost, places).view(self.rows, self.columns, 3)
+            self.corners = self._follow_leaders()
+            if attempt < _ATTEMPTS - 1 and len(shares) > 1:
+                painted = self.settle()[..., 0].flatten() // TURNS
+                excess = torch.bincount(painted, minlength=len(shares)) / len(painted) - shares
+                self.prices = self.prices + float(cost.std()) * 2 * 0.8**attempt * excess
+
+    def carry(self, corners: Tensor, prices: Tensor, phase: int, motion: Motion) -> None:
+        """Begin with the patches of the frame before, moved with what they painted."""
+        self.prices, self.phase = prices, phase
+        moved, trust = self._moved(corners, motion)
+        lost = trust < 0.5
+        # Most tokens stay with what they have: a few at a time look for something better.
+        searching = lost | ((self.number + self.phase) % _SEARCH_PERIOD == 0)
+        found = self._cheapest(*search_each_style(self.queries[searching], self.style))
+        self.anywhere = moved.clone()
+        self.anywhere[searching] = found
+        self.carried = moved
+        self.corners = torch.where(lost[..., None], self.anywhere, moved)
+
+    def _moved(self, corners: Tensor, motion: Motion) -> tuple[Tensor, Tensor]:
+        """Where the tokens' content was painted from, and how sure that is."""
+        # A token's middle is the corner of a block; the last row and column have none of their own.
+        position = motion.position
+        position = torch.cat((position, position[-1:] + position.new_tensor((STRIDE, 0))))
+        position = torch.cat((position, position[:, -1:] + position.new_tensor((0, STRIDE))), 1)
+        trust = torch.cat((motion.trust, motion.trust[-1:]))
+        trust = torch.cat((trust, trust[:, -1:]), 1)
+        row = (position[..., 0] + STRIDE // 2).div(STRIDE, rounding_mode="floor")
+        column = (position[..., 1] + STRIDE // 2).div(STRIDE, rounding_mode="floor")
+        row, column = row.clamp(0, self.rows - 1), column.clamp(0, self.columns - 1)
+        moved = corners[row, column].clone()
+        moved[..., 1] += position[..., 0] - row * STRIDE
+        moved[..., 2] += position[..., 1] - column * STRIDE
+        return self._inside(moved), trust
+
+    def settle(self) -> Tensor:
+        """Let neighbours agree: (rows, columns, 3)."""
+        for _ in range(_SWEEPS if self.carried is None else _SWEEPS_LATER):
+            for half in (self.even, ~self.even):
+                # Half of the tokens choose at a time: next neighbours are of the other half.
+                around = torch.stack([_shift(self.corners, *side) for side in _AROUND])
+                goes_on = around[: len(_NEIGHBOURS)] - self.offsets
+                score = self._score(self.corners, around, goes_on)
+                for candidate in (self.anywhere, *self._inside(goes_on)):
+                    other = self._score(candidate, around, goes_on)
+                    better = (other < score) & half
+                    score = torch.where(better, other, score)
+                    self.corners = torch.where(better[..., None], candidate, self.corners)
+        return self.corners
+
+    def _follow_leaders(self) -> Tensor:
+        """Begin with pieces of the style that are several tokens large, one token choosing.
+
+        On a plain wall all leaders would choose the same piece, and it would show as a pattern: so
+        each takes one of those that are about as good, by its place.
+        """
+        device = self.queries.device
+        row = torch.arange(self.rows, device=device)
+        column = torch.arange(self.columns, device=device)
+        lead_rows = torch.arange(_PIECE // 2, self.rows + _PIECE, _PIECE, device=device)
+        lead_columns = torch.arange(_PIECE // 2, self.columns + _PIECE, _PIECE, device=device)
+        lead_rows = lead_rows.clamp(max=self.rows - 1)
+        lead_columns = lead_columns.clamp(max=self.columns - 1)
+        leaders = self.queries[lead_rows][:, lead_columns]
+        varied = search_varied(leaders.flatten(0, 1), self.style, self.prices)
+        chosen = varied.view(*leaders.shape[:2], 3)
+        led = chosen[row // _PIECE][:, column // _PIECE].clone()
+        led[..., 1] += ((row - lead_rows[row // _PIECE]) * STRIDE)[:, None]
+        led[..., 2] += (column - lead_columns[column // _PIECE]) * STRIDE
+        return self._inside(led)
+
+    def _score(self, corners: Tensor, around: Tensor, goes_on: Tensor) -> Tensor:
+        """What it costs to paint tokens with these patches.
+
+        Args:
+            corners: (rows, columns, 3).
+            around: (12, rows, columns, 3) the patches of the tokens `_AROUND`.
+            goes_on: (4, rows, columns, 3) what those of the `_NEIGHBOURS` would go on with.
+        """
+        height, width = self.style.descriptors.shape[1:3]
+        row = ((corners[..., 1] + CELL // 2) // CELL).clamp(max=height - 1)
+        column = ((corners[..., 2] + CELL // 2) // CELL).clamp(max=width - 1)
+        place = (corners[..., 0] * height + row) * width + column
+        found = self.style.descriptors.flatten(0, 2).index_select(0, place.flatten())
+        score = (found.view_as(self.queries) - self.queries).square_().sum(-1)
+        score += self.prices[corners[..., 0] // TURNS]
+        score += _COHERENCE * (~_is_near(goes_on, corners, 1)).sum(0)
+        score += _REPETITION * _is_near(around, corners, STRIDE - 1).sum(0)
+        if self.carried is not None:
+            score += _LOYALTY * ~_is_near(self.carried, corners, 2)
+        return score
+
+    def _inside(self, corners: Tensor) -> Tensor:
+        """Keep patches within the common square."""
+        side = self.style.pictures.shape[1] - PATCH
+        return torch.cat((corners[..., :1], corners[..., 1:].clamp(0, side)), -1)
+
+    def _cheapest(self, cost: Tensor, places: Tensor) -> Tensor:
+        """Of the styles, by their prices: (tokens, 3)."""
+        chosen = (cost + self.prices).argmin(-1)
+        return places[torch.arange(len(chosen), device=chosen.device), chosen]
+
+
+def _is_near(some: Tensor, others: Tensor, distance: int) -> Tensor:
+    """Whether corners (..., 3) are of one picture and at most so many pixels apart."""
+    apart = (some - others).abs_()
+    return (apart[..., 0] == 0) & (apart[..., 1] <= distance) & (apart[..., 2] <= distance)
+
+
+def _shift(corners: Tensor, row: int, column: int) -> Tensor:
+    """What the neighbour at (row, column) has; the border repeats itself."""
+    rows, columns = corners.shape[:2]
+    device = corners.device
+    at = (torch.arange(rows, device=device) + row).clamp(0, rows - 1)
+    across = (torch.arange(columns, device=device) + column).clamp(0, columns - 1)
+    return corners[at][:, across]
