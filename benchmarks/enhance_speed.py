@@ -161,10 +161,8 @@ def model_times(source: Path, picture: NDArray[np.uint8], frames: int = 6) -> di
             shades = to_shades(frame)
             found = timed("alignment", lambda s=shades, f=flow: align(s, placed, f))
             flow = found.flow
-            timed(
-                "fusion",
-                lambda f=frame, t=told, m=Mixed(found.pixels, found.trust): backbone.fuse(f, t, m),
-            )
+            mixed = Mixed(found.pixels, found.trust)
+            timed("fusion", lambda f=frame, t=told, m=mixed: backbone.fuse(f, t, m))
     return {"registration, a shot": registration, **spent}
 
 
