@@ -242,10 +242,11 @@ def unrelated(
     clips: list[Clip], *, barred: bool
 ) -> Iterator[tuple[tuple[str, str, str], Registration | None]]:
     dress = letterbox if barred else np.ascontiguousarray
+    degradations = ("half",) if barred else tuple(EVALUATION_DEGRADATIONS)
     for number, clip in enumerate(clips):
         for other in clips[:number] + clips[number + 1 :]:
-            for degradation, frame in clip.degraded.items():
-                found = register(dress(other.clean), dress(frame))
+            for degradation in degradations:
+                found = register(dress(other.clean), dress(clip.degraded[degradation]))
                 yield (other.name, clip.name, degradation), found
 
 
