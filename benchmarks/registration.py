@@ -105,14 +105,20 @@ CAMERAS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("clips", type=Path, help="folder of videos")
+    parser.add_argument(
+        "--degradations",
+        nargs="+",
+        choices=tuple(EVALUATION_DEGRADATIONS),
+        default=list(EVALUATION_DEGRADATIONS),
+    )
     options = parser.parse_args()
     cv2.setNumThreads(1)  # one core, as figures are given
     clips = [read(path) for path in sorted(options.clips.glob("*.mp4"))]
-    print_photos(clips)
     print_steps(clips[0])
+    print_photos(clips, options.degradations)
     print_later(clips)
     print_letterboxed(clips)
-    print_unrelated(clips)
+    print_unrelated(clips, options.degradations)
 
 
 def read(path: Path) -> Clip:
@@ -123,14 +129,14 @@ def read(path: Path) -> Clip:
     return Clip(name=path.stem, clean=frames[0], degraded=first, later=later)
 
 
-def print_photos(clips: list[Clip]) -> None:
+def print_photos(clips: list[Clip], degradations: list[str]) -> None:
     print(
         "\nPhotos of the first frame. Input: the degraded frame on the same pixels. Process time."
     )
     print("| photo | video | found | error px, p95 | PSNR, worst (input) | register | view |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for name, camera in CAMERAS.items():
-        for degradation in EVALUATION_DEGRADATIONS:
+        for degradation in degradations:
             rows = [lay(clip, camera, degradation) for clip in clips]
             found = [row for row in rows if row is not None]
             if not found:
@@ -203,7 +209,10 @@ def print_later(clips: list[Clip]) -> None:
     for clip in clips:
         for number, (clean, frame) in clip.later.items():
             found = register(clip.clean, frame)
-            print(f"| {clip.name} | {number} | {describe(found, clip.clean, frame, clean)}")
+            print(
+                f"| {clip.name} | {number} | {describe(found, clip.clean, frame, clean)}",
+                flush=True,
+            )
 
 
 def print_letterboxed(clips: list[Clip]) -> None:
@@ -213,9 +222,9 @@ def print_letterboxed(clips: list[Clip]) -> None:
     for clip in clips:
         barred, clean = letterbox(clip.degraded["half"]), letterbox(clip.clean)
         found = register(clip.clean, barred)
-        print(f"| {clip.name} | frame | {describe(found, clip.clean, barred, clean)}")
+        print(f"| {clip.name} | frame | {describe(found, clip.clean, barred, clean)}", flush=True)
         found = register(clean, barred)
-        print(f"| {clip.name} | both | {describe(found, clean, barred, clean)}")
+        print(f"| {clip.name} | both | {describe(found, clean, barred, clean)}", flush=True)
 
 
 def describe(found: Registration | None, reference: Picture, frame: Picture, clean: Picture) -> str:
@@ -230,22 +239,25 @@ def describe(found: Registration | None, reference: Picture, frame: Picture, cle
     )
 
 
-def print_unrelated(clips: list[Clip]) -> None:
-    plain = list(unrelated(clips, barred=False))
-    barred = list(unrelated(clips, barred=True))
-    for name, results in (("whole", plain), ("both letterboxed", barred)):
+def print_unrelated(clips: list[Clip], degradations: list[str]) -> None:
+    for name, barred in (("whole", False), ("both letterboxed", True)):
+        results = list(unrelated(clips, degradations, barred=barred))
         accepted = [pair for pair, found in results if found is not None]
-        print(f"\nUnrelated pairs, {name}: {len(accepted)} of {len(results)} accepted", *accepted)
+        print(
+            f"\nUnrelated pairs, {name}: {len(accepted)} of {len(results)} accepted",
+            *accepted,
+            flush=True,
+        )
 
 
 def unrelated(
-    clips: list[Clip], *, barred: bool
+    clips: list[Clip], degradations: list[str], *, barred: bool
 ) -> Iterator[tuple[tuple[str, str, str], Registration | None]]:
     dress = letterbox if barred else np.ascontiguousarray
     for number, clip in enumerate(clips):
         for other in clips[:number] + clips[number + 1 :]:
-            for degradation, frame in clip.degraded.items():
-                found = register(dress(other.clean), dress(frame))
+            for degradation in degradations:
+                found = register(dress(other.clean), dress(clip.degraded[degradation]))
                 yield (other.name, clip.name, degradation), found
 
 

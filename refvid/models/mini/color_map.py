@@ -42,8 +42,9 @@ _GAINS = (0.3, 3.0)
 _MAX_CROSSTALK = 0.5
 _ROUNDS = 8
 
-_SNAP = 1.0
-"""A map that moves colours by less than this on average is none [levels]."""
+_SNAP = 2.5
+"""A map that moves colours by less than this on average is none: compression and the colour
+conversions of cheap tools move whole frames by 1 to 2 [levels]."""
 
 
 def fit_colors(view: Picture, frame: Picture, mask: NDArray[np.bool_]) -> ColorMap:

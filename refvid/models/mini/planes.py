@@ -126,9 +126,10 @@ def simplest_plane(
 def is_plausible(plane: Plane, frame_size: Size, reference_size: Size) -> bool:
     """Whether a camera could have seen it so: not mirrored, not folded, of a sensible size."""
     probes = probe_points(frame_size, _PROBES)
+    shown = is_inside(map_points(plane, probes), reference_size)
     depth = probes @ plane[2, :2] + plane[2, 2]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shown = (depth > 1e-6) & is_inside(map_points(plane, probes), reference_size)
+    if (depth[shown] < 1e-6).any():  # seen through the back of the camera
+        return False
     if shown.mean() < _MIN_SHOWN:
         return False
     stretches = np.linalg.svd(_derivatives(plane, probes[shown]), compute_uv=False)

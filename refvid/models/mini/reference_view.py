@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from refvid.models.mini.color_map import ColorMap, apply_colors
 from refvid.models.mini.registration import Registration
-from refvid.models.mini.resampling import Picture, Places, sample, shrink_by
+from refvid.models.mini.resampling import Picture, Places, limit_detail, sample
 from refvid.models.mini.smooth_map import SmoothMap, pixel_grid
 
 Flow = NDArray[np.float32]
@@ -38,7 +38,7 @@ class View:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedReference:
-    """A registered reference of the resolution that the frame can hold; made once per shot."""
+    """A registered reference without detail that the frame cannot hold; made once per shot."""
 
     picture: Picture
     map: SmoothMap
@@ -56,16 +56,16 @@ class PreparedReference:
 
 
 def prepare_reference(reference: Picture, registration: Registration) -> PreparedReference:
-    """Shrink a reference, if it holds more than the frame can.
+    """Filter a reference, if it holds more than the frame can.
 
     Raises:
         ValueError: The reference is not as large as the one that was registered.
     """
     if reference.shape[:2] != registration.map.reference_size:
         raise ValueError(f"another reference was registered: {registration.map.reference_size}")
-    picture = shrink_by(reference, registration.scale)
+    picture = limit_detail(reference, registration.scale)
     moved = registration.map
-    if picture is not reference:
+    if picture.shape != reference.shape:
         moved = moved.resized(moved.frame_size, (picture.shape[0], picture.shape[1]))
     grid = pixel_grid(moved.frame_size)
     return PreparedReference(

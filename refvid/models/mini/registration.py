@@ -55,10 +55,10 @@ _MIN_BLOCKS = 8
 _SNAP_PX = 0.3
 """Maps that are nearer to the identity than this are the identity."""
 
-_LIKELY_SNAP_PX = 0.8
+_LIKELY_SNAP_PX = 0.6
 """So are those, if they fit no better: video codecs move things by a tenth or two of a pixel."""
 
-_MIN_SNAP_GAIN = 0.002
+_MIN_SNAP_GAIN = 0.006
 """What counts as fitting better, in mean correlation."""
 
 

@@ -14,6 +14,7 @@ from refvid.models.mini.color_map import IDENTITY, apply_colors, blend_colors, f
 from refvid.models.mini.planes import is_plausible
 from refvid.models.mini.reference_view import prepare_reference, view
 from refvid.models.mini.registration import register, register_best
+from refvid.models.mini.resampling import limit_detail
 from refvid.models.mini.smooth_map import SmoothMap, pixel_grid
 
 WARM = np.array([[0.92, 0.02, 0, 6], [0, 0.85, 0, 2], [0.01, 0, 0.7, 8]], np.float32)
@@ -132,6 +133,19 @@ def test_a_larger_original_covers_the_whole_frame(scene):
     assert found.scale == pytest.approx(3)
     assert found.coverage == 1
     assert np.allclose(found.coordinates, (pixel_grid(scene.shape[:2]) + 0.5) * 3 - 0.5, atol=1e-3)
+
+
+@pytest.mark.parametrize("scale", [2.0, 2.6, 7.3])
+def test_detail_that_a_frame_cannot_hold_does_not_alias(scale):
+    stripes = np.zeros((600, 800, 3), np.uint8)
+    stripes[:, ::2] = 255
+    limited = limit_detail(stripes, scale)
+    rate = scale * limited.shape[1] / 800
+    columns = (np.arange(40) * rate + 20).astype(int)
+    contrast = limited[20, columns, 0].astype(int)
+    assert np.ptp(contrast) < 255 / 8
+    assert limited.shape[0] >= min(600, 600 / scale)
+    assert limit_detail(stripes, 0.7) is stripes
 
 
 def test_unrelated_pictures_are_refused(scene):
