@@ -10,9 +10,10 @@ import typer
 
 from refvid.cli import flags
 from refvid.cli.console import Console, format_duration
+from refvid.cli.groups import IO_PANEL, grouped
 
 
-@flags.grouped
+@grouped
 def demo(
     console: Console,
     *,
@@ -24,7 +25,7 @@ def demo(
             metavar="FOLDER",
             help="Where the files go.",
             show_default=True,
-            rich_help_panel=flags.IO_PANEL,
+            rich_help_panel=IO_PANEL,
         ),
     ] = Path("demo"),
     overwrite: flags.Overwrite = False,

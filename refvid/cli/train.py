@@ -12,6 +12,7 @@ import typer
 from refvid.cli import flags as flag
 from refvid.cli.console import Console
 from refvid.cli.exit_codes import SIGTERM_EXIT_CODE
+from refvid.cli.groups import IO_PANEL, grouped
 from refvid.errors import INTERRUPTED_EXIT_CODE, CheckpointUnavailable, OptionError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ LENGTH_PANEL = "Length"
 CONFIG_PANEL = "Recipe"
 
 
-@flag.grouped
+@grouped
 def train(
     console: Console,
     videos: Annotated[
@@ -34,7 +35,7 @@ def train(
             "--output",
             metavar="PATH",
             help="Folder of the run; with --export the weights file.",
-            rich_help_panel=flag.IO_PANEL,
+            rich_help_panel=IO_PANEL,
         ),
     ] = None,
     images: Annotated[
@@ -43,7 +44,7 @@ def train(
             "--images",
             metavar="FOLDER",
             help="Still pictures to learn from as well.",
-            rich_help_panel=flag.IO_PANEL,
+            rich_help_panel=IO_PANEL,
         ),
     ] = None,
     task: Annotated[
@@ -61,7 +62,7 @@ def train(
             "--styles",
             metavar="FOLDER",
             help="Paintings, for --task style.",
-            rich_help_panel=flag.IO_PANEL,
+            rich_help_panel=IO_PANEL,
         ),
     ] = None,
     triplets: Annotated[
@@ -70,7 +71,7 @@ def train(
             "--triplets",
             metavar="FOLDER",
             help="Known results, for --task style: content/NAME, style/NAME, stylised/NAME.",
-            rich_help_panel=flag.IO_PANEL,
+            rich_help_panel=IO_PANEL,
         ),
     ] = None,
     valid_styles: Annotated[
@@ -79,7 +80,7 @@ def train(
             "--valid-styles",
             metavar="NAME",
             help="A style to hold out; may be repeated.  [default: a tenth of them]",
-            rich_help_panel=flag.IO_PANEL,
+            rich_help_panel=IO_PANEL,
         ),
     ] = None,
     valid: Annotated[
@@ -88,7 +89,7 @@ def train(
             "--valid",
             metavar="FOLDER",
             help="Held-out videos.  [default: a tenth of the sources]",
-            rich_help_panel=flag.IO_PANEL,
+            rich_help_panel=IO_PANEL,
         ),
     ] = None,
     latents: Annotated[
@@ -97,7 +98,7 @@ def train(
             "--latents",
             metavar="FOLDER",
             help="Saved latents, each with a picture of its name, for every second batch.",
-            rich_help_panel=flag.IO_PANEL,
+            rich_help_panel=IO_PANEL,
         ),
     ] = None,
     exclude: Annotated[
@@ -106,7 +107,7 @@ def train(
             "--exclude",
             metavar="NAME",
             help="A file name to leave out; may be repeated.",
-            rich_help_panel=flag.IO_PANEL,
+            rich_help_panel=IO_PANEL,
         ),
     ] = None,
     config: Annotated[
@@ -191,7 +192,7 @@ def train(
             "--export",
             metavar="RUN",
             help="Train nothing: write the weights of a run's newest checkpoint.",
-            rich_help_panel=flag.IO_PANEL,
+            rich_help_panel=IO_PANEL,
         ),
     ] = None,
     overwrite: flag.Overwrite = False,
