@@ -118,7 +118,7 @@ LINES = (
     "enhance clip.mp4 --weights none.pt",
 )
 
-_EMBEDDED = re.compile(rb"[A-Za-z0-9+/=]{2000,}")
+_EMBEDDED = re.compile(rb'[A-Za-z0-9+/=]{2000,}|"id": *"[0-9a-f]{16}"')
 # Of one run, not of the program.
 _TIMES = (
     (re.compile(r'"seconds": [0-9.e-]+'), '"seconds": 0'),
@@ -211,7 +211,8 @@ def without_times(text: str) -> str:
 def fingerprint(path: Path) -> str:
     """A hash of a file's bytes; of Matroska, which holds random numbers, of what is in it.
 
-    Of a page without the videos in it, which x264 does not encode alike each time.
+    Of a page without its random number and the videos in it, which x264 does not encode alike
+    each time.
     """
     if path.suffix == ".html":
         return hashlib.sha256(_EMBEDDED.sub(b"", path.read_bytes())).hexdigest()

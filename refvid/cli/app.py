@@ -32,7 +32,7 @@ from refvid.cli import (
 )
 from refvid.cli.console import Console, error_document
 from refvid.cli.exit_codes import SIGTERM_EXIT_CODE
-from refvid.cli.flags import PanelCommand
+from refvid.cli.groups import PanelCommand
 from refvid.errors import INTERRUPTED_EXIT_CODE
 
 _HELP = {"help_option_names": ["-h", "--help"]}

@@ -10,6 +10,7 @@ import typer
 import refvid
 from refvid.cli import flags
 from refvid.cli.console import Console
+from refvid.cli.groups import ENCODING_PANEL, IO_PANEL, grouped
 from refvid.cli.words import parse_rate
 from refvid.errors import InputError
 
@@ -20,7 +21,7 @@ _SHARE_PANEL = "Pictures for sharing"
 _VOTE_PANEL = "Blind votes"
 
 
-@flags.grouped
+@grouped
 def compare(
     console: Console,
     inputs: Annotated[
@@ -41,7 +42,7 @@ def compare(
             metavar="FILE.html",
             help="The page.  [default: {stem}_compare.html beside the first, unless only "
             "--montage or --sheet is asked for]",
-            rich_help_panel=flags.IO_PANEL,
+            rich_help_panel=IO_PANEL,
         ),
     ] = None,
     reference: Annotated[
@@ -50,7 +51,7 @@ def compare(
             "--reference",
             metavar="CLEAN",
             help="The clean original, to measure against.  [default: the first video]",
-            rich_help_panel=flags.IO_PANEL,
+            rich_help_panel=IO_PANEL,
         ),
     ] = None,
     labels: Annotated[
@@ -59,7 +60,7 @@ def compare(
             "--labels",
             metavar="A,B,...",
             help="Names for the videos.  [default: from their paths]",
-            rich_help_panel=flags.IO_PANEL,
+            rich_help_panel=IO_PANEL,
         ),
     ] = None,
     metrics: Annotated[
@@ -69,7 +70,7 @@ def compare(
             metavar="NAME,...",
             help="Measures for curves and table, as for refvid metrics, or none.  "
             "[default: psnr,ssim]",
-            rich_help_panel=flags.IO_PANEL,
+            rich_help_panel=IO_PANEL,
         ),
     ] = None,
     overwrite: flags.Overwrite = False,
@@ -124,7 +125,7 @@ def compare(
             "--preview-height",
             metavar="PX",
             help="Largest height of a video in the page.",
-            rich_help_panel=flags.ENCODING_PANEL,
+            rich_help_panel=ENCODING_PANEL,
         ),
     ] = 720,
     preview_codec: Annotated[
@@ -133,7 +134,7 @@ def compare(
             "--preview-codec",
             metavar="h264|vp9",
             help="vp9 is for browsers without H.264, as some on Linux; it takes longer.",
-            rich_help_panel=flags.ENCODING_PANEL,
+            rich_help_panel=ENCODING_PANEL,
         ),
     ] = "h264",
 ) -> None:

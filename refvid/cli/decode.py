@@ -14,6 +14,7 @@ import typer
 from refvid.cli import comparing, flags
 from refvid.cli.batch import Batch, decisions, find_jobs, load_model
 from refvid.cli.console import Console
+from refvid.cli.groups import IO_PANEL, REFERENCE_PANEL, grouped
 from refvid.cli.words import parse_rate, parse_reference
 from refvid.errors import InputError, OptionError
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from refvid.rebuild.plan import Plan
     from refvid.workflows.choose_model import LoadedBackbone
 
-_reference = partial(typer.Option, rich_help_panel=flags.REFERENCE_PANEL)
+_reference = partial(typer.Option, rich_help_panel=REFERENCE_PANEL)
 _latents = partial(
     typer.Option, rich_help_panel="What the latents are, where the file does not say"
 )
@@ -131,7 +132,7 @@ class Wishes:
         )
 
 
-@flags.grouped
+@grouped
 def decode(
     console: Console,
     inputs: Annotated[
@@ -156,7 +157,7 @@ def decode(
             "--fps",
             metavar="FPS",
             help="Frame rate: 16, 23.976, 24000/1001.  [default: the file's, else 16]",
-            rich_help_panel=flags.IO_PANEL,
+            rich_help_panel=IO_PANEL,
         ),
     ] = None,
 ) -> None:

@@ -10,10 +10,11 @@ import typer
 
 from refvid.cli import flags
 from refvid.cli.console import Console, format_duration
+from refvid.cli.groups import IO_PANEL, grouped
 from refvid.models.registry import MINI
 
 
-@flags.grouped
+@grouped
 def demo(
     console: Console,
     *,
@@ -25,7 +26,7 @@ def demo(
             metavar="FOLDER",
             help="Where the files go.",
             show_default=True,
-            rich_help_panel=flags.IO_PANEL,
+            rich_help_panel=IO_PANEL,
         ),
     ] = Path("demo"),
     overwrite: flags.Overwrite = False,

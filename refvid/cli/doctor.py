@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from refvid.cli import flags
 from refvid.cli.console import Console, format_bytes
+from refvid.cli.groups import grouped
 
 if TYPE_CHECKING:
     from refvid.workflows.doctor import DeviceFinding, DoctorReport
 
 
-@flags.grouped
+@grouped
 def doctor(
     console: Console,
 ) -> None:

@@ -9,10 +9,11 @@ import typer
 from refvid.cli import flags
 from refvid.cli.batch import Batch, find_jobs, load_model
 from refvid.cli.console import Console
+from refvid.cli.groups import grouped
 from refvid.cli.words import parse_rate
 
 
-@flags.grouped
+@grouped
 def encode(
     console: Console,
     inputs: flags.Inputs,

@@ -10,6 +10,7 @@ import typer
 
 from refvid.cli import flags
 from refvid.cli.console import Console
+from refvid.cli.groups import IO_PANEL, grouped
 from refvid.errors import OptionError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _RESTORE_PANEL = "With --task restore"
 _STYLE_PANEL = "With --task style"
 
 
-@flags.grouped
+@grouped
 def evaluate(
     console: Console,
     ctx: typer.Context,
@@ -43,7 +44,7 @@ def evaluate(
             "--output",
             metavar="FILE",
             help="Also write the report to a file.",
-            rich_help_panel=flags.IO_PANEL,
+            rich_help_panel=IO_PANEL,
         ),
     ] = None,
     frames: Annotated[

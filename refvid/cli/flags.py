@@ -2,7 +2,7 @@
 
 A command says which groups it has:
 
-    @flags.grouped
+    @grouped
     def encode(console: Console, inputs: flags.Inputs, rules: flags.BatchRules, ...) -> None:
 
 `grouped` turns the fields of groups into options, and in their place gives the command the group as
@@ -12,17 +12,21 @@ every command has, and comes ready to print.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
-from functools import partial, wraps
+from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from typer.core import TyperCommand
 
-from refvid.cli.console import Console
+from refvid.cli.groups import (
+    BATCH_PANEL,
+    ENCODING_PANEL,
+    IO_PANEL,
+    MODEL_PANEL,
+    RANGE_PANEL,
+    REFERENCE_PANEL,
+)
 from refvid.cli.words import (
     parse_encoder_options,
     parse_position,
@@ -32,20 +36,11 @@ from refvid.cli.words import (
 )
 from refvid.errors import CheckpointUnavailable, OptionError
 from refvid.models.registry import backbones, names
-from refvid.settings import KEYS, LogLevel, Settings, load_settings
 
 if TYPE_CHECKING:
     from refvid.media.encoding import Encoding as EncodingValue
     from refvid.media.frame_range import FrameRange
     from refvid.rebuild.options import ModelOptions, References
-
-IO_PANEL = "Input and output"
-RANGE_PANEL = "Part of the video"
-REFERENCE_PANEL = "Reference"
-MODEL_PANEL = "Model and machine"
-ENCODING_PANEL = "Encoding"
-BATCH_PANEL = "Batch and scripts"
-_LAST_PANELS = (ENCODING_PANEL, BATCH_PANEL)
 
 _io = partial(typer.Option, rich_help_panel=IO_PANEL)
 _range = partial(typer.Option, rich_help_panel=RANGE_PANEL)
@@ -409,123 +404,5 @@ class Encoding(_Codec):
     no_metadata: NoMetadata = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Talk:
-    """What every command says, and how."""
-
-    as_json: Annotated[bool, _batch("--json", help="Print one JSON object on stdout.")] = False
-    quiet: Annotated[bool, _batch("-q", "--quiet", help="Only errors on stderr.")] = False
-    verbose: Annotated[bool, _batch("-v", "--verbose", help="Say what is chosen and why.")] = False
-    debug: Annotated[bool, _batch("--debug", help="Full log; tracebacks.")] = False
-
-    def start(self, console: Console) -> Settings:
-        """Set the console up and read this machine's settings."""
-        flag: LogLevel | None = (
-            "debug"
-            if self.debug
-            else "verbose"
-            if self.verbose
-            else "quiet"
-            if self.quiet
-            else None
-        )
-        console.start(flag or "normal", as_json=self.as_json)
-        if self.quiet and self.verbose:
-            raise OptionError("--quiet and --verbose exclude each other")
-        settings = load_settings()
-        if flag is None:
-            console.start(settings.log_level, as_json=self.as_json)
-        return settings
-
-
-def grouped(command: Callable[..., None]) -> Callable[..., None]:
-    """Make a command for Typer of one that takes groups."""
-    hints = get_type_hints(command, include_extras=True)
-    groups: dict[str, type] = {}
-    options: list[inspect.Parameter] = []
-    for parameter in inspect.signature(command).parameters.values():
-        hint = hints[parameter.name]
-        if isinstance(hint, type) and is_dataclass(hint):
-            groups[parameter.name] = hint
-            options += _expand(hint)
-        elif hint not in (Console, typer.Context):
-            options.append(parameter.replace(annotation=hint, kind=inspect.Parameter.KEYWORD_ONLY))
-    options += _expand(_Talk)
-    options.sort(key=_panel_order)
-
-    @wraps(command)
-    def run(ctx: typer.Context, **values: Any) -> None:
-        talk = _Talk(**{field.name: values.pop(field.name) for field in fields(_Talk)})
-        settings = talk.start(ctx.obj)
-        for name, group in groups.items():
-            flags = {field.name: values.pop(field.name) for field in fields(group)}
-            values[name] = group(**{key: _over(settings, key, flags[key]) for key in flags})
-        for name, hint in hints.items():
-            if hint is Console:
-                values[name] = ctx.obj
-            elif hint is typer.Context:
-                values[name] = ctx
-        command(**values)
-
-    context = inspect.Parameter(
-        "ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
-    )
-    parameters = [context, *options]
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {each.name: each.annotation for each in parameters}
-    return run
-
-
-def _expand(group: type) -> list[inspect.Parameter]:
-    hints = get_type_hints(group, include_extras=True)
-    return [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=field.default,
-            annotation=hints[field.name],
-        )
-        for field in fields(group)
-    ]
-
-
-def _panel_order(option: inspect.Parameter) -> int:
-    """A group may have flags in two panels: these come last in the help of all commands."""
-    declared = getattr(option.annotation, "__metadata__", (None,))[0]
-    panel = getattr(declared, "rich_help_panel", None)
-    return _LAST_PANELS.index(panel) + 1 if panel in _LAST_PANELS else 0
-
-
-def _over(settings: Settings, name: str, value: Any) -> Any:
-    return getattr(settings, name) if value in (None, "") and name in KEYS else value
-
-
 def _values(group: Any) -> dict[str, Any]:
     return {field.name: getattr(group, field.name) for field in fields(group)}
-
-
-class PanelCommand(TyperCommand):
-    """A command whose help groups options by panel, as plain text."""
-
-    # Typer keeps these two types to itself, hence Any.
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the arguments, then one section per panel, then the rest."""
-        sections: dict[str, list[tuple[str, str]]] = {"Arguments": []}
-        rest: list[tuple[str, str]] = []
-        for param in self.get_params(ctx):
-            row = param.get_help_record(ctx)
-            if row is None:
-                continue
-            panel = getattr(param, "rich_help_panel", None)
-            if param.param_type_name == "argument":
-                # Without the Python type, which tells a user nothing.
-                sections["Arguments"].append((row[0].partition(" <")[0], row[1]))
-            elif panel:
-                sections.setdefault(panel, []).append(row)
-            else:
-                rest.append(row)
-        sections["Options"] = rest
-        for title, rows in sections.items():
-            if rows:
-                with formatter.section(title):
-                    formatter.write_dl(rows)

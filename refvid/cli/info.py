@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from refvid.cli import flags
 from refvid.cli.console import Console
+from refvid.cli.groups import grouped
 
 
-@flags.grouped
+@grouped
 def info(
     console: Console,
     file: Annotated[

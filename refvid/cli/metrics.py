@@ -11,13 +11,14 @@ import typer
 import refvid
 from refvid.cli import flags
 from refvid.cli.console import Console
+from refvid.cli.groups import IO_PANEL, REFERENCE_PANEL, grouped
 from refvid.quality.catalog import MEASURES
 
 if TYPE_CHECKING:
     from refvid.workflows.metrics import MetricsReport
 
 
-@flags.grouped
+@grouped
 def metrics(
     console: Console,
     distorted: Annotated[
@@ -35,7 +36,7 @@ def metrics(
             "--reference",
             metavar="CLEAN",
             help="The clean video: of the same size, with the same frames.",
-            rich_help_panel=flags.REFERENCE_PANEL,
+            rich_help_panel=REFERENCE_PANEL,
             show_default=False,
         ),
     ],
@@ -45,7 +46,7 @@ def metrics(
             "--measures",
             metavar="NAME,...",
             help=f"Out of {', '.join(MEASURES)}; or all that can be had: all.",
-            rich_help_panel=flags.REFERENCE_PANEL,
+            rich_help_panel=REFERENCE_PANEL,
         ),
     ] = "psnr,ssim",
     mask: Annotated[
@@ -54,7 +55,7 @@ def metrics(
             "--mask",
             metavar="FILE",
             help="Measure where this image or video is white.",
-            rich_help_panel=flags.REFERENCE_PANEL,
+            rich_help_panel=REFERENCE_PANEL,
         ),
     ] = None,
     frames: flags.Frames = None,
@@ -64,7 +65,7 @@ def metrics(
             "--csv",
             metavar="FILE",
             help="Write the measures of every frame.",
-            rich_help_panel=flags.IO_PANEL,
+            rich_help_panel=IO_PANEL,
         ),
     ] = None,
     plot: Annotated[
@@ -73,7 +74,7 @@ def metrics(
             "--plot",
             metavar="FILE",
             help="Draw the measures over time: .png or .svg.",
-            rich_help_panel=flags.IO_PANEL,
+            rich_help_panel=IO_PANEL,
         ),
     ] = None,
     overwrite: flags.Overwrite = False,

@@ -9,9 +9,9 @@ from typer.core import TyperGroup
 
 import refvid
 from refvid.checkpoints.catalog import CATALOG, Catalog
-from refvid.cli import flags
 from refvid.cli.console import Console, format_bytes
 from refvid.cli.exit_codes import batch_exit_code
+from refvid.cli.groups import PanelCommand, grouped
 from refvid.cli.licence import asking_for_licence
 
 if TYPE_CHECKING:
@@ -45,11 +45,11 @@ def make_app(catalog: Catalog = CATALOG) -> typer.Typer:
         ("path", path),
         ("remove", remove),
     ):
-        app.command(name, cls=flags.PanelCommand, context_settings=_HELP)(command)
+        app.command(name, cls=PanelCommand, context_settings=_HELP)(command)
     return app
 
 
-@flags.grouped
+@grouped
 def list_(
     console: Console,
     ctx: typer.Context,
@@ -65,7 +65,7 @@ def list_(
         console.result(_table(models))
 
 
-@flags.grouped
+@grouped
 def download(
     console: Console,
     ctx: typer.Context,
@@ -103,7 +103,7 @@ def download(
         console.result(str(model.path))
 
 
-@flags.grouped
+@grouped
 def verify(
     console: Console,
     ctx: typer.Context,
@@ -136,7 +136,7 @@ def verify(
     raise typer.Exit(code)
 
 
-@flags.grouped
+@grouped
 def path(
     console: Console,
     ctx: typer.Context,
@@ -153,7 +153,7 @@ def path(
         console.result(str(found))
 
 
-@flags.grouped
+@grouped
 def remove(
     console: Console,
     ctx: typer.Context,

@@ -13,6 +13,7 @@ import typer
 from refvid.cli import comparing, flags
 from refvid.cli.batch import Batch, check_keeps_images, find_jobs, load_model
 from refvid.cli.console import Console
+from refvid.cli.groups import grouped
 from refvid.cli.words import parse_rate, parse_time
 from refvid.errors import InputError, OptionError
 
@@ -75,7 +76,7 @@ class Style:
         )
 
 
-@flags.grouped
+@grouped
 def stylize(
     console: Console,
     inputs: flags.Inputs,

@@ -12,6 +12,7 @@ import typer
 from refvid.cli import flags as flag
 from refvid.cli.console import Console
 from refvid.cli.exit_codes import SIGTERM_EXIT_CODE
+from refvid.cli.groups import IO_PANEL, grouped
 from refvid.errors import INTERRUPTED_EXIT_CODE, CheckpointUnavailable, OptionError
 from refvid.models.registry import MINI, names
 
@@ -23,7 +24,7 @@ LENGTH_PANEL = "Length"
 CONFIG_PANEL = "Recipe"
 
 
-@flag.grouped
+@grouped
 def train(
     console: Console,
     videos: Annotated[
@@ -36,7 +37,7 @@ def train(
             "--output",
             metavar="PATH",
             help="Folder of the run; with --export the weights file.",
-            rich_help_panel=flag.IO_PANEL,
+            rich_help_panel=IO_PANEL,
         ),
     ] = None,
     images: Annotated[
@@ -45,7 +46,7 @@ def train(
             "--images",
             metavar="FOLDER",
             help="Still pictures to learn from as well.",
-            rich_help_panel=flag.IO_PANEL,
+            rich_help_panel=IO_PANEL,
         ),
     ] = None,
     task: Annotated[
@@ -63,7 +64,7 @@ def train(
             "--styles",
             metavar="FOLDER",
             help="Paintings, for --task style.",
-            rich_help_panel=flag.IO_PANEL,
+            rich_help_panel=IO_PANEL,
         ),
     ] = None,
     triplets: Annotated[
@@ -72,7 +73,7 @@ def train(
             "--triplets",
             metavar="FOLDER",
             help="Known results, for --task style: content/NAME, style/NAME, stylised/NAME.",
-            rich_help_panel=flag.IO_PANEL,
+            rich_help_panel=IO_PANEL,
         ),
     ] = None,
     valid_styles: Annotated[
@@ -81,7 +82,7 @@ def train(
             "--valid-styles",
             metavar="NAME",
             help="A style to hold out; may be repeated.  [default: a tenth of them]",
-            rich_help_panel=flag.IO_PANEL,
+            rich_help_panel=IO_PANEL,
         ),
     ] = None,
     valid: Annotated[
@@ -90,7 +91,7 @@ def train(
             "--valid",
             metavar="FOLDER",
             help="Held-out videos.  [default: a tenth of the sources]",
-            rich_help_panel=flag.IO_PANEL,
+            rich_help_panel=IO_PANEL,
         ),
     ] = None,
     latents: Annotated[
@@ -99,7 +100,7 @@ def train(
             "--latents",
             metavar="FOLDER",
             help="Saved latents, each with a picture of its name, for every second batch.",
-            rich_help_panel=flag.IO_PANEL,
+            rich_help_panel=IO_PANEL,
         ),
     ] = None,
     exclude: Annotated[
@@ -108,7 +109,7 @@ def train(
             "--exclude",
             metavar="NAME",
             help="A file name to leave out; may be repeated.",
-            rich_help_panel=flag.IO_PANEL,
+            rich_help_panel=IO_PANEL,
         ),
     ] = None,
     config: Annotated[
@@ -194,7 +195,7 @@ def train(
             "--export",
             metavar="RUN",
             help="Train nothing: write the weights of a run's newest checkpoint.",
-            rich_help_panel=flag.IO_PANEL,
+            rich_help_panel=IO_PANEL,
         ),
     ] = None,
     overwrite: flag.Overwrite = False,

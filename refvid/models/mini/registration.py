@@ -52,6 +52,9 @@ _MIN_CORRELATION = 0.5
 _MIN_BLOCKS = 8
 """Fewer textured blocks prove nothing."""
 
+_FITS_WELL = 0.75
+"""Correlation with which a frame is good enough for no other one to be tried: each costs as much."""
+
 _SNAP_PX = 0.3
 """Maps that are nearer to the identity than this are the identity."""
 
@@ -171,10 +174,11 @@ def register(reference: Picture, frame: Picture, *, max_planes: int = 3) -> Regi
 def register_best(
     reference: Picture, frames: Sequence[Picture], *, max_planes: int = 3
 ) -> BestRegistration | None:
-    """Try several frames of a shot; the best shows most and fits best.
+    """Try frames of a shot one after the other, until one fits well.
 
     Returns:
-        The frame with the highest product of correlation and coverage, or None if none fits.
+        The first that correlates well, else the one with the highest product of correlation and
+        coverage, or None if none fits.
     """
     best, best_worth = None, 0.0
     for index, frame in enumerate(frames):
@@ -182,6 +186,8 @@ def register_best(
         if found is None:
             continue
         worth = found.correlation * found.coverage
+        if found.correlation >= _FITS_WELL:
+            return BestRegistration(index=index, registration=found)
         if worth > best_worth:
             best, best_worth = BestRegistration(index=index, registration=found), worth
     return best

@@ -7,22 +7,22 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from refvid.cli import flags
 from refvid.cli.console import Console
 from refvid.cli.enhance import enhance
+from refvid.cli.groups import ENCODING_PANEL, IO_PANEL, PanelCommand, grouped
 from refvid.cli.stylize import stylize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Toy:
-    crf: Annotated[float | None, typer.Option("--crf", rich_help_panel=flags.ENCODING_PANEL)] = None
-    loud: Annotated[bool, typer.Option("--loud", rich_help_panel=flags.IO_PANEL)] = False
+    crf: Annotated[float | None, typer.Option("--crf", rich_help_panel=ENCODING_PANEL)] = None
+    loud: Annotated[bool, typer.Option("--loud", rich_help_panel=IO_PANEL)] = False
 
 
 got: list[Toy] = []
 
 
-@flags.grouped
+@grouped
 def toy(console: Console, name: str, group: Toy, *, count: int = 1) -> None:
     """Play."""
     got.append(group)
@@ -32,7 +32,7 @@ def toy(console: Console, name: str, group: Toy, *, count: int = 1) -> None:
 @pytest.fixture
 def run_toy():
     app = typer.Typer(rich_markup_mode=None)
-    app.command(cls=flags.PanelCommand)(toy)
+    app.command(cls=PanelCommand)(toy)
     return lambda *words, **env: CliRunner().invoke(app, words, obj=Console(), env=env)
 
 
