@@ -53,7 +53,7 @@ _MIN_BLOCKS = 8
 """Fewer textured blocks prove nothing."""
 
 _FITS_WELL = 0.75
-"""Correlation with which a frame is good enough for no other one to be tried: each costs as much."""
+"""Correlation with which no further frame is tried: each costs as much as the first."""
 
 _SNAP_PX = 0.3
 """Maps that are nearer to the identity than this are the identity."""
