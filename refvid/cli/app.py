@@ -13,7 +13,6 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
-from typer.exceptions import TyperException
 
 import refvid
 from refvid.cli import (
@@ -34,6 +33,11 @@ from refvid.cli.console import Console, error_document
 from refvid.cli.exit_codes import SIGTERM_EXIT_CODE
 from refvid.cli.groups import PanelCommand
 from refvid.errors import INTERRUPTED_EXIT_CODE
+
+try:
+    from typer.exceptions import TyperException
+except ImportError:  # before 0.29
+    from click import ClickException as TyperException  # type: ignore[assignment]
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 

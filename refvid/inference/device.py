@@ -81,7 +81,8 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
 
 def cpu_has_bf16() -> bool:
     """Whether this processor multiplies bfloat16 numbers in hardware."""
-    found = torch.cpu.get_capabilities()
+    # PyTorch 2.6 does not tell: then float32, which is never wrong.
+    found: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(found.get(name, False) for name in _CPU_BF16_CAPABILITIES)
 
 
