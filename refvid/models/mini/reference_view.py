@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil, floor
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from refvid.models.mini.bars import Content
 from refvid.models.mini.color_map import ColorMap, apply_colors
 from refvid.models.mini.registration import Registration
 from refvid.models.mini.resampling import Picture, Places, limit_detail, sample
@@ -19,6 +21,9 @@ Flow = NDArray[np.float32]
 
 _END = 3
 """Levels so near to black or white are taken for clipped: compression moves them."""
+
+_ROUNDING = 0.5
+"""A shrunken picture's sides are whole numbers of pixels [pixels]."""
 
 _LOST = 10.0
 """Levels that the video has beyond what the reference's camera could hold."""
@@ -48,6 +53,12 @@ class PreparedReference:
     clipped: NDArray[np.uint8] | None
     """255 where the reference's camera lost what the video's did not; None: nowhere."""
 
+    bare: NDArray[np.bool_]
+    """(H, W) what no bars cover in the frame."""
+
+    reference_content: Content
+    """What is not bars in `picture`."""
+
     grid: Places
     """Every pixel's own place."""
 
@@ -73,6 +84,10 @@ def prepare_reference(reference: Picture, registration: Registration) -> Prepare
         map=moved,
         colors=registration.colors,
         clipped=_find_clipped(picture, registration.colors),
+        bare=registration.frame_content.mask(moved.frame_size),
+        reference_content=_scale_content(
+            registration.reference_content, picture.shape[0] / reference.shape[0]
+        ),
         grid=grid,
         located=moved.locate(grid),
     )
@@ -102,7 +117,7 @@ def view(
     else:
         picture = sample(prepared.picture, located, cv2.INTER_CUBIC)
     picture = apply_colors(picture, prepared.colors if colors is None else colors)
-    shown = prepared.map.shows(located)
+    shown = prepared.map.shows(located, prepared.reference_content) & prepared.bare
     if prepared.clipped is not None:
         shown &= sample(prepared.clipped, located, cv2.INTER_LINEAR) < 64
     return View(picture=picture, shown=shown)
@@ -118,3 +133,13 @@ def _find_clipped(picture: Picture, colors: ColorMap) -> NDArray[np.uint8] | Non
         if black[channel] > _LOST:
             clipped |= picture[..., channel] <= _END
     return clipped.astype(np.uint8) * 255 if clipped.any() else None
+
+
+def _scale_content(content: Content, factor: float) -> Content:
+    """The same part of a picture of another size; pixels that a bar partly covers are left out."""
+    return Content(
+        top=ceil(content.top * factor - _ROUNDING),
+        bottom=floor(content.bottom * factor + _ROUNDING),
+        left=ceil(content.left * factor - _ROUNDING),
+        right=floor(content.right * factor + _ROUNDING),
+    )

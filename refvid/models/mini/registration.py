@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refvid.models.mini.alignment import Matches, Overlay, to_gray, with_plane
+from refvid.models.mini.bars import Content, find_content
 from refvid.models.mini.color_map import ColorMap
 from refvid.models.mini.features import find_features, match_features
 from refvid.models.mini.further_planes import add_planes
@@ -72,6 +73,12 @@ class Registration:
     map: SmoothMap
     """From places of the frame to places of the reference."""
 
+    frame_content: Content
+    """What is not black bars in the frame: nothing of the reference belongs there."""
+
+    reference_content: Content
+    """What is not black bars in the reference."""
+
     colors: ColorMap
     """(3, 4): reference's RGB, 0..255, to the frame's."""
 
@@ -94,8 +101,11 @@ class Registration:
 
     @property
     def shown(self) -> NDArray[np.bool_]:
-        """(H, W) whether the reference shows that place; computed at each call."""
-        return self.map.shows(self.coordinates)
+        """(H, W) whether the reference shows that place and no bars cover it; computed at each
+        call.
+        """
+        bare = self.frame_content.mask(self.map.frame_size)
+        return bare & self.map.shows(self.coordinates, self.reference_content)
 
     @property
     def coverage(self) -> float:
@@ -163,6 +173,8 @@ def register(reference: Picture, frame: Picture, *, max_planes: int = 3) -> Regi
     full = _snap(found.resized(*sizes))
     return Registration(
         map=full,
+        frame_content=find_content(to_gray(frame)),
+        reference_content=find_content(to_gray(reference)),
         colors=colors,
         inliers=int(rough.inliers.sum()),
         planes=planes,

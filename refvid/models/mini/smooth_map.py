@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from refvid.models.mini.bars import Content
 from refvid.models.mini.planes import Plane, Size, resizing
 from refvid.models.mini.resampling import Places, sample_smooth
 
@@ -51,11 +52,14 @@ class SmoothMap:
         # Steps of 1/32 node are too coarse for places, but not for what changes slowly with them.
         return sample_smooth(self.bend, nodes)
 
-    def shows(self, located: Places) -> NDArray[np.bool_]:
-        """Which places that `locate` found lie on the reference: (H, W)."""
+    def shows(self, located: Places, content: Content | None = None) -> NDArray[np.bool_]:
+        """Which places that `locate` found lie on the reference, or its content: (H, W)."""
         height, width = self.reference_size
+        if content is None:
+            content = Content(top=0, bottom=height, left=0, right=width)
         # Pixels cover half a pixel around their centres; a little more, since places are rounded.
-        low, high = (-0.501, -0.501), (width - 0.499, height - 0.499)
+        low = content.left - 0.501, content.top - 0.501
+        high = content.right - 0.499, content.bottom - 0.499
         return np.asarray(cv2.inRange(located, low, high)) > 0
 
     def resized(self, frame_size: Size, reference_size: Size) -> SmoothMap:

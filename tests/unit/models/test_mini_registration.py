@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from refvid.models.mini.bars import Content, find_content
 from refvid.models.mini.color_map import IDENTITY, apply_colors, blend_colors, fit_colors
 from refvid.models.mini.planes import is_plausible
 from refvid.models.mini.reference_view import prepare_reference, view
@@ -251,6 +252,29 @@ def test_what_the_photo_clipped_is_not_shown(scene):
     assert not shown[lost].any()
     assert shown[~lost].mean() > 0.9
     assert found.shown.all()
+
+
+def test_bars_are_not_part_of_the_picture(scene):
+    barred = scene.copy()
+    barred[:40] = barred[-40:] = 0
+    inside = np.zeros(scene.shape[:2], bool)
+    inside[40:-40] = True
+    for reference, frame in ((scene, barred), (barred, scene), (barred, barred)):
+        found = register(reference, degrade(frame))
+        assert found is not None
+        shown = view(prepare_reference(reference, found)).shown
+        for mask in (found.shown, shown):
+            assert mask[44:-44].all()
+            assert not mask[:36].any()
+            assert not mask[-36:].any()
+    large = cv2.resize(barred, None, fx=4, fy=4, interpolation=cv2.INTER_AREA)
+    found = register(large, degrade(scene))
+    assert found is not None
+    assert (view(prepare_reference(large, found)).shown == inside).mean() > 0.98
+
+
+def test_a_dark_picture_has_no_bars():
+    assert find_content(np.zeros((60, 80), np.uint8)) == Content(top=0, bottom=60, left=0, right=80)
 
 
 def test_a_view_needs_its_own_reference_and_flow(scene):
