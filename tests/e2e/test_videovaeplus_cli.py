@@ -37,8 +37,8 @@ SIZES: dict[str, Any] = {
 }
 PROGRAM = f"""
 import functools
-from refvid.checkpoints import load
-load.VideoVaePlusConfig = functools.partial(load.VideoVaePlusConfig, **{SIZES!r})
+from refvid.models.videovaeplus import config
+config.VideoVaePlusConfig = functools.partial(config.VideoVaePlusConfig, **{SIZES!r})
 from refvid.__main__ import main
 main()
 """
