@@ -36,7 +36,7 @@ from refvid.media.writer import create_video
 from refvid.models.backbone import Reference
 from refvid.models.mini.autoencoder import MiniBackbone, to_pictures, to_shades
 from refvid.models.mini.condition import measure_losses
-from refvid.models.mini.flow import align
+from refvid.models.mini.flow import align, find_coarse
 from refvid.models.mini.shot import Mixed, place_reference
 from refvid.rebuild.options import ModelOptions
 from refvid.training.degradations import write_h264
@@ -148,7 +148,7 @@ def model_times(source: Path, picture: NDArray[np.uint8], frames: int = 6) -> di
         first = to_pictures(clip[:, :, 0])
         reference = Reference(read=lambda: picture)
         registration = seconds(lambda: place_reference(reference, first))
-        placed, flow = place_reference(reference, first).placed, None
+        placed, coarse = place_reference(reference, first).placed, None
         assert placed is not None, "the clip's own frame is found"
         for index in range(frames):
             if index == 1:
@@ -159,8 +159,8 @@ def model_times(source: Path, picture: NDArray[np.uint8], frames: int = 6) -> di
             frame = timed("decode (patch transform)", lambda z=tokens: backbone.codec.decode(z))
             told = timed("what was lost", lambda z=tokens, f=frame: measure_losses(z, f))
             shades = to_shades(frame)
-            found = timed("alignment", lambda s=shades, f=flow: align(s, placed, f))
-            flow = found.flow
+            coarse = timed("search", lambda s=shades, c=coarse: find_coarse(s, placed.shades, c))
+            found = timed("alignment", lambda s=shades, c=coarse: align(s, placed, c))
             mixed = Mixed(found.pixels, found.trust)
             timed("fusion", lambda f=frame, t=told, m=mixed: backbone.fuse(f, t, m))
     return {"registration, a shot": registration, **spent}

@@ -30,10 +30,10 @@ class Finding:
     """Index of the shot's first frame; None: all of them."""
 
     reference: int | None
-    """Number among those given, from 0; None: all of them."""
+    """Number among those given, from 0; None: the best one of each shot."""
 
     frames: int
-    """Frames that it served."""
+    """Frames that it served; where it was not found at all, that it was meant for."""
 
     found: float
     """Share of these frames' texture that was found again, from 0 to 1."""
@@ -136,7 +136,11 @@ def sum_up(uses: Iterable[tuple[int, ReferenceUse]]) -> Findings | None:
         _join(told, shot=shot, reference=reference)
         for (shot, reference), told in sorted(by_shot.items())
     )
-    everything = [use for told in by_shot.values() for use in told]
+    best = [
+        max((one for one in shots if one.shot == shot), key=lambda one: one.found)
+        for shot in dict.fromkeys(one.shot for one in shots)
+    ]
+    everything = [use for one in best for use in by_shot[one.shot or 0, one.reference or 0]]
     return Findings(total=_join(everything, shot=None, reference=None), shots=shots)
 
 

@@ -18,7 +18,7 @@ from refvid.media.pixel_conversion import to_uint8
 from refvid.media.reader import read_frame
 from refvid.media.video_info import VideoInfo
 from refvid.models.backbone import Backbone, Reference, ReferenceFinder
-from refvid.models.mini.flow import FramePlaced, align, gray
+from refvid.models.mini.flow import FramePlaced, align, find_coarse, gray
 from refvid.rebuild.findings import Findings
 from refvid.rebuild.options import ReferenceFit, References
 from refvid.workflows.choose_model import LoadedBackbone
@@ -137,9 +137,12 @@ def likelier_fit(pixels: Pixels, frame: Pixels) -> Literal["cover", "contain"]:
     if _is_shaped_alike(pixels, height, width):
         return "cover"
 
+    shades = gray(to_uint8(frame))
+
     def correlation(fit: Literal["cover", "contain"]) -> float:
-        fitted = to_uint8(fit_image(pixels, width, height, fit))
-        return align(gray(to_uint8(frame)), FramePlaced(fitted), None).likeness.correlation
+        placed = FramePlaced(to_uint8(fit_image(pixels, width, height, fit)))
+        coarse = find_coarse(shades, placed.shades)
+        return align(shades, placed, coarse).likeness.correlation
 
     fits: tuple[Literal["cover"], Literal["contain"]] = ("cover", "contain")
     return max(fits, key=correlation)

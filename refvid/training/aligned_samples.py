@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from refvid.models.mini.flow import Flow, FramePlaced, align, find_flow, gray
+from refvid.models.mini.flow import Flow, FramePlaced, align, find_coarse, gray
 from refvid.models.mini.fusion import TRUST_CHANNELS
 from refvid.training.batch import AlignedReference, Batch
 from refvid.training.clips import CachedClip, TrainingClip
@@ -170,13 +170,13 @@ def _align_far(
     """A reference as a frame sees it, searched by way of frames between both."""
     height, width = size
     steps = min(_MOST_STEPS, max(1, math.ceil(abs(frame - at) / _CHAIN_STEP)))
-    flow: Flow | None = None
-    for step in range(1, steps):
+    coarse: Flow | None = None
+    for step in range(1, steps + 1):
         between = at + round((frame - at) * step / steps)
-        flow = find_flow(
-            gray(np.asarray(variant[between][:height, :width])), reference.shades, flow
-        )
-    found = align(gray(np.asarray(variant[frame][:height, :width])), reference, flow)
+        shades = gray(np.asarray(variant[between][:height, :width]))
+        coarse = find_coarse(shades, reference.shades, coarse)
+    assert coarse is not None, "there is at least one step"
+    found = align(shades, reference, coarse)
     return found.pixels, found.trust
 
 

@@ -40,7 +40,8 @@ class MetricsFile:
 
 
 def write_pictures(path: Path, batch: Batch, output: Tensor) -> None:
-    """Write a sheet of one frame per clip: input, output, clean, reference. Of the task style:
+    """Write a sheet of one frame per clip: input, output, clean, reference (as it is
+    aligned with the frame, if so). Of the task style:
     input, painted, output, stylised if that is known, style.
 
     Args:
@@ -56,7 +57,9 @@ def write_pictures(path: Path, batch: Batch, output: Tensor) -> None:
         columns.insert(0, batch.painted.painted[:, :, middle])
     if batch.clip is not None:
         columns.insert(0, batch.clip[:, :, middle])
-    if batch.reference is not None:
+    if batch.aligned is not None:
+        columns.append(batch.aligned.pixels[:, :, middle])
+    elif batch.reference is not None:
         columns.append(_reference_column(batch, output.shape[-2:]))
     rows = [torch.cat([c[i].float() for c in columns], -1) for i in range(len(output))]
     sheet = torch.cat(rows[:_MOST_ROWS], -2).clamp(-1, 1).add(1).mul(127.5).round().byte()

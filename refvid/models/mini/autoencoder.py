@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from refvid.models.mini.config import MiniConfig
 from refvid.models.mini.decoder import MiniDecoder
 from refvid.models.mini.frame_workers import count_workers, frame_workers
 from refvid.models.mini.fusion import CELL, Aligned, take_colors
-from refvid.models.mini.shot import Mixed, References, Shot, ShotReference
+from refvid.models.mini.shot import Followed, Mixed, References, Shot, ShotReference, mix
 from refvid.models.mini.windows import rebuild_in_windows
 from refvid.models.registry import MINI
 
@@ -28,6 +28,8 @@ TOKEN = 8
 
 HALO_PX = 104
 """Context around a window; the network sees at most 100 pixels to each side."""
+
+_NO_PIXELS = np.empty((0, 0, 3), np.uint8)
 
 _PICTURES_PLACED = 3
 """Frames of a chunk that references are registered to, at most."""
@@ -76,47 +78,85 @@ class MiniBackbone:
         latents = self.codec.encode(frames)
         return Encoded(latents.view(batch, length, *latents.shape[1:]).transpose(1, 2), None)
 
-    def prepare_references(self, references: Mapping[int, Reference]) -> References:
-        """Take references by number; each is read when a shot first uses it."""
-        return dict(references)
+    def prepare_references(self, references: Mapping[int, Reference]) -> tuple[References, ...]:
+        """Take references of one clip by number; each is read when a shot first uses it."""
+        return (dict(references),)
 
-    def prepare_reference(self, reference: Tensor) -> References:
-        """Take one reference (1, 3, H, W) in [-1, 1] that lies on the frames as it is."""
-        picture = to_pictures(reference)[0]
-        return {0: Reference(read=lambda: picture, is_placed=True)}
+    def prepare_reference(self, reference: Tensor) -> tuple[References, ...]:
+        """Take references (B, 3, H, W) in [-1, 1], which lie on the frames of each clip."""
+        return tuple({0: _placed(picture)} for picture in to_pictures(reference))
 
     @torch.inference_mode()
     def decode(
         self,
         latents: Tensor,
-        reference: References | None = None,
-        state: MiniState | None = None,
+        reference: tuple[References, ...] | None = None,
+        state: tuple[MiniState, ...] | None = None,
         *,
         tile: int | None = None,
     ) -> Decoded:
-        """Latents (1, 192, T, h, w) -> clip (1, 3, T, 8h, 8w).
+        """Latents (B, 192, T, h, w) -> clip (B, 3, T, 8h, 8w).
 
-        References are aligned from frame to frame; what follows that does not, and on a CPU runs on
-        several frames at a time with one thread each: small convolutions use many threads badly.
+        Clips are decoded one after the other, frames of one side by side.
         """
-        tokens = latents[0].to(self.device).transpose(0, 1)  # (T, C, h, w)
+        done = [
+            self._decode_one(
+                one, reference[n] if reference else None, state[n] if state else None, tile
+            )
+            for n, one in enumerate(latents)
+        ]
+        clip = torch.cat([decoded.clip for decoded in done])
+        uses = tuple(use for decoded in done for use in decoded.uses)
+        return Decoded(clip, tuple(decoded.state for decoded in done), uses)
+
+    def _decode_one(
+        self,
+        latents: Tensor,
+        reference: References | None,
+        state: MiniState | None,
+        tile: int | None,
+    ) -> Decoded:
+        """Latents (192, T, h, w) of one clip -> clip (1, 3, T, 8h, 8w).
+
+        References are followed from frame to frame, at half size; what comes after that does not,
+        and on a CPU runs on several frames at a time with one thread each: small convolutions use
+        many threads badly.
+        """
+        tokens = latents.to(self.device).transpose(0, 1)  # (T, C, h, w)
         frames = self.codec.decode(tokens)
         conditions = measure_losses(tokens, frames)
         shot = Shot(state.references if state else None)
         if reference:
             shot.place(reference, to_pictures(frames[_spread(len(frames))]))
         condition = state.condition if state else None
-        pending: list[Future[Tensor]] = []
+        pending: list[Future[tuple[Tensor, Mixed | None]]] = []
         with frame_workers(self.device, frames[0, 0].numel()) as submit:
             singly = (torch.split(part, 1) for part in (frames, conditions))
             for frame, measured in zip(*singly, strict=True):
                 condition = smooth_over_time(measured, condition)
-                mixed = shot.mix(to_shades(frame)) if reference else None
-                pending.append(submit(self.fuse, frame, condition, mixed, tile))
-            clip = torch.stack([result.result() for result in pending], 2)
+                shades = to_shades(frame) if reference else None
+                followed = shot.follow(shades) if shades is not None else []
+                pending.append(
+                    submit(self._align_and_fuse, frame, condition, shades, followed, tile)
+                )
+            done = [result.result() for result in pending]
         assert condition is not None, "a chunk has at least one frame"
-        uses = shot.finish()
+        uses = shot.finish([mixed for _, mixed in done]) if reference else ()
+        clip = torch.stack([fused for fused, _ in done], 2)
         return Decoded(clip, MiniState(shot.references, condition), uses)
+
+    def _align_and_fuse(
+        self,
+        frame: Tensor,
+        condition: Tensor,
+        shades: NDArray[np.uint8] | None,
+        followed: Sequence[Followed],
+        tile: int | None,
+    ) -> tuple[Tensor, Mixed | None]:
+        mixed = None if shades is None else mix(shades, followed)
+        fused = self.fuse(frame, condition, mixed, tile)
+        # Its pixels are not needed any more: a chunk's would add up.
+        return fused, None if mixed is None else replace(mixed, pixels=_NO_PIXELS)
 
     @torch.inference_mode()
     def fuse(
@@ -165,6 +205,10 @@ _FUSION_VALUES = 60
 """Values per pixel alive at the fusion network's peak."""
 
 
+def _placed(picture: NDArray[np.uint8]) -> Reference:
+    return Reference(read=lambda: picture, is_placed=True)
+
+
 def _spread(length: int) -> list[int]:
     """First, middle and last of so many frames, each once."""
     return sorted({0, length // 2, length - 1})[:_PICTURES_PLACED]
@@ -178,9 +222,10 @@ def to_pictures(frames: Tensor) -> Sequence[NDArray[np.uint8]]:
 
 def to_shades(frame: Tensor) -> NDArray[np.uint8]:
     """(1, 3, H, W) in [-1, 1] -> (H, W) gray, with the weights that OpenCV has for it."""
-    weights = frame.new_tensor((0.299, 0.587, 0.114))[:, None, None]
-    luma = (frame[0] * weights).sum(0).add_(1).mul_(127.5)
-    return np.asarray(luma.clamp_(0, 255).round_().to("cpu", torch.uint8).numpy())
+    red, green, blue = frame[0].unbind(0)
+    luma = (red * 0.299).add_(green, alpha=0.587).add_(blue, alpha=0.114)
+    levels = luma.add_(1).mul_(127.5).clamp_(0, 255).round_()
+    return np.asarray(levels.to("cpu", torch.uint8).numpy())
 
 
 def _crop(aligned: Aligned | None, rows: slice, columns: slice) -> Aligned | None:

@@ -9,7 +9,6 @@ reference is its larger structure, which is what the search compares: patches wi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from threading import local
 from typing import Any, Protocol
 
 import cv2
@@ -35,9 +34,6 @@ _FOUND = 0.8
 
 _WINDOW = 5
 """Side of the windows whose correlation is measured [cells]."""
-
-_searches = local()
-"""OpenCV's search keeps buffers: one for every thread."""
 
 
 class Placed(Protocol):
@@ -99,20 +95,18 @@ class Found:
     """(3, H/4, W/4): correlation with the frame around each cell in [-1, 1], over 20 pixels and
     over 10, 0 where nothing is shown; and the share of each cell that is shown."""
 
-    flow: Flow
-
     likeness: Likeness
 
 
-def align(shades: Picture, reference: Placed, prior: Flow | None) -> Found:
+def align(shades: Picture, reference: Placed, coarse: Flow) -> Found:
     """Bring a placed reference to a frame.
 
     Args:
         shades: (H, W) gray of the frame, H and W multiples of 8.
         reference: Placed on the frame's shot.
-        prior: Flow of the frame before, if there is one.
+        coarse: What `find_coarse` found for the frame.
     """
-    flow = find_flow(shades, reference.shades, prior)
+    flow = refine(shades, reference.shades, coarse)
     pixels, shown = reference.sample(flow)
     size = (shades.shape[1] // 4, shades.shape[0] // 4)
     seen = cv2.resize(shown.astype(np.float32), size, interpolation=cv2.INTER_AREA)
@@ -121,7 +115,7 @@ def align(shades: Picture, reference: Placed, prior: Flow | None) -> Found:
     fine = cv2.resize(correlate(shades, seen_shades, 2)[0], size, interpolation=cv2.INTER_AREA)
     correlation *= seen
     trust = np.stack((correlation, fine * seen, seen)).astype(np.float32)
-    return Found(pixels, trust, flow, _likeness(correlation, texture))
+    return Found(pixels, trust, _likeness(correlation, texture))
 
 
 def gray(picture: Picture) -> Picture:
@@ -129,27 +123,33 @@ def gray(picture: Picture) -> Picture:
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def find_flow(frame: Picture, reference: Picture, prior: Flow | None = None) -> Flow:
-    """Find every pixel of a frame in a reference of the same size.
-
-    A search at half size first: it finds what moved far, beginning at `prior`; a finer one follows.
+def find_coarse(frame: Picture, reference: Picture, prior: Flow | None = None) -> Flow:
+    """Search at half size: it finds what moved far, and goes from frame to frame.
 
     Args:
         frame: (H, W) gray.
         reference: (H, W) gray.
-        prior: Flow of the frame before, if there is one.
+        prior: The same of the frame before, if there is one.
+
+    Returns:
+        (H/2, W/2, 2), or larger for small frames, in pixels of that grid.
     """
+    size = _searched(frame, 2)
+    return _search(_of_size(frame, size), _of_size(reference, size), prior)
+
+
+def refine(frame: Picture, reference: Picture, coarse: Flow) -> Flow:
+    """Go on from what `find_coarse` found for the same frame, to a fraction of a pixel."""
+    size = _searched(frame, 1)
+    begin = _rescaled(coarse, size)
+    found = _search(_of_size(frame, size), _of_size(reference, size), begin)
+    return _rescaled(found, (frame.shape[1], frame.shape[0]))
+
+
+def _searched(frame: Picture, divisor: int) -> tuple[int, int]:
+    """Width and height at which a frame is searched: the search fails on smaller pictures."""
     height, width = frame.shape
-    flow = prior
-    for divisor in (2, 1):
-        # The search fails on smaller pictures: those are enlarged.
-        size = (max(MIN_SIDE, width // divisor), max(MIN_SIDE, height // divisor))
-        ratio = np.array((size[0] / width, size[1] / height), np.float32)
-        begin = None if flow is None else _resized(flow, size) * ratio
-        found = _search(_of_size(frame, size), _of_size(reference, size), begin)
-        flow = _resized(found / ratio, (width, height))
-    assert flow is not None, "both sizes were searched"
-    return flow
+    return max(MIN_SIDE, width // divisor), max(MIN_SIDE, height // divisor)
 
 
 def _of_size(picture: Picture, size: tuple[int, int]) -> Picture:
@@ -158,22 +158,24 @@ def _of_size(picture: Picture, size: tuple[int, int]) -> Picture:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _resized(flow: Flow, size: tuple[int, int]) -> Flow:
-    """A flow on another grid, with displacements as they were."""
-    if flow.shape[:2] == size[::-1]:
+def _rescaled(flow: Flow, size: tuple[int, int]) -> Flow:
+    """A flow on a grid of other width and height, in its pixels."""
+    height, width = flow.shape[:2]
+    if (width, height) == size:
         return flow
-    return np.asarray(cv2.resize(flow, size, interpolation=cv2.INTER_LINEAR), np.float32)
+    resized = cv2.resize(flow, size, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(resized * np.array((size[0] / width, size[1] / height)), np.float32)
 
 
 def _search(frame: Picture, reference: Picture, begin: Flow | None) -> Flow:
-    search = getattr(_searches, "search", None)
-    if search is None:
-        # Half the resolution is the finest that is searched: at full resolution the grain of a
-        # degraded frame misleads (-0.2 dB), at three times the cost.
-        search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        search.setFinestScale(1)
-        search.setVariationalRefinementIterations(5)
-        _searches.search = search
+    # A new one each time: what one has found before shows in its next result.
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    # Half the resolution is the finest that is searched: at full resolution the grain of a degraded
+    # frame misleads (-0.2 dB), at three times the cost.
+    search.setFinestScale(1)
+    search.setVariationalRefinementIterations(5)
+    # What it begins with is overwritten.
+    begin = None if begin is None else begin.copy()
     found = search.calc(frame, reference, begin)  # type: ignore[arg-type]  # None is the default
     return np.asarray(found, np.float32)
 

@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
 
-Submit = Callable[..., "Future[Tensor]"]
+Submit = Callable[..., "Future[Any]"]
 
 _PIXELS_IN_FLIGHT = 1 << 22
 """Bounds the frames that CPU workers hold: ten of 480p, two of 1080p, one of 2160p."""
@@ -40,7 +39,7 @@ def frame_workers(device: torch.device, area: int) -> Iterator[Submit]:
             torch.set_num_threads(threads)
 
 
-def _run_now(work: Callable[..., Tensor], *arguments: Any) -> Future[Tensor]:
-    done: Future[Tensor] = Future()
+def _run_now(work: Callable[..., Any], *arguments: Any) -> Future[Any]:
+    done: Future[Any] = Future()
     done.set_result(work(*arguments))
     return done

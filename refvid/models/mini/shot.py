@@ -25,6 +25,7 @@ from refvid.models.mini.flow import (
     Picture,
     Placed,
     align,
+    find_coarse,
     fine_detail,
     gray,
 )
@@ -40,7 +41,7 @@ _MIXED = 2
 _ENOUGH = 0.5
 """Share of the texture that is found below which registration is tried again."""
 
-_UNLIKE = 0.35
+_UNLIKE = 0.5
 """Mean correlation below which a reference that could not be registered is left alone."""
 
 _BETTER = 0.03
@@ -67,14 +68,23 @@ class ShotReference:
     found: float = 0.0
     """Share of the last chunk's texture that was found in it."""
 
-    flow: Flow | None = None
-    """To the last frame that was aligned."""
+    coarse: Flow | None = None
+    """Where the last frame was found, see `find_coarse`."""
 
     waits: int = 0
     """Chunks until registration is tried again."""
 
     patience: int = 1
     """Chunks that will be waited after that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A reference in which a frame was found."""
+
+    number: int
+    placed: Placed
+    coarse: Flow
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +95,9 @@ class Mixed:
     trust: NDArray[np.float32]
     """(3, H/4, W/4), as of one reference."""
 
+    found: tuple[tuple[int, Likeness, float], ...] = ()
+    """Of each reference its number, likeness, and how much sharper than the frame it is."""
+
 
 class Shot:
     """A chunk's way through its shot's references.
@@ -94,8 +107,6 @@ class Shot:
 
     def __init__(self, references: Mapping[int, ShotReference] | None) -> None:
         self.references = dict(references or {})
-        self._likeness: dict[int, list[Likeness]] = defaultdict(list)
-        self._sharper: dict[int, float] = {}
 
     def place(self, given: References, pictures: Sequence[Picture]) -> None:
         """Place references on a chunk's frames, where that is due.
@@ -124,40 +135,57 @@ class Shot:
         later = min(2 * known.patience, _MOST_PATIENCE)
         return replace(kept, waits=known.patience, patience=later)
 
-    def mix(self, shades: Picture) -> Mixed | None:
-        """Align those that serve with the next frame (H, W) gray, and mix them cell by cell."""
+    def follow(self, shades: Picture) -> list[Followed]:
+        """Find the next frame (H, W) gray in the references that serve; the rest is `mix`'s."""
         serving = [number for number, r in self.references.items() if r.placed is not None]
         serving.sort(key=lambda number: -self.references[number].correlation)
-        results = []
+        followed = []
         for number in serving[:_MIXED]:
             reference = self.references[number]
             assert reference.placed is not None, "only such serve"
-            found = align(shades, reference.placed, reference.flow)
-            self.references[number] = replace(reference, flow=found.flow)
-            if number not in self._sharper:
-                self._sharper[number] = _sharper(shades, found)
-            self._likeness[number].append(found.likeness)
-            results.append(found)
-        return mix_cells(results) if results else None
+            coarse = find_coarse(shades, reference.placed.shades, reference.coarse)
+            self.references[number] = replace(reference, coarse=coarse)
+            followed.append(Followed(number, reference.placed, coarse))
+        return followed
 
-    def finish(self) -> tuple[ReferenceUse, ...]:
-        """Tell what the chunk found, and remember it for the next one."""
-        uses = []
-        for number, frames in self._likeness.items():
-            share = fmean(one.found for one in frames)
-            correlation = fmean(one.correlation for one in frames)
-            reference = self.references[number]
-            self.references[number] = replace(reference, found=share, correlation=correlation)
-            uses.append(
-                ReferenceUse(
-                    reference=number,
-                    frames=len(frames),
-                    found=share,
-                    sharper=self._sharper[number],
-                    is_registered=reference.is_registered,
-                )
+    def finish(self, frames: Sequence[Mixed | None]) -> tuple[ReferenceUse, ...]:
+        """Tell what a chunk's frames found, and remember it for the next one."""
+        likeness: dict[int, list[Likeness]] = defaultdict(list)
+        sharper: dict[int, list[float]] = defaultdict(list)
+        for mixed in frames:
+            for number, one, ratio in mixed.found if mixed is not None else ():
+                likeness[number].append(one)
+                sharper[number].append(ratio)
+        for number, ones in likeness.items():
+            self.references[number] = replace(
+                self.references[number],
+                found=fmean(one.found for one in ones),
+                correlation=fmean(one.correlation for one in ones),
             )
-        return tuple(uses)
+        return tuple(
+            ReferenceUse(
+                reference=number,
+                frames=len(likeness[number]) or len(frames),
+                found=reference.found if likeness[number] else 0.0,
+                sharper=fmean(sharper[number]) if sharper[number] else 1.0,
+                is_registered=reference.is_registered,
+            )
+            for number, reference in self.references.items()
+            if likeness[number] or reference.placed is None
+        )
+
+
+def mix(shades: Picture, followed: Sequence[Followed]) -> Mixed | None:
+    """Align references with a frame (H, W) gray, and mix them cell by cell."""
+    if not followed:
+        return None
+    results = [align(shades, one.placed, one.coarse) for one in followed]
+    mixed = mix_cells(results)
+    found = [
+        (one.number, result.likeness, _sharper(shades, result))
+        for one, result in zip(followed, results, strict=True)
+    ]
+    return replace(mixed, found=tuple(found))
 
 
 def place_reference(given: Reference, pictures: Sequence[Picture]) -> ShotReference:
@@ -196,7 +224,8 @@ class RegisteredReference:
 
 def _tried(placed: Placed, frame: Picture, *, is_registered: bool) -> ShotReference:
     """A placed reference, with its likeness to a frame (H, W, 3)."""
-    likeness = align(gray(frame), placed, None).likeness
+    shades = gray(frame)
+    likeness = align(shades, placed, find_coarse(shades, placed.shades)).likeness
     return ShotReference(
         placed=placed,
         is_registered=is_registered,
@@ -234,9 +263,11 @@ def _warped(picture: Picture, matrix: NDArray[np.float64], size: tuple[int, int]
     pixels = cv2.warpAffine(
         picture, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
-    everywhere = np.full(picture.shape[:2], 255, np.uint8)
-    shown = cv2.warpAffine(everywhere, matrix, size, flags=cv2.INTER_LINEAR) > 250
-    return FramePlaced(np.asarray(pixels, np.uint8), shown)
+    height, width = picture.shape[:2]
+    scale, left, top = matrix[0, 0], matrix[0, 2], matrix[1, 2]
+    x, y = (np.arange(size[0]) - left) / scale, (np.arange(size[1]) - top) / scale
+    columns, rows = np.abs(2 * x + 1 - width) <= width, np.abs(2 * y + 1 - height) <= height
+    return FramePlaced(np.asarray(pixels, np.uint8), rows[:, None] & columns)
 
 
 def mix_cells(results: Sequence[Found]) -> Mixed:

@@ -9,11 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from refvid.models.mini.autoencoder import to_shades
 from refvid.models.mini.codec import PatchCodec
 from refvid.models.mini.condition import measure_losses
 from refvid.models.mini.config import MiniConfig
 from refvid.models.mini.decoder import MiniDecoder
-from refvid.models.mini.flow import FramePlaced, align, gray
+from refvid.models.mini.flow import FramePlaced, align, find_coarse
 from refvid.models.mini.fusion import Aligned, take_colors
 from refvid.models.registry import MINI
 from refvid.training.aligned_samples import AlignedSampleDrawer
@@ -103,7 +104,8 @@ def _align_here(frames: Tensor, references: Tensor, origin: Tensor) -> AlignedRe
         picture = _to_picture(
             references[number % clips, :, top : top + height, left : left + width]
         )
-        found = align(gray(_to_picture(frame)), FramePlaced(picture), None)
+        placed, shades = FramePlaced(picture), to_shades(frame.detach()[None])
+        found = align(shades, placed, find_coarse(shades, placed.shades))
         pixels.append(to_unit(found.pixels))
         trust.append(torch.from_numpy(found.trust))
     return AlignedReference(_clips_first(pixels, clips), _clips_first(trust, clips)).to(

@@ -102,7 +102,9 @@ class FakeWorkflow:
         on_progress(Progress(done=48, total=48))
         plan = self.plan_enhance(job, references, options, backbone)
         job.output.write_bytes(b"video")
-        return Document(plan=plan, frames=48, cuts=(), seconds=2.0, bytes_written=5)
+        return Document(
+            plan=plan, frames=48, cuts=(), notes=(), warnings=(), seconds=2.0, bytes_written=5
+        )
 
 
 @pytest.fixture

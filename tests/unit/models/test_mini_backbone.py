@@ -61,11 +61,11 @@ def test_the_state_matters_and_is_not_changed(
     reference = backbone.prepare_reference(texture)
     latents = backbone.encode(clip).latents
     state = backbone.decode(latents[:, :, :5], reference).state
-    before = state.references[0].flow.copy()
+    before = state[0].references[0].coarse.copy()
     first = backbone.decode(latents[:, :, 5:], reference, state).clip
     again = backbone.decode(latents[:, :, 5:], reference, state).clip
     assert torch.equal(first, again)
-    assert (state.references[0].flow == before).all()
+    assert (state[0].references[0].coarse == before).all()
 
 
 @pytest.mark.parametrize("tile", [32, 64, 100])
@@ -98,6 +98,20 @@ def test_the_halo_is_wider_than_what_the_network_sees() -> None:
             seen = tensor.grad.abs().sum((0, 1, 2)).nonzero().flatten() * scale
             reach = max(256 - int(seen.min()), int(seen.max()) + scale - 1 - 257)
             assert 32 < reach <= HALO_PX
+
+
+def test_batches_equal_single_clips(
+    backbone: MiniBackbone, clip: torch.Tensor, texture: torch.Tensor
+) -> None:
+    pair = torch.cat((clip, clip.flip(4)))
+    references = torch.cat((texture, texture.flip(3)))
+    both = backbone.decode(backbone.encode(pair).latents, backbone.prepare_reference(references))
+    for item in range(2):
+        alone = backbone.decode(
+            backbone.encode(pair[item : item + 1]).latents,
+            backbone.prepare_reference(references[item : item + 1]),
+        )
+        torch.testing.assert_close(both.clip[item], alone.clip[0], atol=1e-5, rtol=0)
 
 
 def test_bfloat16_stays_close(

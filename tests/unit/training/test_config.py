@@ -78,8 +78,8 @@ def test_saved_configs_read_back(tmp_path: Path) -> None:
 def test_mini_keeps_the_recipe_of_the_bundled_weights() -> None:
     config = build_config(flags={"output": "run"})
     assert config.backbone == "mini"
-    assert (config.loss.pixels, config.loss.perceptual) == ("detail", "none")
-    assert (config.samples.unrelated, config.samples.missing) == (0.20, 0.25)
+    assert (config.loss.pixels, config.loss.perceptual) == ("log", "none")
+    assert (config.samples.unrelated, config.samples.missing) == (0.10, 0.3)
     assert config.optimizer.rate == 1e-3
     assert len(config.stages) == 1
 
@@ -127,7 +127,7 @@ def test_broken_files_are_named(tmp_path: Path, name: str, text: str) -> None:
 
 
 def test_only_the_restoring_model_learns_from_made_clips() -> None:
-    assert build_config(flags={"output": "run"}).data.made == 60
+    assert build_config(flags={"output": "run"}).data.made == 170
     assert build_config(flags={"output": "run", "backbone": "wan2.1"}).data.made == 0
     with pytest.raises(OptionError, match="made is not negative"):
         build_config(flags={"output": "run"}, words=["data.made=-1"])

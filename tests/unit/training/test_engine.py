@@ -186,16 +186,16 @@ def test_pictures_show_what_goes_in_and_what_comes_out(mini_config: Make) -> Non
 def test_held_out_clips_are_not_learned_from(
     mini_config: Make, monkeypatch: pytest.MonkeyPatch, media: Path
 ) -> None:
-    from refvid.training.samples import SampleDrawer
-    from refvid.workflows import train_data
+    from refvid.training.aligned_samples import AlignedSampleDrawer
+    from refvid.training.recipes import mini
 
     made = []
 
     def drawer(clips: Any, *arguments: Any) -> Any:
         made.append({clip.source for clip in clips})
-        return SampleDrawer(clips, *arguments)
+        return AlignedSampleDrawer(clips, *arguments)
 
-    monkeypatch.setattr(train_data, "SampleDrawer", drawer)
+    monkeypatch.setattr(mini, "AlignedSampleDrawer", drawer)
     train(mini_config("run.steps=1"), ignore_progress)
     learned, held_out = made
     assert learned

@@ -200,7 +200,8 @@ def test_new_modules_and_pretrained_ones_are_told_apart(wan: WanRecipe, mini: Mi
 
 
 def test_dropped_tokens_are_those_of_the_mask(mini: MiniRecipe) -> None:
-    for parameter in mini.decoder.fusion.out.parameters():
+    fusion = mini.decoder.fusion
+    for parameter in (*fusion.out.parameters(), *fusion.filter.parameters()):
         torch.nn.init.zeros_(parameter)  # what the codec decodes comes out as it is
     batch = make_batch(2, reference=None, token_dropout=0.5)
     with torch.no_grad():
@@ -364,5 +365,5 @@ def test_unfit_weights_to_begin_with(mini_config: Make, wan_config: Make) -> Non
         make_recipe(wan_config("init=missing.safetensors"))
     with pytest.raises(OptionError, match="--init"):
         make_recipe(replace(wan_config(), network={}))
-    with pytest.raises(OptionError, match=r"unknown key 'network\.width'"):
-        make_recipe(mini_config("network.width=3"))
+    with pytest.raises(OptionError, match=r"unknown key 'network\.breadth'"):
+        make_recipe(mini_config("network.breadth=3"))

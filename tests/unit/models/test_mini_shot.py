@@ -1,0 +1,131 @@
+"""References of a shot: registered, given up when nothing fits, tried again, mixed cell by cell."""
+
+import cv2
+import numpy as np
+import pytest
+
+from refvid.models.backbone import Reference
+from refvid.models.mini import shot as module
+from refvid.models.mini.flow import FramePlaced, find_coarse, gray
+from refvid.models.mini.shot import Shot, lay_over, mix, place_reference
+
+
+def texture(seed: int, height: int = 240, width: int = 320) -> np.ndarray:
+    """Corners and edges of many sizes, which features can be found on."""
+    rng = np.random.default_rng(seed)
+    picture = np.full((height, width, 3), 128, np.uint8)
+    for _ in range(250):
+        x, y = int(rng.integers(0, width)), int(rng.integers(0, height))
+        side = int(rng.integers(3, 40))
+        color = tuple(int(c) for c in rng.integers(0, 255, 3))
+        cv2.rectangle(picture, (x, y), (x + side, y + side // 2 + 2), color, -1)
+    return cv2.GaussianBlur(picture, (0, 0), 0.7)
+
+
+@pytest.fixture
+def scene() -> np.ndarray:
+    return texture(0)
+
+
+@pytest.fixture
+def degraded(scene: np.ndarray) -> np.ndarray:
+    return cv2.GaussianBlur(scene, (0, 0), 1.2)
+
+
+def given(picture: np.ndarray, **facts: object) -> Reference:
+    return Reference(read=lambda: picture, **facts)
+
+
+def run(shot: Shot, frames: list[np.ndarray]) -> tuple:
+    return shot.finish([mix(gray(frame), shot.follow(gray(frame))) for frame in frames])
+
+
+def test_a_zoomed_brighter_photo_is_registered(scene: np.ndarray, degraded: np.ndarray) -> None:
+    matrix = cv2.getRotationMatrix2D((160, 120), 5, 1.25)
+    photo = cv2.warpAffine(scene, matrix, (320, 240), flags=cv2.INTER_CUBIC)
+    photo = np.clip(photo * 0.8 + 20, 0, 255).astype(np.uint8)
+    placed = place_reference(given(photo), [degraded])
+    assert placed.is_registered
+    shot = Shot({0: placed})
+    (use,) = run(shot, [degraded])
+    assert use.is_registered
+    assert use.found > 0.4
+    assert use.sharper > 1.2
+
+
+def test_an_unrelated_picture_serves_nothing_and_that_is_told(degraded: np.ndarray) -> None:
+    shot = Shot(None)
+    shot.place({0: given(texture(7))}, [degraded])
+    assert shot.references[0].placed is None
+    assert shot.follow(gray(degraded)) == []
+    (use,) = run(shot, [degraded, degraded])
+    assert (use.found, use.frames) == (0.0, 2)
+
+
+def test_registration_is_tried_again_with_growing_patience(
+    scene: np.ndarray, degraded: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = []
+    real = place_reference
+
+    def counted(*arguments):
+        tries.append(1)
+        return real(*arguments)
+
+    monkeypatch.setattr(module, "place_reference", counted)
+    other = texture(7)
+    references = {0: given(scene)}
+    shot = Shot(None)
+    for _ in range(12):
+        shot.place(references, [other])
+        run(shot, [other])
+        shot = Shot(shot.references)
+    assert 3 <= len(tries) <= 5
+    while len(tries) < 6:
+        shot.place(references, [degraded])
+    assert shot.references[0].is_registered, "it comes into sight, and is found"
+
+
+def test_what_lies_on_the_frames_is_not_registered(scene: np.ndarray) -> None:
+    placed = place_reference(given(scene, is_placed=True), [texture(3)])
+    assert isinstance(placed.placed, FramePlaced)
+    assert not placed.is_registered
+
+
+def test_each_cell_takes_the_reference_that_shows_it(
+    scene: np.ndarray, degraded: np.ndarray
+) -> None:
+    left, right = scene.copy(), scene.copy()
+    left[:, 160:], right[:, :160] = texture(8)[:, 160:], texture(9)[:, :160]
+    shot = Shot(None)
+    shot.place({n: given(p, is_placed=True) for n, p in enumerate((left, right))}, [degraded])
+    mixed = mix(gray(degraded), shot.follow(gray(degraded)))
+    assert mixed is not None
+    error = np.abs(mixed.pixels.astype(float) - scene)
+    assert error[:, 16:136].mean() < 4
+    assert error[:, 184:-16].mean() < 4
+    assert [number for number, *_ in mixed.found] in ([0, 1], [1, 0])
+
+
+def test_two_at_most_serve_a_frame(scene: np.ndarray, degraded: np.ndarray) -> None:
+    shot = Shot(None)
+    shot.place({n: given(scene, is_placed=True) for n in range(5)}, [degraded])
+    assert len(shot.follow(gray(degraded))) == 2
+
+
+def test_references_come_and_go_with_the_chunks(scene: np.ndarray, degraded: np.ndarray) -> None:
+    shot = Shot(None)
+    shot.place({0: given(scene, is_placed=True)}, [degraded])
+    shot.place({1: given(scene, is_placed=True)}, [degraded])
+    assert list(shot.references) == [1]
+
+
+@pytest.mark.parametrize("size", [(320, 240), (200, 240), (640, 100)])
+def test_laid_over_as_the_fits_say(scene: np.ndarray, size: tuple[int, int]) -> None:
+    covering, inside = (lay_over(scene, size, inside=inside) for inside in (False, True))
+    assert covering.shown.all()
+    assert covering.picture.shape == inside.picture.shape == (size[1], size[0], 3)
+    if size != (320, 240):
+        assert 0.1 < inside.shown.mean() < 0.98
+    shades = gray(covering.picture)
+    assert np.abs(find_coarse(shades, shades)).mean() < 0.05
