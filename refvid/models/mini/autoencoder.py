@@ -163,11 +163,7 @@ class MiniBackbone:
         self, frame: Tensor, condition: Tensor, mixed: Mixed | None, tile: int | None = None
     ) -> Tensor:
         """Rebuild a decoded frame (1, 3, H, W) with what references give to it."""
-        aligned = None
-        if mixed is not None:
-            pixels = torch.from_numpy(mixed.pixels).to(self.device).movedim(-1, 0)[None]
-            pixels = take_colors(pixels.float().div_(127.5).sub_(1), frame)
-            aligned = Aligned(pixels, torch.from_numpy(mixed.trust).to(self.device)[None])
+        aligned = None if mixed is None else to_aligned(mixed, frame)
 
         def restore(rows: slice, columns: slice) -> Tensor:
             part = _crop(aligned, rows, columns)
@@ -226,6 +222,14 @@ def to_shades(frame: Tensor) -> NDArray[np.uint8]:
     luma = (red * 0.299).add_(green, alpha=0.587).add_(blue, alpha=0.114)
     levels = luma.add_(1).mul_(127.5).clamp_(0, 255).round_()
     return np.asarray(levels.to("cpu", torch.uint8).numpy())
+
+
+def to_aligned(mixed: Mixed, frame: Tensor) -> Aligned:
+    """What references give to a frame (1, 3, H, W), for the network."""
+    pixels = torch.from_numpy(mixed.pixels).to(frame.device).movedim(-1, 0)[None]
+    pixels = take_colors(pixels.float().div_(127.5).sub_(1), frame)
+    trust = torch.from_numpy(mixed.trust).to(frame.device)[None]
+    return Aligned(torch.lerp(frame, pixels, mixed.worth), trust * mixed.worth)
 
 
 def _crop(aligned: Aligned | None, rows: slice, columns: slice) -> Aligned | None:

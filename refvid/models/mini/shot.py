@@ -50,6 +50,10 @@ _BETTER = 0.03
 _MOST_PATIENCE = 32
 """Chunks between attempts to register, at most."""
 
+_SHARPER = (1.02, 1.1)
+"""Fine detail of a reference over the frame's: up to the first it has nothing to give, and only
+could do harm to what needs no help; from the second on it counts in full."""
+
 _CHOICE = 25.0
 """How sharply cells choose: a correlation higher by 0.1 weighs 12 times as much."""
 
@@ -94,6 +98,9 @@ class Mixed:
     pixels: Picture
     trust: NDArray[np.float32]
     """(3, H/4, W/4), as of one reference."""
+
+    worth: float = 1.0
+    """How much of it counts: nothing where no reference is sharper than the frame."""
 
     found: tuple[tuple[int, Likeness, float], ...] = ()
     """Of each reference its number, likeness, and how much sharper than the frame it is."""
@@ -185,7 +192,9 @@ def mix(shades: Picture, followed: Sequence[Followed]) -> Mixed | None:
         (one.number, result.likeness, _sharper(shades, result))
         for one, result in zip(followed, results, strict=True)
     ]
-    return replace(mixed, found=tuple(found))
+    low, high = _SHARPER
+    worth = (max(sharper for *_, sharper in found) - low) / (high - low)
+    return replace(mixed, worth=min(1.0, max(0.0, worth)), found=tuple(found))
 
 
 def place_reference(given: Reference, pictures: Sequence[Picture]) -> ShotReference:

@@ -9,16 +9,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from refvid.models.mini.autoencoder import to_shades
+from refvid.models.mini.autoencoder import to_aligned, to_shades
 from refvid.models.mini.codec import PatchCodec
 from refvid.models.mini.condition import measure_losses
 from refvid.models.mini.config import MiniConfig
 from refvid.models.mini.decoder import MiniDecoder
-from refvid.models.mini.flow import FramePlaced, align, find_coarse
+from refvid.models.mini.flow import FramePlaced, find_coarse
 from refvid.models.mini.fusion import Aligned, take_colors
+from refvid.models.mini.shot import Followed, mix
 from refvid.models.registry import MINI
 from refvid.training.aligned_samples import AlignedSampleDrawer
-from refvid.training.batch import AlignedReference, Batch
+from refvid.training.batch import Batch
 from refvid.training.clips import CachedClip, TrainingClip
 from refvid.training.config import SampleOptions
 from refvid.training.dropout import drop_tokens
@@ -86,37 +87,29 @@ def _frames_first(clips: Tensor) -> Tensor:
 
 def _aligned(batch: Batch, frames: Tensor) -> Aligned | None:
     """What the references give to frames (T * B, 3, H, W)."""
-    found = batch.aligned
-    if found is None and batch.reference is not None:
-        found = _align_here(frames, batch.reference, batch.origin)
-    if found is None:
-        return None
-    pixels = _frames_first(found.pixels)
-    return Aligned(take_colors(pixels, frames), _frames_first(found.trust))
+    if batch.aligned is not None:
+        pixels = _frames_first(batch.aligned.pixels)
+        return Aligned(take_colors(pixels, frames), _frames_first(batch.aligned.trust))
+    if batch.reference is not None:
+        return _align_here(frames, batch.reference, batch.origin)
+    return None
 
 
-def _align_here(frames: Tensor, references: Tensor, origin: Tensor) -> AlignedReference:
+def _align_here(frames: Tensor, references: Tensor, origin: Tensor) -> Aligned:
     """Align the places of references (B, 3, H', W') that frames (T * B, 3, H, W) are cut from."""
     clips, (height, width) = references.shape[0], frames.shape[-2:]
-    pixels, trust = [], []
-    for number, frame in enumerate(frames):
+    found = []
+    for number, frame in enumerate(torch.split(frames.detach(), 1)):
         top, left = origin[number % clips].tolist()
-        picture = _to_picture(
-            references[number % clips, :, top : top + height, left : left + width]
-        )
-        placed, shades = FramePlaced(picture), to_shades(frame.detach()[None])
-        found = align(shades, placed, find_coarse(shades, placed.shades))
-        pixels.append(to_unit(found.pixels))
-        trust.append(torch.from_numpy(found.trust))
-    return AlignedReference(_clips_first(pixels, clips), _clips_first(trust, clips)).to(
-        frames.device
+        spot = slice(top, top + height), slice(left, left + width)
+        placed = FramePlaced(_to_picture(references[number % clips, :, spot[0], spot[1]]))
+        shades = to_shades(frame)
+        mixed = mix(shades, [Followed(0, placed, find_coarse(shades, placed.shades))])
+        assert mixed is not None, "there is a reference"
+        found.append(to_aligned(mixed, frame))
+    return Aligned(
+        torch.cat([one.pixels for one in found]), torch.cat([one.trust for one in found])
     )
-
-
-def _clips_first(frames: list[Tensor], clips: int) -> Tensor:
-    """T * B tensors (C, H, W) -> (B, C, T, H, W); the reverse of `_frames_first`."""
-    stacked = torch.stack(frames)
-    return stacked.view(-1, clips, *stacked.shape[1:]).permute(1, 2, 0, 3, 4)
 
 
 def _to_picture(pixels: Tensor) -> NDArray[np.uint8]:

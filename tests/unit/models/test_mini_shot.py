@@ -32,8 +32,8 @@ def degraded(scene: np.ndarray) -> np.ndarray:
     return cv2.GaussianBlur(scene, (0, 0), 1.2)
 
 
-def given(picture: np.ndarray, **facts: object) -> Reference:
-    return Reference(read=lambda: picture, **facts)
+def given(picture: np.ndarray, *, is_placed: bool = False) -> Reference:
+    return Reference(read=lambda: picture, is_placed=is_placed)
 
 
 def run(shot: Shot, frames: list[np.ndarray]) -> tuple:
@@ -129,3 +129,14 @@ def test_laid_over_as_the_fits_say(scene: np.ndarray, size: tuple[int, int]) -> 
         assert 0.1 < inside.shown.mean() < 0.98
     shades = gray(covering.picture)
     assert np.abs(find_coarse(shades, shades)).mean() < 0.05
+
+
+def test_a_reference_that_is_no_sharper_counts_nothing(
+    scene: np.ndarray, degraded: np.ndarray
+) -> None:
+    for picture, worth in ((degraded, 0.0), (scene, 1.0)):
+        shot = Shot(None)
+        shot.place({0: given(picture, is_placed=True)}, [degraded])
+        mixed = mix(gray(degraded), shot.follow(gray(degraded)))
+        assert mixed is not None
+        assert mixed.worth == worth

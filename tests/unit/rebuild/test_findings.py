@@ -47,9 +47,8 @@ def test_a_soft_picture_is_told() -> None:
 
 
 def test_shots_without_a_picture_are_named() -> None:
-    findings = sum_up(
-        [(0, use(0.9, frames=100)), *((start, use(0.0)) for start in range(50, 120, 10))]
-    )
+    lost = [(start, use(0.0)) for start in range(50, 120, 10)]
+    findings = sum_up([(0, use(0.9, frames=100)), *lost])
     assert findings is not None
     warning = findings.warning(fit="auto") or ""
     assert "frame 50, 60, 70, 80, 90 and 2 more" in warning
