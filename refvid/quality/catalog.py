@@ -31,7 +31,7 @@ class Measure:
     packages: tuple[str, ...] = ()
     """Optional packages that it is computed with."""
 
-    install: str = "'refvid[metrics]'"
+    install: str = "'.[metrics]'"
     """What pip is asked for to have them."""
 
 

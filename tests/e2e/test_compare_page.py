@@ -15,7 +15,8 @@ from typer.testing import CliRunner, Result
 from refvid.cli.app import app
 
 sync_api = pytest.importorskip(
-    "playwright.sync_api", reason="needs Playwright: pip install 'refvid[browser]'"
+    "playwright.sync_api",
+    reason="needs Playwright: pip install '.[browser]'",
 )
 
 FRAMES = 24

@@ -112,4 +112,4 @@ def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setitem(sys.modules, "yaml", None)
     result = invoke(tmp_path, "-o", tmp_path / "run")
     assert result.exit_code == 2
-    assert "pip install 'refvid[train]'" in result.stderr
+    assert "pip install '.[train]'" in result.stderr
