@@ -20,6 +20,7 @@ PACKAGES = (
     "torch",
     "av",
     "diffusers",
+    "opencv-python-headless",
     "huggingface_hub",
     "safetensors",
     "numpy",
