@@ -94,7 +94,7 @@ def whole_command(
 ) -> tuple[float, float]:
     """Frames per second of `enhance` in a process of its own, with start-up and without."""
     command = [
-        sys.executable, "-m", "refvid", "enhance", str(source), "--ref", str(reference),
+        sys.executable, "-P", "-m", "refvid", "enhance", str(source), "--ref", str(reference),
         "-o", str(source.with_name("out.mp4")), "-y", "-q", "--json", "--model", "mini",
     ]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
