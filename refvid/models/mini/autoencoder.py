@@ -75,7 +75,7 @@ class MiniBackbone:
         """(B, 3, T, H, W) in [-1, 1] -> latents (B, 192, T, H/8, W/8); frames are independent."""
         batch, _, length = clip.shape[:3]
         frames = clip.to(self.device).transpose(1, 2).flatten(0, 1)
-        latents = self.codec.encode(frames)
+        latents = torch.cat([self.codec.encode(frame) for frame in torch.split(frames, 1)])
         return Encoded(latents.view(batch, length, *latents.shape[1:]).transpose(1, 2), None)
 
     def prepare_references(self, references: Mapping[int, Reference]) -> tuple[References, ...]:
@@ -123,17 +123,18 @@ class MiniBackbone:
         many threads badly.
         """
         tokens = latents.to(self.device).transpose(0, 1)  # (T, C, h, w)
-        frames = self.codec.decode(tokens)
-        conditions = measure_losses(tokens, frames)
+        # One by one: in batches of other sizes, sums are rounded in other ways, and alignment
+        # would make a difference of it. Chunks of any length give the same.
+        singly = torch.split(tokens, 1)
+        frames = [self.codec.decode(token) for token in singly]
         shot = Shot(state.references if state else None)
         if reference:
-            shot.place(reference, to_pictures(frames[_spread(len(frames))]))
+            shot.place(reference, to_pictures(torch.cat([frames[n] for n in _spread(len(frames))])))
         condition = state.condition if state else None
         pending: list[Future[tuple[Tensor, Mixed | None]]] = []
-        with frame_workers(self.device, frames[0, 0].numel()) as submit:
-            singly = (torch.split(part, 1) for part in (frames, conditions))
-            for frame, measured in zip(*singly, strict=True):
-                condition = smooth_over_time(measured, condition)
+        with frame_workers(self.device, frames[0][0, 0].numel()) as submit:
+            for token, frame in zip(singly, frames, strict=True):
+                condition = smooth_over_time(measure_losses(token, frame), condition)
                 shades = to_shades(frame) if reference else None
                 followed = shot.follow(shades) if shades is not None else []
                 pending.append(
