@@ -34,9 +34,9 @@ from refvid.media.encoding import Encoding
 from refvid.media.reader import open_video
 from refvid.media.writer import create_video
 from refvid.models.backbone import Reference
+from refvid.models.mini.alignment import align, find_coarse
 from refvid.models.mini.autoencoder import MiniBackbone, to_pictures, to_shades
 from refvid.models.mini.condition import measure_losses
-from refvid.models.mini.flow import align, find_coarse
 from refvid.models.mini.shot import Mixed, place_reference
 from refvid.rebuild.options import ModelOptions
 from refvid.training.degradations import write_h264

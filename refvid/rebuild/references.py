@@ -18,7 +18,7 @@ from refvid.media.pixel_conversion import to_uint8
 from refvid.media.reader import read_frame
 from refvid.media.video_info import VideoInfo
 from refvid.models.backbone import Backbone, Reference, ReferenceFinder
-from refvid.models.mini.flow import FramePlaced, align, find_coarse, gray
+from refvid.models.mini.alignment import FramePlaced, align, find_coarse, gray
 from refvid.rebuild.findings import Findings
 from refvid.rebuild.options import ReferenceFit, References
 from refvid.workflows.choose_model import LoadedBackbone

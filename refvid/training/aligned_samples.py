@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from refvid.models.mini.flow import Flow, FramePlaced, align, find_coarse, gray
+from refvid.models.mini.alignment import Flow, FramePlaced, align, find_coarse, gray
 from refvid.models.mini.fusion import TRUST_CHANNELS
 from refvid.training.batch import AlignedReference, Batch
 from refvid.training.clips import CachedClip, TrainingClip

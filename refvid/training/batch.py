@@ -39,7 +39,7 @@ class AlignedReference:
     """(B, 3, T, H, W) in [-1, 1]."""
 
     trust: Tensor
-    """(B, 3, T, H/4, W/4), see `refvid.models.mini.flow.Found`."""
+    """(B, 3, T, H/4, W/4), see `refvid.models.mini.alignment.Found`."""
 
     def to(self, device: torch.device) -> AlignedReference:
         """Move every tensor."""

@@ -1,195 +1,229 @@
-"""From a rough map to one that is exact to a fraction of a pixel, of one plane or several."""
+"""Where every pixel of a frame lies in a reference, to a fraction of a pixel.
+
+Dense inverse search (Kroeger et al., ECCV 2016; OpenCV's) from the degraded frame to the reference:
+smooth over space, so that turning and zooming inside a token are followed too, and steady over
+time, since every frame begins where the one before ended. What a degraded frame shares with a clean
+reference is its larger structure, which is what the search compares: patches without their mean.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from refvid.models.mini.color_map import ColorMap, apply_colors, fit_colors
-from refvid.models.mini.local_correlation import BLOCK, LocalCorrelation, correlate, soften
-from refvid.models.mini.planes import (
-    Plane,
-    Points,
-    find_inliers,
-    is_plausible,
-    map_points,
-    simplest_plane,
-)
-from refvid.models.mini.resampling import Picture, sample
-from refvid.models.mini.smooth_map import SmoothMap, pixel_grid
+from refvid.models.mini.resampling import sample
+from refvid.models.mini.smooth_map import pixel_grid
 
-_MAX_TRACKS = 1200
-_CORNER = 0.003
-"""Of the strongest corner; weaker ones are not tracked."""
+Picture = NDArray[np.uint8]
+"""(H, W, 3) RGB, or (H, W) gray."""
 
-_CORNERS_APART_PX = 8
-_TRACK_WINDOW_PX = 31
-_TRACK_LEVELS = 2
+Flow = NDArray[np.float32]
+"""(H, W, 2): x and y displacement [pixels] to the same place in the reference."""
 
-_ROUND_TRIP_PX = 0.5
-"""Tracking there and back must end where it began."""
+MIN_SIDE = 64
+"""The search needs pictures of at least this many pixels a side."""
 
-_TRACK_ERROR_PX = 1.0
-_MIN_TRACKS = 16
-_REFINEMENTS = 3
-_SETTLED_PX = 0.02
+_NOISE_LEVEL = 2.0
+"""Contrast below this says nothing about likeness [8-bit levels]."""
 
-_MATCH_ERROR_PX = 3.0
+_FOUND = 0.8
+"""Correlation from which on a place counts as found."""
+
+_WINDOW = 5
+"""Side of the windows whose correlation is measured [cells]."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Matches:
-    """Places that look alike, most of them rightly."""
+class Placed(Protocol):
+    """A reference that lies on a shot's frames but for what alignment is left to find."""
 
-    frame: Points
-    """(N, 2) x, y in the frame [pixels]."""
+    @property
+    def shades(self) -> Picture:
+        """(H, W) gray, as the shot's frames would see it."""
+        ...
 
-    reference: Points
-    """(N, 2) x, y in the reference [pixels]."""
-
-    def __getitem__(self, chosen: NDArray[np.bool_]) -> Matches:
-        return Matches(frame=self.frame[chosen], reference=self.reference[chosen])
-
-    def moved(self, plane: Plane) -> Matches:
-        """The same in a reference whose places are mapped by `plane`."""
-        return Matches(frame=self.frame, reference=map_points(plane, self.reference))
-
-    def joined(self, other: Matches) -> Matches:
-        """Both together."""
-        return Matches(
-            frame=np.concatenate((self.frame, other.frame)),
-            reference=np.concatenate((self.reference, other.reference)),
-        )
-
-    def errors(self, plane: Plane) -> NDArray[np.float32]:
-        """How far each match is from following a plane [pixels of the frame]: (N,)."""
-        back = map_points(np.asarray(np.linalg.inv(plane), np.float64), self.reference)
-        return np.asarray(np.linalg.norm(back - self.frame, axis=1), np.float32)
-
-
-class Overlay:
-    """A reference of about the frame's resolution, laid over the frame in the frame's colours."""
-
-    def __init__(self, reference: Picture, frame: Picture, rough: SmoothMap) -> None:
-        self.frame = frame
-        self.reference = reference
-        self._grid = pixel_grid((frame.shape[0], frame.shape[1]))
-        self._frame_gray = to_gray(frame)
-        self._frame_soft = soften(self._frame_gray)
-        self._reference_gray = to_gray(apply_colors(reference, self.fit_colors(rough)))
-        corners = cv2.goodFeaturesToTrack(self._frame_soft, _MAX_TRACKS, _CORNER, _CORNERS_APART_PX)
-        # Without any corner OpenCV gives None.
-        self._corners = np.reshape(
-            np.asarray([] if corners is None else corners, np.float32), (-1, 2)
-        )
-
-    def fit_colors(self, found: SmoothMap) -> ColorMap:
-        """Colours of the reference as given -> those of the frame."""
-        located = found.locate(self._grid)
-        view = sample(self.reference, located, cv2.INTER_LINEAR)
-        return fit_colors(view, self.frame, found.shows(located))
-
-    def correlate(self, found: SmoothMap, step: int = BLOCK) -> LocalCorrelation:
-        """How well the reference fits when laid over by a map, see `local_correlation`."""
-        view, shown = self._lay(found)
-        return correlate(soften(view), self._frame_soft, shown, step=step)
-
-    def refine(self, rough: SmoothMap, where: NDArray[np.bool_] | None = None) -> SmoothMap:
-        """Track what the reference shows, and fit the plane again; repeat until it rests.
-
-        Args:
-            rough: A map of one plane.
-            where: (H, W) the part of the frame that the plane is for; None: all.
+    def sample(self, flow: Flow) -> tuple[Picture, Picture]:
+        """Its pixels (H, W, 3) where a frame's pixels were found, and (H, W) uint8: 1 where it
+        shows the place, else 0.
         """
-        best, fit = rough, self._score(rough, where)
-        for _ in range(_REFINEMENTS):
-            tracks = self.track(best)
-            if where is not None:
-                columns, rows = tracks.frame.round().astype(int).T
-                tracks = tracks[
-                    where[rows, columns] & (tracks.errors(best.plane) < _MATCH_ERROR_PX)
-                ]
-            found = find_inliers(tracks.frame, tracks.reference, _TRACK_ERROR_PX)
-            if found is None:
-                break
-            if not is_plausible(found.plane, best.frame_size, best.reference_size):
-                break
-            better = with_plane(best, found.plane)
-            score = self._score(better, where)
-            if score < fit:
-                break
-            probes = self._grid[::32, ::32]
-            moved = np.abs(better.locate(probes) - best.locate(probes)).max()
-            best, fit = better, score
-            if moved < _SETTLED_PX:
-                break
-        return best if where is not None else self._simplify(best)
-
-    def track(self, found: SmoothMap) -> Matches:
-        """Where corners of the frame lie in the reference, searched around where the map says.
-
-        Pyramidal Lucas-Kanade, there and back.
-        """
-        if not len(self._corners):
-            return Matches(frame=self._corners, reference=self._corners)
-        view, shown = self._lay(found)
-        # Blurred, since compression and scaling have taken the frame's finest detail.
-        pair = [np.asarray(cv2.GaussianBlur(p, (0, 0), 1.0)) for p in (view, self._frame_gray)]
-        end, kept = _follow(pair[1], pair[0], self._corners)
-        back, kept_back = _follow(pair[0], pair[1], end)
-        error = np.linalg.norm(back - self._corners, axis=1)
-        height, width = shown.shape
-        columns, rows = end.round().astype(int).clip(0, (width - 1, height - 1)).T
-        good = kept & kept_back & (error < _ROUND_TRIP_PX) & shown[rows, columns]
-        return Matches(frame=self._corners[good], reference=found.locate(end[good][None])[0])
-
-    def _simplify(self, found: SmoothMap) -> SmoothMap:
-        """The same map without the degrees of freedom that the pictures do not ask for."""
-        tracks = self.track(found)
-        tracks = tracks[tracks.errors(found.plane) < _TRACK_ERROR_PX]
-        if len(tracks.frame) < _MIN_TRACKS:
-            return found
-        sizes = found.frame_size, found.reference_size
-        plane = simplest_plane(found.plane, (tracks.frame, tracks.reference), *sizes)
-        return with_plane(found, plane)
-
-    def _score(self, found: SmoothMap, where: NDArray[np.bool_] | None) -> float:
-        local = self.correlate(found)
-        if where is None:
-            return local.mean
-        part = np.asarray(where[8::16, 8::16])[: local.values.shape[0], : local.values.shape[1]]
-        chosen = part & local.textured
-        return float(local.values[chosen].mean()) if chosen.any() else 0.0
-
-    def _lay(self, found: SmoothMap) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        located = found.locate(self._grid)
-        return sample(self._reference_gray, located, cv2.INTER_LINEAR), found.shows(located)
+        ...
 
 
-def to_gray(picture: Picture) -> NDArray[np.uint8]:
-    """Luma of a picture: (H, W)."""
+class FramePlaced:
+    """A reference whose pixels are the frames' own places."""
+
+    def __init__(self, picture: Picture, shown: NDArray[np.bool_] | None = None) -> None:
+        """Take a picture (H, W, 3), and where it shows the scene; None is everywhere."""
+        self.picture, self.shades = picture, gray(picture)
+        self.shown = np.ones(picture.shape[:2], np.uint8) if shown is None else shown.view(np.uint8)
+
+    def sample(self, flow: Flow) -> tuple[Picture, Picture]:
+        places = pixel_grid((flow.shape[0], flow.shape[1]))
+        places += flow
+        pixels = sample(self.picture, places, cv2.INTER_CUBIC)
+        # Beyond the border nothing is shown: `sample` would go on with what is at it.
+        height, width = self.shown.shape
+        inside = cv2.inRange(places, (-0.501, -0.501), (width - 0.499, height - 0.499))
+        shown = sample(self.shown, places, cv2.INTER_NEAREST) & np.asarray(inside, np.uint8)
+        return pixels, shown
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """How much of a frame a reference shows, where the frame has texture."""
+
+    found: float
+    """Share of the texture that was found again."""
+
+    correlation: float
+    """Mean over the texture, in [-1, 1]."""
+
+    texture: float
+    """Share of the frame that has any; where there is none, nothing can be said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one reference gives to one frame."""
+
+    pixels: Picture
+    """(H, W, 3): the reference as the frame sees it."""
+
+    trust: NDArray[np.float32]
+    """(3, H/4, W/4): correlation with the frame around each cell in [-1, 1], over 20 pixels and
+    over 10, 0 where nothing is shown; and the share of each cell that is shown."""
+
+    likeness: Likeness
+
+
+def align(shades: Picture, reference: Placed, coarse: Flow) -> Found:
+    """Bring a placed reference to a frame.
+
+    Args:
+        shades: (H, W) gray of the frame, H and W multiples of 8.
+        reference: Placed on the frame's shot.
+        coarse: What `find_coarse` found for the frame.
+    """
+    flow = refine(shades, reference.shades, coarse)
+    pixels, shown = reference.sample(flow)
+    size = (shades.shape[1] // 4, shades.shape[0] // 4)
+    seen = cv2.resize(shown.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    seen_shades = gray(pixels)
+    correlation, texture = correlate(shades, seen_shades, 4)
+    fine = cv2.resize(correlate(shades, seen_shades, 2)[0], size, interpolation=cv2.INTER_AREA)
+    correlation *= seen
+    trust = np.stack((correlation, fine * seen, seen)).astype(np.float32)
+    return Found(pixels, trust, _likeness(correlation, texture))
+
+
+def gray(picture: Picture) -> Picture:
+    """(H, W, 3) -> (H, W), as the search and the correlation see it."""
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def _follow(
-    start: NDArray[Any], end: NDArray[Any], points: Points
-) -> tuple[Points, NDArray[np.bool_]]:
-    """Points (N, 2) of one picture found in another, and whether they were."""
-    found, kept, _ = cv2.calcOpticalFlowPyrLK(
-        start,
-        end,
-        points[:, None],
-        np.empty(0, np.float32),  # no guess
-        winSize=(_TRACK_WINDOW_PX, _TRACK_WINDOW_PX),
-        maxLevel=_TRACK_LEVELS,
+def find_coarse(frame: Picture, reference: Picture, prior: Flow | None = None) -> Flow:
+    """Search at half size: it finds what moved far, and goes from frame to frame.
+
+    Args:
+        frame: (H, W) gray.
+        reference: (H, W) gray.
+        prior: The same of the frame before, if there is one.
+
+    Returns:
+        (H/2, W/2, 2), or larger for small frames, in pixels of that grid.
+    """
+    size = _searched(frame, 2)
+    return _search(_of_size(frame, size), _of_size(reference, size), prior)
+
+
+def refine(frame: Picture, reference: Picture, coarse: Flow) -> Flow:
+    """Go on from what `find_coarse` found for the same frame, to a fraction of a pixel."""
+    size = _searched(frame, 1)
+    begin = _rescaled(coarse, size)
+    found = _search(_of_size(frame, size), _of_size(reference, size), begin)
+    return _rescaled(found, (frame.shape[1], frame.shape[0]))
+
+
+def _searched(frame: Picture, divisor: int) -> tuple[int, int]:
+    """Width and height at which a frame is searched: the search fails on smaller pictures."""
+    height, width = frame.shape
+    return max(MIN_SIDE, width // divisor), max(MIN_SIDE, height // divisor)
+
+
+def _of_size(picture: Picture, size: tuple[int, int]) -> Picture:
+    if picture.shape == size[::-1]:
+        return picture
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _rescaled(flow: Flow, size: tuple[int, int]) -> Flow:
+    """A flow on a grid of other width and height, in its pixels."""
+    height, width = flow.shape[:2]
+    if (width, height) == size:
+        return flow
+    resized = cv2.resize(flow, size, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(resized * np.array((size[0] / width, size[1] / height)), np.float32)
+
+
+def _search(frame: Picture, reference: Picture, begin: Flow | None) -> Flow:
+    # A new one each time: what one has found before shows in its next result.
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    # Half the resolution is the finest that is searched: at full resolution the grain of a degraded
+    # frame misleads (-0.2 dB), at three times the cost.
+    search.setFinestScale(1)
+    search.setVariationalRefinementIterations(5)
+    # What it begins with is overwritten.
+    begin = None if begin is None else begin.copy()
+    found = search.calc(frame, reference, begin)  # type: ignore[arg-type]  # None is the default
+    return np.asarray(found, np.float32)
+
+
+def correlate(
+    frame: Picture, aligned: Picture, cell: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Normalised correlation of two gray pictures around every cell, and their texture.
+
+    Plain places correlate with nothing: noise alone gives about 0.
+
+    Args:
+        frame: (H, W).
+        aligned: (H, W).
+        cell: Side of the cells; windows are five cells large [pixels].
+
+    Returns:
+        Correlation in [-1, 1] and how much texture the frame has in [0, 1], a value for each cell.
+    """
+    height, width = frame.shape
+    size = (width // cell, height // cell)
+    a, b = (
+        cv2.resize(p, size, interpolation=cv2.INTER_AREA).astype(np.float32) - 128
+        for p in (frame, aligned)
     )
-    return np.asarray(found, np.float32)[:, 0], np.asarray(kept)[:, 0] > 0
+    mean_a, mean_b, aa, bb, ab = (_box(p) for p in (a, b, a * a, b * b, a * b))
+    floor = _NOISE_LEVEL**2
+    variance_a = np.maximum(aa - mean_a * mean_a, 0)
+    variance_b = np.maximum(bb - mean_b * mean_b, 0)
+    covariance = ab - mean_a * mean_b
+    correlation = covariance / np.sqrt((variance_a + floor) * (variance_b + floor))
+    return correlation, variance_a / (variance_a + 4 * floor)
 
 
-def with_plane(found: SmoothMap, plane: Plane) -> SmoothMap:
-    """A map of one plane between the same pictures."""
-    return SmoothMap(frame_size=found.frame_size, reference_size=found.reference_size, plane=plane)
+def _likeness(correlation: NDArray[np.float32], texture: NDArray[np.float32]) -> Likeness:
+    total = max(float(texture.sum()), 1e-6)
+    found = float((texture * (correlation > _FOUND)).sum()) / total
+    return Likeness(found, float((texture * correlation).sum()) / total, float(texture.mean()))
+
+
+def fine_detail(shades: Picture, where: NDArray[np.bool_]) -> float:
+    """Mean absolute Laplacian of a gray picture (H, W) over cells (H/4, W/4) [8-bit levels]."""
+    detail = np.abs(cv2.Laplacian(shades, cv2.CV_16S)).astype(np.float32)
+    size = (where.shape[1], where.shape[0])
+    cells = cv2.resize(detail, size, interpolation=cv2.INTER_AREA)
+    return float(cells[where].mean()) if where.any() else 0.0
+
+
+def _box(values: Any) -> Any:
+    return cv2.boxFilter(values, -1, (_WINDOW, _WINDOW), borderType=cv2.BORDER_REFLECT_101)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from refvid.models.mini.alignment import Matches, Overlay, with_plane
+from refvid.models.mini.overlay import Matches, Overlay, with_plane
 from refvid.models.mini.planes import find_inliers, is_plausible
 from refvid.models.mini.smooth_map import SmoothMap, pixel_grid
 

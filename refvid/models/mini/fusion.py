@@ -26,7 +26,7 @@ CELL = 4
 _CELL_VALUES = 3 * CELL**2
 
 TRUST_CHANNELS = 3
-"""What alignment says of every cell, see `refvid.models.mini.flow.Found`."""
+"""What alignment says of every cell, see `refvid.models.mini.alignment.Found`."""
 
 _GATE_START = -2.0
 """A gate starts at sigmoid(-2): a little of each proposal, so that it learns from the start."""

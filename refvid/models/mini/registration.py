@@ -20,11 +20,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from refvid.models.mini.alignment import Matches, Overlay, to_gray, with_plane
 from refvid.models.mini.bars import Content, find_content
 from refvid.models.mini.color_map import ColorMap
 from refvid.models.mini.features import find_features, match_features
 from refvid.models.mini.further_planes import add_planes
+from refvid.models.mini.overlay import Matches, Overlay, to_gray, with_plane
 from refvid.models.mini.planes import (
     Size,
     find_inliers,

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refvid.models.backbone import Reference, ReferenceUse
-from refvid.models.mini.flow import (
+from refvid.models.mini.alignment import (
     Flow,
     Found,
     FramePlaced,

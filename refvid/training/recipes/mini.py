@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from refvid.models.mini.alignment import FramePlaced, find_coarse
 from refvid.models.mini.autoencoder import to_aligned, to_shades
 from refvid.models.mini.codec import PatchCodec
 from refvid.models.mini.condition import measure_losses
 from refvid.models.mini.config import MiniConfig
 from refvid.models.mini.decoder import MiniDecoder
-from refvid.models.mini.flow import FramePlaced, find_coarse
 from refvid.models.mini.fusion import Aligned, take_colors
 from refvid.models.mini.shot import Followed, mix
 from refvid.models.registry import MINI

@@ -6,7 +6,7 @@ import pytest
 
 from refvid.models.backbone import Reference
 from refvid.models.mini import shot as module
-from refvid.models.mini.flow import FramePlaced, find_coarse, gray
+from refvid.models.mini.alignment import FramePlaced, find_coarse, gray
 from refvid.models.mini.shot import Shot, lay_over, mix, place_reference
 
 

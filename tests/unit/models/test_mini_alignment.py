@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from refvid.models.mini.flow import (
+from refvid.models.mini.alignment import (
     Flow,
     FramePlaced,
     align,
@@ -13,9 +13,9 @@ from refvid.models.mini.flow import (
     find_coarse,
     fine_detail,
     gray,
-    pixel_grid,
     refine,
 )
+from refvid.models.mini.smooth_map import pixel_grid
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_turning_and_zooming_are_followed_inside_of_tokens(scene: np.ndarray) ->
     frame = blurred(moved(scene, matrix), 1.2)
     flow = search(gray(frame), gray(scene))
     back = cv2.invertAffineTransform(matrix)
-    expected = cv2.transform(pixel_grid(192, 256), back) - pixel_grid(192, 256)
+    expected = cv2.transform(pixel_grid((192, 256)), back) - pixel_grid((192, 256))
     assert np.abs(flow - expected)[32:-32, 32:-32].mean() < 0.15
 
 
