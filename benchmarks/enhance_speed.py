@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -85,8 +86,9 @@ def measure_size(folder: Path, height: int, arguments: argparse.Namespace) -> No
         print(line)
     plain = seconds(lambda: copy(source, folder / f"{height}_copy.mp4"))
     print(f"    plain decode + encode {frames / plain:.1f} frames/s")
-    for name, share in model_times(source, clip[0]).items():
-        print(f"    {name:28s} {share * 1000:7.1f} ms a frame")
+    for name, cost in model_costs(source, clip[0]).items():
+        memory = "" if cost.peak is None else f", {cost.peak / 2**20:5.0f} MiB more at its peak"
+        print(f"    {name:28s} {cost.seconds * 1000:7.1f} ms a frame{memory}")
 
 
 def whole_command(
@@ -129,26 +131,40 @@ def copy(source: Path, target: Path) -> None:
             output.write(frame.pixels, frame)
 
 
-def model_times(source: Path, picture: NDArray[np.uint8], frames: int = 6) -> dict[str, float]:
-    """Seconds per frame of the model's parts, one after the other; registration is per shot."""
+@dataclass(slots=True)
+class Cost:
+    """Of one part of the model."""
+
+    seconds: float = 0.0
+    peak: int | None = None
+    """Resident memory at its peak over that before [bytes]; None where the system does not tell."""
+
+
+def model_costs(source: Path, picture: NDArray[np.uint8], frames: int = 6) -> dict[str, Cost]:
+    """What the model's parts take, one after the other; registration is once a shot."""
     loaded = choose_backbone(ModelOptions(model="mini"))
     backbone = loaded.backbone
     assert isinstance(backbone, MiniBackbone)
     with open_video(source, frames=frames) as video:
         clip = frames_to_clip([frame.pixels for frame in video], loaded.device)
-    spent: dict[str, float] = defaultdict(float)
+    spent: dict[str, Cost] = defaultdict(Cost)
 
-    def timed(name: str, work: Callable[[], Any]) -> Any:
+    def timed(name: str, work: Callable[[], Any], share: float = 1 / (frames - 1)) -> Any:
+        before = start_peak()
         started = time.perf_counter()
         result = work()
-        spent[name] += (time.perf_counter() - started) / (frames - 1)
+        cost = spent[name]
+        cost.seconds += (time.perf_counter() - started) * share
+        if before is not None:
+            cost.peak = max(cost.peak or 0, memory("VmHWM") - before)
         return result
 
     with torch.inference_mode():
         first = to_pictures(clip[:, :, 0])
         reference = Reference(read=lambda: picture)
-        registration = seconds(lambda: place_reference(reference, first))
-        placed, coarse = place_reference(reference, first).placed, None
+        found = timed("registration", lambda: place_reference(reference, first), share=1)
+        registration = spent["registration"]
+        placed, coarse = found.placed, None
         assert placed is not None, "the clip's own frame is found"
         for index in range(frames):
             if index == 1:
@@ -164,6 +180,21 @@ def model_times(source: Path, picture: NDArray[np.uint8], frames: int = 6) -> di
             mixed = Mixed(found.pixels, found.trust)
             timed("fusion", lambda f=frame, t=told, m=mixed: backbone.fuse(f, t, m))
     return {"registration, a shot": registration, **spent}
+
+
+def start_peak() -> int | None:
+    """Forget how much memory was in use at most; gives what is in use now [bytes]."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        return None
+    return memory("VmRSS")
+
+
+def memory(field: str) -> int:
+    """A line of /proc/self/status [bytes]."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field)) * 1024
 
 
 def seconds(work: Callable[[], object]) -> float:
