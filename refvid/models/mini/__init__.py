@@ -1,1 +1,1 @@
-"""The bundled small backbone: a fixed patch-transform codec and a local-attention decoder."""
+"""The bundled small backbone: a fixed patch-transform codec, and a decoder that sees aligned references."""

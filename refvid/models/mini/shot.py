@@ -54,8 +54,8 @@ _SHARPER = (1.02, 1.1)
 """Fine detail of a reference over the frame's: up to the first it has nothing to give, and only
 could do harm to what needs no help; from the second on it counts in full."""
 
-_CHOICE = 25.0
-"""How sharply cells choose: a correlation higher by 0.1 weighs 12 times as much."""
+_CHOICE = 100.0
+"""How sharply cells choose: a correlation higher by 0.03 weighs 20 times as much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,7 +287,7 @@ def mix_cells(results: Sequence[Found]) -> Mixed:
         return Mixed(results[0].pixels, results[0].trust)
     trust = np.stack([found.trust for found in results])  # (R, 3, h, w)
     # Over a few cells: a choice that changes from cell to cell would tear what both show.
-    correlation = np.stack([cv2.blur(one[0], (5, 5)) for one in trust])
+    correlation = np.stack([cv2.blur(one[0] + one[1], (5, 5)) / 2 for one in trust])
     weights = np.exp(_CHOICE * (correlation - correlation.max(0)))
     weights *= trust[:, -1] + 1e-3
     weights /= weights.sum(0)
