@@ -168,6 +168,8 @@ def scale_of(plane: Plane, frame_size: Size, reference_size: Size) -> float:
 
 def map_points(plane: Plane, points: Points) -> Points:
     """Where places (N, 2) of the frame lie in the reference: (N, 2)."""
+    if not len(points):
+        return points
     return np.asarray(cv2.perspectiveTransform(points[None], plane)[0], np.float32)
 
 

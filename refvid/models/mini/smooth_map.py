@@ -37,7 +37,7 @@ class SmoothMap:
 
     def locate(self, places: Places) -> Places:
         """Places of the frame -> the same in the reference."""
-        if self.is_identity:
+        if self.is_identity or not places.size:  # OpenCV gives nothing at all for no places
             return places
         found = np.asarray(cv2.perspectiveTransform(places, self.plane), np.float32)
         if self.bend is not None:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from refvid.models.mini.bars import Content, find_content
 from refvid.models.mini.color_map import IDENTITY, apply_colors, blend_colors, fit_colors
-from refvid.models.mini.planes import is_plausible
+from refvid.models.mini.planes import is_plausible, map_points
 from refvid.models.mini.reference_view import prepare_reference, view
 from refvid.models.mini.registration import register, register_best
 from refvid.models.mini.resampling import limit_detail
@@ -360,3 +360,11 @@ def test_a_map_keeps_its_places_at_other_sizes():
     places = pixel_grid((240, 320))
     expected = (small.locate(places) + 0.5) * 3 - 0.5
     assert np.allclose(large.locate(places * 2 + 0.5), expected, atol=0.05)
+
+
+def test_no_places_are_nowhere() -> None:
+    """Where every track is lost, OpenCV's transform of no points gives None."""
+    turned = np.array([[1.0, 0.1, 2], [-0.1, 1, 3], [0, 0, 1]])
+    found = SmoothMap(frame_size=(48, 64), reference_size=(48, 64), plane=turned)
+    assert found.locate(np.empty((1, 0, 2), np.float32)).shape == (1, 0, 2)
+    assert map_points(turned, np.empty((0, 2), np.float32)).shape == (0, 2)
