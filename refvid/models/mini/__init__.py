@@ -1,1 +1,1 @@
-"""The bundled small backbone: a fixed patch-transform codec, and a decoder that sees aligned references."""
+"""The bundled small backbone: a fixed codec, and a decoder that sees aligned references."""
