@@ -38,6 +38,7 @@ OTHER_MODELS: Final = {
     64: "packed image latents (64 channels)",
     96: "refvid's mini model (96 channels)",
     128: "LTX-Video (128 channels)",
+    192: "refvid's mini model (192 channels)",
 }
 """By number of channels, for the message that refuses them."""
 

@@ -31,9 +31,6 @@ HALO_PX = 104
 
 _NO_PIXELS = np.empty((0, 0, 3), np.uint8)
 
-_PICTURES_PLACED = 3
-"""Frames of a chunk that references are registered to, at most."""
-
 
 @dataclass(frozen=True, slots=True)
 class MiniState:
@@ -129,7 +126,7 @@ class MiniBackbone:
         frames = [self.codec.decode(token) for token in singly]
         shot = Shot(state.references if state else None)
         if reference:
-            shot.place(reference, to_pictures(torch.cat([frames[n] for n in _spread(len(frames))])))
+            shot.place(reference, lambda: [to_pictures(frames[n])[0] for n in _spread(len(frames))])
         condition = state.condition if state else None
         pending: list[Future[tuple[Tensor, Mixed | None]]] = []
         with frame_workers(self.device, frames[0][0, 0].numel()) as submit:
@@ -208,7 +205,7 @@ def _placed(picture: NDArray[np.uint8]) -> Reference:
 
 def _spread(length: int) -> list[int]:
     """First, middle and last of so many frames, each once."""
-    return sorted({0, length // 2, length - 1})[:_PICTURES_PLACED]
+    return sorted({0, length // 2, length - 1})
 
 
 def to_pictures(frames: Tensor) -> Sequence[NDArray[np.uint8]]:

@@ -8,7 +8,7 @@ correlates.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
@@ -115,12 +115,12 @@ class Shot:
     def __init__(self, references: Mapping[int, ShotReference] | None) -> None:
         self.references = dict(references or {})
 
-    def place(self, given: References, pictures: Sequence[Picture]) -> None:
+    def place(self, given: References, pictures: Callable[[], Sequence[Picture]]) -> None:
         """Place references on a chunk's frames, where that is due.
 
         Args:
             given: Those that may serve this chunk.
-            pictures: A few of its frames, (H, W, 3).
+            pictures: Gives a few of its frames, (H, W, 3); asked for only where it is due.
         """
         known = self.references
         self.references = {
@@ -129,15 +129,18 @@ class Shot:
         }
 
     def _placed(
-        self, given: Reference, known: ShotReference | None, pictures: Sequence[Picture]
+        self,
+        given: Reference,
+        known: ShotReference | None,
+        pictures: Callable[[], Sequence[Picture]],
     ) -> ShotReference:
         if known is None:
-            return place_reference(given, pictures)
+            return place_reference(given, pictures())
         if known.found >= _ENOUGH or given.is_placed:
             return replace(known, patience=1, waits=0)
         if known.waits:
             return replace(known, waits=known.waits - 1)
-        tried = place_reference(given, pictures)
+        tried = place_reference(given, pictures())
         kept = tried if tried.correlation > known.correlation + _BETTER else known
         later = min(2 * known.patience, _MOST_PATIENCE)
         return replace(kept, waits=known.patience, patience=later)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from refvid.models.mini.alignment import FramePlaced, find_coarse
-from refvid.models.mini.autoencoder import to_aligned, to_shades
+from refvid.models.mini.autoencoder import to_aligned, to_pictures, to_shades
 from refvid.models.mini.codec import PatchCodec
 from refvid.models.mini.condition import measure_losses
 from refvid.models.mini.config import MiniConfig
@@ -102,7 +102,7 @@ def _align_here(frames: Tensor, references: Tensor, origin: Tensor) -> Aligned:
     for number, frame in enumerate(torch.split(frames.detach(), 1)):
         top, left = origin[number % clips].tolist()
         spot = slice(top, top + height), slice(left, left + width)
-        placed = FramePlaced(_to_picture(references[number % clips, :, spot[0], spot[1]]))
+        placed = FramePlaced(to_pictures(references[number % clips, :, spot[0], spot[1]][None])[0])
         shades = to_shades(frame)
         mixed = mix(shades, [Followed(0, placed, find_coarse(shades, placed.shades))])
         assert mixed is not None, "there is a reference"
@@ -110,9 +110,3 @@ def _align_here(frames: Tensor, references: Tensor, origin: Tensor) -> Aligned:
     return Aligned(
         torch.cat([one.pixels for one in found]), torch.cat([one.trust for one in found])
     )
-
-
-def _to_picture(pixels: Tensor) -> NDArray[np.uint8]:
-    """(3, H, W) in [-1, 1] -> (H, W, 3) uint8."""
-    levels = pixels.detach().clamp(-1, 1).add(1).mul(127.5).round()
-    return np.ascontiguousarray(levels.permute(1, 2, 0).to("cpu", torch.uint8).numpy())

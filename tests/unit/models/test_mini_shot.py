@@ -55,7 +55,7 @@ def test_a_zoomed_brighter_photo_is_registered(scene: np.ndarray, degraded: np.n
 
 def test_an_unrelated_picture_serves_nothing_and_that_is_told(degraded: np.ndarray) -> None:
     shot = Shot(None)
-    shot.place({0: given(texture(7))}, [degraded])
+    shot.place({0: given(texture(7))}, lambda: [degraded])
     assert shot.references[0].placed is None
     assert shot.follow(gray(degraded)) == []
     (use,) = run(shot, [degraded, degraded])
@@ -77,12 +77,12 @@ def test_registration_is_tried_again_with_growing_patience(
     references = {0: given(scene)}
     shot = Shot(None)
     for _ in range(12):
-        shot.place(references, [other])
+        shot.place(references, lambda: [other])
         run(shot, [other])
         shot = Shot(shot.references)
     assert 3 <= len(tries) <= 5
     while len(tries) < 6:
-        shot.place(references, [degraded])
+        shot.place(references, lambda: [degraded])
     assert shot.references[0].is_registered, "it comes into sight, and is found"
 
 
@@ -98,7 +98,9 @@ def test_each_cell_takes_the_reference_that_shows_it(
     left, right = scene.copy(), scene.copy()
     left[:, 160:], right[:, :160] = texture(8)[:, 160:], texture(9)[:, :160]
     shot = Shot(None)
-    shot.place({n: given(p, is_placed=True) for n, p in enumerate((left, right))}, [degraded])
+    shot.place(
+        {n: given(p, is_placed=True) for n, p in enumerate((left, right))}, lambda: [degraded]
+    )
     mixed = mix(gray(degraded), shot.follow(gray(degraded)))
     assert mixed is not None
     error = np.abs(mixed.pixels.astype(float) - scene)
@@ -109,14 +111,14 @@ def test_each_cell_takes_the_reference_that_shows_it(
 
 def test_two_at_most_serve_a_frame(scene: np.ndarray, degraded: np.ndarray) -> None:
     shot = Shot(None)
-    shot.place({n: given(scene, is_placed=True) for n in range(5)}, [degraded])
+    shot.place({n: given(scene, is_placed=True) for n in range(5)}, lambda: [degraded])
     assert len(shot.follow(gray(degraded))) == 2
 
 
 def test_references_come_and_go_with_the_chunks(scene: np.ndarray, degraded: np.ndarray) -> None:
     shot = Shot(None)
-    shot.place({0: given(scene, is_placed=True)}, [degraded])
-    shot.place({1: given(scene, is_placed=True)}, [degraded])
+    shot.place({0: given(scene, is_placed=True)}, lambda: [degraded])
+    shot.place({1: given(scene, is_placed=True)}, lambda: [degraded])
     assert list(shot.references) == [1]
 
 
@@ -136,7 +138,7 @@ def test_a_reference_that_is_no_sharper_counts_nothing(
 ) -> None:
     for picture, worth in ((degraded, 0.0), (scene, 1.0)):
         shot = Shot(None)
-        shot.place({0: given(picture, is_placed=True)}, [degraded])
+        shot.place({0: given(picture, is_placed=True)}, lambda: [degraded])
         mixed = mix(gray(degraded), shot.follow(gray(degraded)))
         assert mixed is not None
         assert mixed.worth == worth
