@@ -35,9 +35,10 @@ demo: $(STAMP) ## enhance the bundled sample clip and show the gain
 test: $(STAMP) ## run the tests
 	$(BIN)/python -m pytest
 
-lint: $(STAMP) ## check style
+lint: $(STAMP) ## check style, and that imports point down
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 types: $(STAMP) ## check types
 	$(BIN)/mypy

@@ -23,11 +23,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from refvid.inference.overlap import cross_fade
-from refvid.inference.pixels import frames_to_clip
 from refvid.media.reader import open_video
 from refvid.models.videovaeplus.autoencoder import VideoVaePlusAutoencoder, VideoVaePlusBackbone
 from refvid.models.videovaeplus.config import VideoVaePlusConfig
+from refvid.rebuild.overlap import cross_fade
+from refvid.rebuild.pixels import frames_to_clip
 
 SMALL = VideoVaePlusConfig(
     base_channels=32,

@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from refvid.evaluation.demo import sample_clip, sample_photo
 from refvid.evaluation.rebuilding import rebuild_with
-from refvid.quality.picture import psnr
+from refvid.metrics.picture import psnr
+from refvid.rebuild.choose_backbone import choose_backbone
 from refvid.rebuild.options import ModelOptions
 from refvid.training.degradations import Degradation, degrade
 from refvid.training.made import make_clip
-from refvid.workflows.choose_model import choose_backbone
-from refvid.workflows.demo import sample_clip, sample_photo
 
 Frame = NDArray[np.uint8]
 

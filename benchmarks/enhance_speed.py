@@ -30,7 +30,6 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from refvid.inference.pixels import frames_to_clip
 from refvid.media.encoding import Encoding
 from refvid.media.reader import open_video
 from refvid.media.writer import create_video
@@ -39,10 +38,11 @@ from refvid.models.mini.alignment import align, find_coarse
 from refvid.models.mini.autoencoder import MiniBackbone, to_pictures, to_shades
 from refvid.models.mini.condition import measure_losses
 from refvid.models.mini.shot import Mixed, place_reference
+from refvid.rebuild.choose_backbone import choose_backbone
 from refvid.rebuild.options import ModelOptions
+from refvid.rebuild.pixels import frames_to_clip
 from refvid.training.degradations import write_h264
 from refvid.training.synthetic import moving_photo
-from refvid.workflows.choose_model import choose_backbone
 
 WIDTHS = {256: 448, 480: 832, 720: 1280, 1080: 1920, 2160: 3840}
 

@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refvid.evaluation.clips import find_clips, read_clip
+from refvid.evaluation.color_transfer import transfer_optimal
 from refvid.evaluation.rebuilding import rebuild_frames
-from refvid.inference.style import prepare_styles
 from refvid.media.image import read_image
 from refvid.media.pixel_conversion import to_uint8
-from refvid.quality.color_transfer import transfer_optimal
 from refvid.rebuild.options import ModelOptions
+from refvid.rebuild.style import prepare_styles
 from refvid.rebuild.stylize import choose_stylizer, fit_style
 
 Frame = NDArray[np.uint8]

@@ -10,6 +10,7 @@ from refvid.media.inputs import Job
 from refvid.rebuild import decode as decoding
 from refvid.rebuild import encode as encoding
 from refvid.rebuild import enhance as enhancing
+from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.latents_options import DecodeOptions as PlainDecodeOptions
 from refvid.rebuild.latents_options import LatentReferences, check_latents_name
 from refvid.rebuild.options import (
@@ -20,7 +21,6 @@ from refvid.rebuild.options import (
     SourceOptions,
 )
 from refvid.rebuild.plan import Plan, Report
-from refvid.workflows.choose_model import LoadedBackbone
 
 
 class _Asked:

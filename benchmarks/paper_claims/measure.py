@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from refvid.inference.pixels import clip_to_frames, frames_to_clip
 from refvid.media.pixel_conversion import to_uint8
 from refvid.media.reader import open_video
-from refvid.quality.picture import psnr, ssim
+from refvid.metrics.picture import psnr, ssim
+from refvid.rebuild.pixels import clip_to_frames, frames_to_clip
 from refvid.training.batch import Batch
 from refvid.training.clips import VIDEO_SUFFIXES
 

@@ -17,8 +17,8 @@ from refvid.training.checkpoint import find_checkpoints, newest_checkpoint
 from refvid.training.clips import CachedClip, ClipCacheOptions, build_cache, load_cache
 from refvid.training.config import TrainConfig
 from refvid.training.engine import Trainer, make_accelerator
+from refvid.training.read_config import build_config
 from refvid.training.samples import SampleDrawer
-from refvid.workflows.train_config import build_config
 
 log = logging.getLogger(__name__)
 

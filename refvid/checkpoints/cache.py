@@ -25,8 +25,8 @@ import platformdirs
 from huggingface_hub.utils import WeakFileLock
 
 from refvid.checkpoints.catalog import CatalogEntry
-from refvid.checkpoints.transfer import Transfer, TransferCallback, ignore_transfer
 from refvid.errors import CheckpointUnavailable
+from refvid.progress import Transfer, TransferCallback, ignore_transfer
 
 logger = logging.getLogger(__name__)
 

@@ -22,8 +22,8 @@ from torch import Tensor
 import refvid
 from refvid.checkpoints.cache import Cache, join_sha256
 from refvid.checkpoints.state_dict import check_blocks, clean_keys, compare_keys, unwrap
-from refvid.checkpoints.transfer import Transfer, TransferCallback, ignore_transfer
 from refvid.errors import CheckpointMismatch, CheckpointUnavailable
+from refvid.progress import Transfer, TransferCallback, ignore_transfer
 from refvid.torch_archive import (
     ArchiveError,
     PackedArchiveError,

@@ -43,8 +43,8 @@ from refvid.checkpoints.cache import Cache, EntryRecord, hash_file
 from refvid.checkpoints.catalog import CatalogEntry
 from refvid.checkpoints.hub_errors import HUB_ERRORS, Patience, explain, httpx
 from refvid.checkpoints.licence import check_licence
-from refvid.checkpoints.transfer import Transfer, TransferCallback, ignore_transfer
 from refvid.errors import CheckpointMismatch, CheckpointUnavailable
+from refvid.progress import Transfer, TransferCallback, ignore_transfer
 
 logger = logging.getLogger(__name__)
 

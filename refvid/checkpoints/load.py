@@ -24,7 +24,6 @@ from refvid.checkpoints.convert import (
 )
 from refvid.checkpoints.download import fetch
 from refvid.checkpoints.state_dict import clean_key
-from refvid.checkpoints.transfer import TransferCallback, ignore_transfer
 from refvid.errors import CheckpointMismatch, CheckpointUnavailable, OptionError
 from refvid.models.backbone import Backbone
 from refvid.models.registry import (
@@ -36,6 +35,7 @@ from refvid.models.registry import (
     find_backbone,
     names,
 )
+from refvid.progress import TransferCallback, ignore_transfer
 
 _SIZES_KEY = "network"
 """Metadata entry with the sizes of a large backbone; published files have none."""

@@ -18,11 +18,11 @@ from refvid.cli.licence import asking_for_licence
 from refvid.errors import InputError, OptionError, OutputError, RefvidError
 
 if TYPE_CHECKING:
-    from refvid.checkpoints.transfer import TransferCallback
     from refvid.media.inputs import Job
     from refvid.media.video_info import VideoInfo
+    from refvid.progress import TransferCallback
+    from refvid.rebuild.choose_backbone import LoadedBackbone
     from refvid.rebuild.plan import Plan, Report
-    from refvid.workflows.choose_model import LoadedBackbone
 
 
 @dataclass(slots=True, kw_only=True)

@@ -81,9 +81,9 @@ def write_comparison(
         overwrite: Replace an existing page.
         rate: Frame rate where both are image sequences.
     """
+    from refvid.compare.compare import MOST_FRAMES, compare
+    from refvid.compare.options import CompareOptions
     from refvid.media.frame_range import FrameRange
-    from refvid.workflows.compare import MOST_FRAMES, compare
-    from refvid.workflows.compare_options import CompareOptions
 
     options = CompareOptions(
         sources=(before, result),

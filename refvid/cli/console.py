@@ -20,9 +20,8 @@ from refvid.cli.exit_codes import exit_code_of
 from refvid.errors import RefvidError
 
 if TYPE_CHECKING:
-    from refvid.checkpoints.transfer import Transfer, TransferCallback
+    from refvid.progress import Progress, ProgressCallback, Transfer, TransferCallback
     from refvid.settings import LogLevel
-    from refvid.workflows.progress import Progress, ProgressCallback
 
 LINE_EVERY_S = 30.0
 MOMENT_S = 2.0

@@ -21,9 +21,9 @@ from refvid.errors import InputError, OptionError
 if TYPE_CHECKING:
     from refvid.latents.wishes import LatentWishes
     from refvid.media.inputs import Job
+    from refvid.rebuild.choose_backbone import LoadedBackbone
     from refvid.rebuild.latents_options import DecodeOptions, LatentReferences
     from refvid.rebuild.plan import Plan
-    from refvid.workflows.choose_model import LoadedBackbone
 
 _reference = partial(typer.Option, rich_help_panel=REFERENCE_PANEL)
 _latents = partial(

@@ -37,7 +37,7 @@ def demo(
     Works offline, on any machine. Writes the degraded clip, the reference picture, the result and
     a side-by-side comparison.
     """
-    from refvid.workflows.demo import DemoOptions, run_demo
+    from refvid.evaluation.demo import DemoOptions, run_demo
 
     model = choice.parse()
     # auto may fetch a gigabyte where there is a graphics card; a demo works offline.

@@ -8,7 +8,7 @@ from refvid.cli.console import Console, format_bytes
 from refvid.cli.groups import grouped
 
 if TYPE_CHECKING:
-    from refvid.workflows.doctor import DeviceFinding, DoctorReport
+    from refvid.doctor import DeviceFinding, DoctorReport
 
 
 @grouped
@@ -16,7 +16,7 @@ def doctor(
     console: Console,
 ) -> None:
     """Show versions, devices, memory, encoders, weights, and known trouble."""
-    from refvid.workflows.doctor import diagnose
+    from refvid.doctor import diagnose
 
     report = diagnose()
     if console.json:

@@ -50,7 +50,7 @@ def encode(
     batch = Batch(console, rules, jobs)
     if batch.ready:
         from refvid.rebuild import encode as work
-        from refvid.workflows.choose_model import choose_backbone
+        from refvid.rebuild.choose_backbone import choose_backbone
 
         loaded = load_model(console, partial(choose_backbone, model))
         for job in batch:

@@ -59,7 +59,7 @@ def enhance(
     batch = Batch(console, rules, jobs)
     if batch.ready:
         from refvid.rebuild import enhance as work
-        from refvid.workflows.choose_model import choose_backbone
+        from refvid.rebuild.choose_backbone import choose_backbone
 
         if references.source is None:
             console.note("no --ref: decoding without a reference, which brings less back")

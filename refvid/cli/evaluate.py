@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from refvid.evaluation.clips import Report
-    from refvid.workflows.progress import ProgressCallback
+    from refvid.progress import ProgressCallback
 
 _RESTORE_PANEL = "With --task restore"
 _STYLE_PANEL = "With --task style"
@@ -127,7 +127,7 @@ def evaluate(
     options = choice.parse()
     run: Callable[[ProgressCallback], Report]
     if styles is not None:
-        from refvid.workflows.evaluate_style import StyleEvaluateOptions, evaluate_style
+        from refvid.evaluation.style import StyleEvaluateOptions, evaluate_style
 
         style_options = StyleEvaluateOptions(
             clips=clips,

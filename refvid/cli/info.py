@@ -23,7 +23,7 @@ def info(
     Of a video or picture: size, frame rate, duration, colours, tracks and tags. Of saved latents:
     keys, axes, scale, statistics, what they decode to, and how sure that is.
     """
-    from refvid.workflows.info import inspect_file
+    from refvid.inspect_file import inspect_file
 
     facts = inspect_file(file)
     if console.json:

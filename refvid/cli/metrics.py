@@ -12,10 +12,10 @@ import refvid
 from refvid.cli import flags
 from refvid.cli.console import Console
 from refvid.cli.groups import IO_PANEL, REFERENCE_PANEL, grouped
-from refvid.quality.catalog import MEASURES
+from refvid.metrics.catalog import MEASURES
 
 if TYPE_CHECKING:
-    from refvid.workflows.metrics import MetricsReport
+    from refvid.metrics.measure import MetricsReport
 
 
 @grouped
@@ -91,7 +91,7 @@ def metrics(
       refvid metrics enhanced.mp4 --reference clean.mp4
       refvid metrics a.mp4 b.mp4 --reference clean.mp4 --measures psnr,ms-ssim --plot curves.svg
     """
-    from refvid.workflows.metrics_options import MetricsOptions, available_measures, parse_measures
+    from refvid.metrics.options import MetricsOptions, available_measures, parse_measures
 
     all_there_are = measures.strip().lower() == "all"
     wanted = (
@@ -108,13 +108,13 @@ def metrics(
         frames=frames,
         device=machine.device or "auto",
     )
-    from refvid.workflows.metrics_files import check_files, write_csv, write_plot
+    from refvid.metrics.files import check_files, write_csv, write_plot
 
     check_files(options, csv_file=csv, plot=plot, overwrite=overwrite)
-    from refvid.workflows.metrics_frames import check_inputs
+    from refvid.metrics.frames import check_inputs
 
     check_inputs(options)  # before torch is loaded
-    from refvid.workflows.metrics import measure
+    from refvid.metrics.measure import measure
 
     with console.progress("metrics") as on_progress:
         report = measure(options, on_progress)

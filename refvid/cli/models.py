@@ -15,7 +15,7 @@ from refvid.cli.groups import PanelCommand, grouped
 from refvid.cli.licence import asking_for_licence
 
 if TYPE_CHECKING:
-    from refvid.workflows.models import ModelStatus, Removal, Verdict
+    from refvid.checkpoints.manage import ModelStatus, Removal, Verdict
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -56,7 +56,7 @@ def list_(
 ) -> None:
     """Show the models, and which are here."""
     from refvid.checkpoints.cache import Cache
-    from refvid.workflows.models import list_models
+    from refvid.checkpoints.manage import list_models
 
     models = list_models(_catalog(ctx), Cache.default())
     if console.json:
@@ -86,7 +86,7 @@ def download(
     mean what they mean elsewhere.
     """
     from refvid.checkpoints.cache import Cache
-    from refvid.workflows.models import download_model
+    from refvid.checkpoints.manage import download_model
 
     catalog = _catalog(ctx)
     with console.transfers() as on_transfer:
@@ -114,7 +114,7 @@ def verify(
 ) -> None:
     """Check what is here, byte by byte."""
     from refvid.checkpoints.cache import Cache
-    from refvid.workflows.models import verify_models
+    from refvid.checkpoints.manage import verify_models
 
     with console.transfers() as on_transfer:
         verdicts = verify_models(names or (), _catalog(ctx), Cache.default(), on_transfer)
@@ -144,7 +144,7 @@ def path(
 ) -> None:
     """Print where a model lies."""
     from refvid.checkpoints.cache import Cache
-    from refvid.workflows.models import find_model
+    from refvid.checkpoints.manage import find_model
 
     found = find_model(name, _catalog(ctx), Cache.default())
     if console.json:
@@ -165,7 +165,7 @@ def remove(
     put into the hub's cache stays.
     """
     from refvid.checkpoints.cache import Cache
-    from refvid.workflows.models import remove_model
+    from refvid.checkpoints.manage import remove_model
 
     removal = remove_model(name, _catalog(ctx), Cache.default())
     if console.json:

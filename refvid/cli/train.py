@@ -237,7 +237,7 @@ def train(
 def _export(console: Console, run: Path, output: Path, *, overwrite: bool) -> None:
     if not run.is_dir():
         raise CheckpointUnavailable(f"--export: there is no folder {run}")
-    from refvid.workflows.train_export import export_run
+    from refvid.training.export import export_run
 
     written = export_run(run, output, overwrite=overwrite)
     if console.json:
@@ -250,7 +250,7 @@ def _read_config(
     file: Path | None, flags: dict[str, Any], words: list[str], *, resume: bool
 ) -> TrainConfig:
     try:
-        from refvid.workflows.train_config import SAVED_CONFIG, build_config
+        from refvid.training.read_config import SAVED_CONFIG, build_config
     except ImportError as error:
         raise OptionError(
             f"Training needs more packages ({error}): pip install '.[train]'"
@@ -268,7 +268,7 @@ def _read_config(
 
 
 def _train(console: Console, config: TrainConfig, *, resume: bool) -> None:
-    from refvid.workflows.train import train
+    from refvid.training.train import train
 
     unit = "s" if config.run.steps is None else "steps"
     with console.progress("train", unit=unit) as on_progress:

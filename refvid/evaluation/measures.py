@@ -15,11 +15,11 @@ from PIL import Image
 
 from refvid.errors import CheckpointError, OptionError
 from refvid.evaluation.rebuilding import Frames, Picture
-from refvid.quality.catalog import MEASURES
-from refvid.quality.perceptual import load_lpips, lpips_distance
-from refvid.quality.picture import psnr, ssim
-from refvid.quality.temporal import block_motion, flicker, warping_error
-from refvid.workflows.metrics_options import missing_packages
+from refvid.metrics.catalog import MEASURES
+from refvid.metrics.options import missing_packages
+from refvid.metrics.perceptual import load_lpips, lpips_distance
+from refvid.metrics.picture import psnr, ssim
+from refvid.metrics.temporal import block_motion, flicker, warping_error
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ def _load_lpips(device: torch.device) -> Compare | None:
 
 def _load_st_lpips(device: torch.device) -> Compare | None:
     try:
-        module = importlib.import_module("refvid.quality.st_lpips")
+        module = importlib.import_module("refvid.metrics.st_lpips")
     except ImportError:
         return None
     network = module.load_st_lpips(device, network="alex")

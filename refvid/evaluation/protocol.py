@@ -25,10 +25,10 @@ from refvid.evaluation.harmless import (
 from refvid.evaluation.measures import Judge, Networks, frame_psnr, load_networks
 from refvid.evaluation.rebuilding import Frames, OneReferenceOnly, Picture, rebuild_with
 from refvid.evaluation.report import EvaluationReport, InputScores, Run, read_summary
+from refvid.progress import Progress, ProgressCallback
+from refvid.rebuild.choose_backbone import LoadedBackbone, choose_backbone
 from refvid.rebuild.options import ModelOptions
 from refvid.training.degradations import EVALUATION_DEGRADATIONS, degrade
-from refvid.workflows.choose_model import LoadedBackbone, choose_backbone
-from refvid.workflows.progress import Progress, ProgressCallback
 
 _MEASURED = {"exact", "none", "unrelated"}
 """Cases of which more than PSNR is measured."""

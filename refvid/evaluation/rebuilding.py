@@ -8,14 +8,14 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from refvid.inference.pixels import clip_to_frames, frames_to_clip
 from refvid.media.image import fit_image
 from refvid.models.backbone import Reference, ReferenceFinder
+from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.chunks import split_into_chunks
 from refvid.rebuild.memory import choose_budget
+from refvid.rebuild.pixels import clip_to_frames, frames_to_clip
 from refvid.rebuild.references import likelier_fit, prepare_reference
 from refvid.rebuild.session import Session
-from refvid.workflows.choose_model import LoadedBackbone
 
 Frames = NDArray[np.uint8]
 """(T, H, W, 3) RGB."""

@@ -34,12 +34,12 @@ from torch import Tensor
 
 from refvid.checkpoints.load import load_backbone
 from refvid.errors import InputError
-from refvid.inference.pixels import frames_to_clip
 from refvid.latents.wan import MEAN, STD
 from refvid.media.image import fit_image, read_image
 from refvid.models.registry import WAN
 from refvid.models.wan.autoencoder import LIMITS, WanAutoencoder, WanBackbone
 from refvid.models.wan.config import WanConfig
+from refvid.rebuild.pixels import frames_to_clip
 
 Picture = str | Path | Image.Image | NDArray[Any] | Tensor
 """A file; a PIL image; (H, W, 3) uint8, uint16, or float in [0, 1]; (3, H, W) float in [-1, 1]."""

@@ -11,9 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from refvid import __version__
-from refvid.checkpoints.transfer import TransferCallback, ignore_transfer
 from refvid.errors import InputError, OptionError
-from refvid.inference.pixels import Pixels, clip_to_frames, padded_size
 from refvid.latents.recognise import (
     LatentChunk,
     Latents,
@@ -31,15 +29,19 @@ from refvid.media.color import (
 from refvid.media.inputs import Job
 from refvid.media.output_plan import plan_output
 from refvid.media.partial_file import check_target
+from refvid.media.pipeline import CheckStop, run_pipeline
 from refvid.media.reader import Frame
 from refvid.media.sequence import numbered_path
 from refvid.media.video_info import VideoInfo
 from refvid.media.writer import create_video
 from refvid.models.backbone import Backbone
+from refvid.progress import ProgressCallback, TransferCallback, ignore_progress, ignore_transfer
+from refvid.rebuild.choose_backbone import LoadedBackbone, choose_backbone
 from refvid.rebuild.chunks import ChunkLengths
 from refvid.rebuild.latents_options import DecodeOptions, LatentReferences
 from refvid.rebuild.memory import plan_memory
 from refvid.rebuild.options import ModelOptions, References, ReferenceSource
+from refvid.rebuild.pixels import Pixels, clip_to_frames, padded_size
 from refvid.rebuild.plan import (
     Plan,
     Prepared,
@@ -51,9 +53,6 @@ from refvid.rebuild.plan import (
 )
 from refvid.rebuild.references import Picture
 from refvid.rebuild.session import Session, out_of_memory_errors
-from refvid.workflows.choose_model import LoadedBackbone, choose_backbone
-from refvid.workflows.pipeline import CheckStop, run_pipeline
-from refvid.workflows.progress import ProgressCallback, ignore_progress
 
 _BT709 = 1
 _BT2020 = 9

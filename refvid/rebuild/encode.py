@@ -10,16 +10,19 @@ from torch import Tensor
 
 from refvid import __version__
 from refvid.errors import InputError
-from refvid.inference.pixels import frames_to_clip, padded_size
 from refvid.latents.write import LatentWriter
 from refvid.media.inputs import Job
 from refvid.media.partial_file import check_target
+from refvid.media.pipeline import CheckStop, run_pipeline
 from refvid.media.reader import Frame, open_video
 from refvid.media.video_info import VideoInfo
+from refvid.progress import ProgressCallback, ignore_progress
+from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.chunks import Chunk, split_into_chunks
 from refvid.rebuild.latents_options import check_latents_name
 from refvid.rebuild.memory import Budget, plan_memory
 from refvid.rebuild.options import SourceOptions
+from refvid.rebuild.pixels import frames_to_clip, padded_size
 from refvid.rebuild.plan import (
     Plan,
     Prepared,
@@ -32,9 +35,6 @@ from refvid.rebuild.plan import (
     refuse_independent_chunks,
 )
 from refvid.rebuild.session import Session, out_of_memory_errors
-from refvid.workflows.choose_model import LoadedBackbone
-from refvid.workflows.pipeline import CheckStop, run_pipeline
-from refvid.workflows.progress import ProgressCallback, ignore_progress
 
 
 def plan_encode(job: Job, options: SourceOptions, loaded: LoadedBackbone) -> Plan:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from refvid.media.inputs import Job
+from refvid.progress import ProgressCallback, ignore_progress
+from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.options import RebuildOptions, References
 from refvid.rebuild.plan import Plan, Report
 from refvid.rebuild.references import Picture
 from refvid.rebuild.video import prepare, rebuild
-from refvid.workflows.choose_model import LoadedBackbone
-from refvid.workflows.progress import ProgressCallback, ignore_progress
 
 
 def plan_enhance(

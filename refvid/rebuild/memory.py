@@ -14,14 +14,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from refvid.device import free_bytes
 from refvid.errors import OptionError, OutOfMemory
-from refvid.inference.device import free_bytes
-from refvid.inference.pixels import padded_size
 from refvid.models.backbone import Backbone, BackboneLimits
 from refvid.rebuild.chunks import ChunkLengths, choose_chunk_lengths, halve_chunk_lengths
+from refvid.rebuild.pixels import padded_size
 
 if TYPE_CHECKING:
-    from refvid.workflows.choose_model import LoadedBackbone
+    from refvid.rebuild.choose_backbone import LoadedBackbone
 
 logger = logging.getLogger(__name__)
 

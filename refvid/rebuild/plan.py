@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from refvid.errors import InputError, OptionError
 from refvid.media.inputs import Job, is_same_file
 from refvid.media.output_plan import OutputPlan
+from refvid.media.pipeline import CheckStop
 from refvid.media.reader import Frame
 from refvid.media.video_info import VideoInfo, read_video_info
+from refvid.progress import Progress, ProgressCallback
+from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.chunks import count_chunks
 from refvid.rebuild.findings import Findings
 from refvid.rebuild.memory import Budget, MemoryPlan
 from refvid.rebuild.options import SourceOptions
-from refvid.workflows.choose_model import LoadedBackbone
-from refvid.workflows.pipeline import CheckStop
-from refvid.workflows.progress import Progress, ProgressCallback
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

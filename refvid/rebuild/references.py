@@ -12,16 +12,16 @@ import torch
 from torch import Tensor
 
 from refvid.errors import InputError
-from refvid.inference.pixels import Pixels, frames_to_clip, pad_clip
 from refvid.media.image import fit_image, read_image
 from refvid.media.pixel_conversion import to_uint8
 from refvid.media.reader import read_frame
 from refvid.media.video_info import VideoInfo
 from refvid.models.backbone import Backbone, Reference, ReferenceFinder
 from refvid.models.mini.alignment import FramePlaced, align, find_coarse, gray
+from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.findings import Findings
 from refvid.rebuild.options import ReferenceFit, References
-from refvid.workflows.choose_model import LoadedBackbone
+from refvid.rebuild.pixels import Pixels, frames_to_clip, pad_clip
 
 _SAME_SHAPE = 0.02
 """Difference of the logarithms of width over height below which fits are alike."""

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from refvid.device import free_bytes, is_out_of_memory, release_cached_memory
 from refvid.errors import DeviceError, OutOfMemory
-from refvid.inference.device import free_bytes, is_out_of_memory, release_cached_memory
-from refvid.inference.overlap import ChunkJoiner, cross_fade
-from refvid.inference.pixels import pad_clip
 from refvid.models.backbone import Backbone, BackboneLimits, Decoded, ReferenceUse
 from refvid.rebuild.chunks import Chunk, next_length, pad_length
 from refvid.rebuild.memory import Budget, describe_budget, estimate_bytes, shrink
+from refvid.rebuild.overlap import ChunkJoiner, cross_fade
+from refvid.rebuild.pixels import pad_clip
 
 logger = logging.getLogger(__name__)
 

@@ -15,9 +15,6 @@ from typing import cast
 
 from torch import Tensor
 
-from refvid.checkpoints.transfer import TransferCallback, ignore_transfer
-from refvid.inference.lightness import keep_chroma
-from refvid.inference.style import largest_scale, prepare_styles, style_size
 from refvid.media.color import luma_weights
 from refvid.media.image import fit_image, read_image
 from refvid.media.inputs import Job
@@ -26,13 +23,15 @@ from refvid.media.reader import read_frame
 from refvid.media.video_info import VideoInfo
 from refvid.models.backbone import StyleBackbone
 from refvid.models.registry import MINI_STYLE
+from refvid.progress import ProgressCallback, TransferCallback, ignore_progress, ignore_transfer
+from refvid.rebuild.choose_backbone import LoadedBackbone, choose_backbone
 from refvid.rebuild.findings import Findings
+from refvid.rebuild.lightness import keep_chroma
 from refvid.rebuild.options import ModelOptions, RebuildOptions, Styles
 from refvid.rebuild.plan import Plan, Report
 from refvid.rebuild.references import Conditions, check_frame_exists
+from refvid.rebuild.style import largest_scale, prepare_styles, style_size
 from refvid.rebuild.video import prepare, rebuild
-from refvid.workflows.choose_model import LoadedBackbone, choose_backbone
-from refvid.workflows.progress import ProgressCallback, ignore_progress
 
 _SAME_SHAPE = 0.01
 """Proportions that differ by less need no warning."""

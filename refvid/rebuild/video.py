@@ -14,18 +14,21 @@ from pathlib import Path
 import torch
 
 from refvid import __version__
-from refvid.inference.pixels import Pixels, blend, clip_to_frames, frames_to_clip
 from refvid.media.inputs import Job
 from refvid.media.output_plan import plan_output
 from refvid.media.partial_file import check_target
+from refvid.media.pipeline import CheckStop, run_pipeline
 from refvid.media.reader import Frame, open_video
 from refvid.media.sequence import numbered_path
 from refvid.media.writer import create_video
+from refvid.progress import ProgressCallback
+from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.chunks import Chunk, split_into_chunks
 from refvid.rebuild.cuts import mark_cuts
 from refvid.rebuild.findings import sum_up
 from refvid.rebuild.memory import plan_memory
 from refvid.rebuild.options import RebuildOptions
+from refvid.rebuild.pixels import Pixels, blend, clip_to_frames, frames_to_clip
 from refvid.rebuild.plan import (
     Prepared,
     Report,
@@ -37,9 +40,6 @@ from refvid.rebuild.plan import (
 )
 from refvid.rebuild.references import Conditioning, Conditions
 from refvid.rebuild.session import Session, out_of_memory_errors
-from refvid.workflows.choose_model import LoadedBackbone
-from refvid.workflows.pipeline import CheckStop, run_pipeline
-from refvid.workflows.progress import ProgressCallback
 
 logger = logging.getLogger(__name__)
 

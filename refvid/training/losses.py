@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from refvid.errors import OptionError
-from refvid.quality.st_lpips import SMALLEST_SIDE, load_st_lpips_network
+from refvid.metrics.st_lpips import SMALLEST_SIDE, load_st_lpips_network
 from refvid.training.config import LossConfig
 
 log = logging.getLogger(__name__)

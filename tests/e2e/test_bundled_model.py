@@ -11,16 +11,16 @@ from PIL import Image
 
 from refvid.errors import CheckpointUnavailable
 from refvid.evaluation import measures
+from refvid.evaluation.demo import DemoOptions, run_demo, sample_clip, sample_photo
 from refvid.evaluation.protocol import EvaluateOptions, evaluate
 from refvid.evaluation.rebuilding import rebuild_with
 from refvid.evaluation.report import EvaluationReport
-from refvid.quality.picture import psnr
+from refvid.metrics.picture import psnr
+from refvid.rebuild.choose_backbone import LoadedBackbone, choose_backbone
 from refvid.rebuild.options import ModelOptions
 from refvid.training.degradations import EVALUATION_DEGRADATIONS, Degradation, degrade, write_h264
 from refvid.training.made import make_clip
 from refvid.training.synthetic import moving_photo
-from refvid.workflows.choose_model import LoadedBackbone, choose_backbone
-from refvid.workflows.demo import DemoOptions, run_demo, sample_clip, sample_photo
 
 FRAMES = 5
 
@@ -123,7 +123,7 @@ def test_a_clean_clip_stays_clean(clip: np.ndarray, loaded: LoadedBackbone) -> N
 
 def test_chunks_equal_the_whole(clip: np.ndarray, loaded: LoadedBackbone) -> None:
     """The promise of streaming, with the real weights in the real precision."""
-    from refvid.inference.pixels import frames_to_clip
+    from refvid.rebuild.pixels import frames_to_clip
 
     degraded = degrade(clip, EVALUATION_DEGRADATIONS["crf36"])
     backbone = loaded.backbone

@@ -27,7 +27,7 @@ from refvid.models.wan.config import WanConfig
 def tiny_wan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """`--model wan2.1` is a tiny random network; the rest is as users have it."""
     from refvid.checkpoints.load import load_backbone as load
-    from refvid.workflows import choose_model
+    from refvid.rebuild import choose_backbone as choose_model
 
     def load_backbone(name: Any, device: Any, dtype: Any, **options: Any) -> Any:
         if name != "wan2.1":
@@ -245,7 +245,7 @@ def test_bombs_need_no_memory(tmp_path):
         "import resource, sys\n"
         "import torch, safetensors\n"
         "from refvid.cli.app import app\n"
-        "import refvid.workflows.info, refvid.latents.recognise\n"
+        "import refvid.inspect_file, refvid.latents.recognise\n"
         "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (used + 2**28,) * 2)\n"
         "for name in sys.argv[1:]:\n"

@@ -17,7 +17,7 @@ from refvid.models.backbone import BackboneLimits
 from refvid.media.inputs import Job
 from refvid.rebuild.enhance import enhance
 from refvid.rebuild.options import RebuildOptions, References
-from refvid.workflows.choose_model import LoadedBackbone
+from refvid.rebuild.choose_backbone import LoadedBackbone
 
 class Nothing:
     name = "nothing"

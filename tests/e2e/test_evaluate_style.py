@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from refvid.evaluation.style import choose_styles
+from refvid.evaluation.style_report import StyleReport, StyleResult, StyleScores
+from refvid.evaluation.style_sheet import SheetCell, SheetRow, draw_sheet
 from refvid.training.degradations import write_h264
-from refvid.workflows.evaluate_style import choose_styles
-from refvid.workflows.evaluate_style_report import StyleReport, StyleResult, StyleScores
-from refvid.workflows.evaluate_style_sheet import SheetCell, SheetRow, draw_sheet
 from tests.conftest import moving_pattern
 
 

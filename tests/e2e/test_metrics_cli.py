@@ -21,8 +21,8 @@ from typer.testing import CliRunner, Result
 
 from refvid.cli.app import app
 from refvid.media.reader import open_video
-from refvid.quality.catalog import MEASURES
-from refvid.quality.picture import ms_ssim, psnr, ssim
+from refvid.metrics.catalog import MEASURES
+from refvid.metrics.picture import ms_ssim, psnr, ssim
 
 FRAMES = 6
 SIZE = (176, 192)

@@ -54,8 +54,8 @@ import json, sys
 import torch
 from refvid.checkpoints.cache import Cache
 from refvid.checkpoints.catalog import Catalog, CatalogEntry
-from refvid.checkpoints.transfer import ignore_transfer
-from refvid.workflows.choose_model import _choose_name
+from refvid.progress import ignore_transfer
+from refvid.rebuild.choose_backbone import _choose_name
 from refvid.rebuild.options import ModelOptions
 catalog = Catalog((CatalogEntry(**json.loads(sys.argv[1])),))
 for kind in sys.argv[2:]:

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from refvid.models.backbone import BackboneLimits, Decoded, Encoded, Reference
-from refvid.models.mini.codec import PatchCodec
+from refvid.models.frame_workers import count_workers, frame_workers
 from refvid.models.mini.condition import measure_losses, smooth_over_time
 from refvid.models.mini.config import MiniConfig
 from refvid.models.mini.decoder import MiniDecoder
-from refvid.models.mini.frame_workers import count_workers, frame_workers
 from refvid.models.mini.fusion import CELL, Aligned, take_colors
 from refvid.models.mini.shot import Followed, Mixed, References, Shot, ShotReference, mix
-from refvid.models.mini.windows import rebuild_in_windows
+from refvid.models.patch_codec import PatchCodec
 from refvid.models.registry import MINI
+from refvid.models.windows import rebuild_in_windows
 
 TOKEN = 8
 """Side of a latent position [pixels]."""

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from refvid.models.mini.codec import patch_basis
 from refvid.models.mini.condition import CONDITION_CHANNELS
 from refvid.models.mini.config import MiniConfig
+from refvid.models.patch_codec import patch_basis
 
 CELL = 4
 """Side of a cell [pixels]."""

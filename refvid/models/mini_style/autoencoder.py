@@ -11,15 +11,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from refvid.models.backbone import BackboneLimits, Decoded, Encoded, Keyframe
-from refvid.models.mini.codec import PatchCodec
-from refvid.models.mini.frame_workers import count_workers, frame_workers
-from refvid.models.mini.windows import rebuild_in_windows
+from refvid.models.frame_workers import count_workers, frame_workers
 from refvid.models.mini_style.config import MiniStyleConfig
 from refvid.models.mini_style.decoder import MiniStyleDecoder
 from refvid.models.mini_style.keyframes import KeyframeIndex
 from refvid.models.mini_style.painting import Painting, PaintState, paint
 from refvid.models.mini_style.style_index import TURNS, StyleIndex, index_styles
+from refvid.models.patch_codec import PatchCodec
 from refvid.models.registry import MINI_STYLE
+from refvid.models.windows import rebuild_in_windows
 
 MAX_STYLE_PIXELS = 1 << 20
 """Larger style images are shrunk to this area: all their turns lie in memory."""

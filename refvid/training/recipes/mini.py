@@ -11,12 +11,12 @@ from torch import Tensor
 
 from refvid.models.mini.alignment import FramePlaced, find_coarse
 from refvid.models.mini.autoencoder import to_aligned, to_pictures, to_shades
-from refvid.models.mini.codec import PatchCodec
 from refvid.models.mini.condition import measure_losses
 from refvid.models.mini.config import MiniConfig
 from refvid.models.mini.decoder import MiniDecoder
 from refvid.models.mini.fusion import Aligned, take_colors
 from refvid.models.mini.shot import Followed, mix
+from refvid.models.patch_codec import PatchCodec
 from refvid.models.registry import MINI
 from refvid.training.aligned_samples import AlignedSampleDrawer
 from refvid.training.batch import Batch

@@ -5,10 +5,10 @@ from __future__ import annotations
 from torch import Tensor
 
 from refvid.errors import OptionError
-from refvid.models.mini.codec import PatchCodec
 from refvid.models.mini_style.config import MiniStyleConfig
 from refvid.models.mini_style.decoder import MiniStyleDecoder
 from refvid.models.mini_style.painting import paint_clip
+from refvid.models.patch_codec import PatchCodec
 from refvid.models.registry import MINI_STYLE
 from refvid.training.batch import Batch
 from refvid.training.config import SampleOptions

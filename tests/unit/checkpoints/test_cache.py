@@ -6,8 +6,8 @@ import pytest
 
 from refvid.checkpoints import cache as caches
 from refvid.checkpoints.cache import Cache, EntryRecord, hash_file
-from refvid.checkpoints.transfer import Transfer
 from refvid.errors import CheckpointUnavailable
+from refvid.progress import Transfer
 
 
 def test_hashes_are_remembered_until_the_file_changes(tmp_path, cache, monkeypatch) -> None:

@@ -13,10 +13,10 @@ from typer.testing import CliRunner, Result
 
 from refvid.cli.app import app
 from refvid.media.inputs import Job
+from refvid.progress import Progress
+from refvid.rebuild import choose_backbone as choose_model
 from refvid.rebuild import enhance as workflow
 from refvid.rebuild.options import ModelOptions, RebuildOptions, References, Styles
-from refvid.workflows import choose_model
-from refvid.workflows.progress import Progress
 
 Run = Callable[..., Result]
 

@@ -14,7 +14,7 @@ from refvid.cli.console import (
     format_duration,
 )
 from refvid.errors import InputError
-from refvid.workflows.progress import Progress
+from refvid.progress import Progress
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from refvid.workflows import doctor
+from refvid import doctor
 
 
 def test_json(run):

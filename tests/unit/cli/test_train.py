@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from refvid.cli.app import app
-from refvid.workflows import train as workflow
-from refvid.workflows.train_config import save_config
+from refvid.training import train as workflow
+from refvid.training.read_config import save_config
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_mistakes_end_with_their_code(
 
 
 def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delitem(sys.modules, "refvid.workflows.train_config", raising=False)
+    monkeypatch.delitem(sys.modules, "refvid.training.read_config", raising=False)
     monkeypatch.setitem(sys.modules, "yaml", None)
     result = invoke(tmp_path, "-o", tmp_path / "run")
     assert result.exit_code == 2

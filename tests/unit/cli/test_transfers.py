@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from refvid.checkpoints.transfer import Transfer
 from refvid.cli.console import Console, _TransferLines
+from refvid.progress import Transfer
 
 MIB = 1 << 20
 

@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 def bare(monkeypatch) -> None:
     """A machine without any optional package."""
     monkeypatch.setattr(measures, "missing_packages", lambda measure: ("lpips",))
-    for name in ("ssimulacra2", "refvid.quality.st_lpips"):
+    for name in ("ssimulacra2", "refvid.metrics.st_lpips"):
         monkeypatch.setitem(sys.modules, name, None)
 
 
@@ -45,10 +45,10 @@ def test_ssimulacra2_gets_the_clean_picture_first(bare, monkeypatch) -> None:
 
 
 def test_st_lpips_is_taken_where_it_can_be_had(bare, monkeypatch, caplog) -> None:
-    module = ModuleType("refvid.quality.st_lpips")
+    module = ModuleType("refvid.metrics.st_lpips")
     module.load_st_lpips = lambda device, network: network  # type: ignore[attr-defined]
     module.st_lpips_distance = lambda network, a, b: float(network == "alex")  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "refvid.quality.st_lpips", module)
+    monkeypatch.setitem(sys.modules, "refvid.metrics.st_lpips", module)
     compare = load_networks(CPU).st_lpips
     assert compare is not None
     assert compare(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1, 3), np.uint8)) == 1

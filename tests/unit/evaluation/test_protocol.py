@@ -18,9 +18,9 @@ from refvid.evaluation.measures import Networks
 from refvid.evaluation.protocol import EvaluateOptions, evaluate
 from refvid.evaluation.rebuilding import Frames, OneReferenceOnly, Picture, rebuild_with
 from refvid.evaluation.report import EvaluationReport
+from refvid.progress import Progress
+from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.training.degradations import write_h264
-from refvid.workflows.choose_model import LoadedBackbone
-from refvid.workflows.progress import Progress
 from tests.unit.training.conftest import textured_picture
 
 

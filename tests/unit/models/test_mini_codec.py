@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from refvid.models.mini.codec import PatchCodec, patch_basis
+from refvid.models.patch_codec import PatchCodec, patch_basis
 
 
 @pytest.mark.parametrize(("chroma", "channels"), [(8, 192), (4, 96), (2, 72)])

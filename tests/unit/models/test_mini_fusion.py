@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch.nn import functional
 
-from refvid.models.mini.codec import PatchCodec
 from refvid.models.mini.condition import (
     CONDITION_CHANNELS,
     measure_losses,
     smooth_over_time,
 )
 from refvid.models.mini.fusion import ConditionedFilter, take_colors
+from refvid.models.patch_codec import PatchCodec
 
 
 def measure(frames: torch.Tensor) -> torch.Tensor:

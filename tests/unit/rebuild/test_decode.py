@@ -23,12 +23,12 @@ from refvid.media.reader import open_video
 from refvid.models.backbone import Encoded
 from refvid.models.wan.autoencoder import WanAutoencoder, WanBackbone
 from refvid.models.wan.config import WanConfig
+from refvid.progress import Progress
 from refvid.rebuild import decode as decode_module
+from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.decode import choose_decoder
 from refvid.rebuild.latents_options import find_reference
 from refvid.rebuild.options import ModelOptions, ReferenceSource
-from refvid.workflows.choose_model import LoadedBackbone
-from refvid.workflows.progress import Progress
 from tests.asking import (
     DecodeOptions,
     EncodeOptions,

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch.nn.functional import avg_pool3d, interpolate
 from refvid.models.backbone import BackboneLimits, Decoded, Encoded
-from refvid.workflows.choose_model import LoadedBackbone
+from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.media.inputs import Job
 from refvid.rebuild.decode import decode
 from refvid.rebuild.encode import encode

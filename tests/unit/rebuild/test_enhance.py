@@ -18,9 +18,9 @@ from refvid.errors import InputError, OptionError, OutOfMemory, OutputError
 from refvid.media.encoding import Encoding as EncodingOptions
 from refvid.media.frame_range import FrameRange
 from refvid.media.image import write_image
+from refvid.progress import Progress
+from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.options import ModelOptions, ReferenceSource
-from refvid.workflows.choose_model import LoadedBackbone
-from refvid.workflows.progress import Progress
 from tests.asking import EnhanceOptions, enhance, plan_enhance
 
 

@@ -14,7 +14,7 @@ from refvid.models.backbone import BackboneLimits, Decoded, Encoded
 from refvid.media.inputs import Job
 from refvid.rebuild.enhance import enhance
 from refvid.rebuild.options import RebuildOptions, References, ReferenceSource
-from refvid.workflows.choose_model import LoadedBackbone
+from refvid.rebuild.choose_backbone import LoadedBackbone
 
 class Copy:
     name = "copy"

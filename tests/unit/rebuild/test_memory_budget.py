@@ -8,9 +8,9 @@ import torch
 
 from refvid.checkpoints.load import load_backbone
 from refvid.errors import OptionError, OutOfMemory
+from refvid.rebuild.choose_backbone import choose_backbone
 from refvid.rebuild.memory import plan_memory
 from refvid.rebuild.options import ModelOptions
-from refvid.workflows.choose_model import choose_backbone
 
 SOURCE = Path("clip.mp4")
 

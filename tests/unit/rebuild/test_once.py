@@ -16,9 +16,9 @@ from refvid.cli.flags import BatchRules
 from refvid.media import image, output_plan
 from refvid.media.image import write_image
 from refvid.rebuild import references
+from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.enhance import enhance
 from refvid.rebuild.options import RebuildOptions, References, ReferenceSource
-from refvid.workflows.choose_model import LoadedBackbone
 
 
 @pytest.fixture

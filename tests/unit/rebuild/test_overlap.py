@@ -10,10 +10,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refvid.inference.overlap import ChunkJoiner, cross_fade
 from refvid.models.backbone import BackboneLimits, Decoded, Encoded
 from refvid.rebuild.chunks import choose_chunk_lengths, split_into_chunks
 from refvid.rebuild.memory import choose_budget
+from refvid.rebuild.overlap import ChunkJoiner, cross_fade
 from tests.unit.rebuild.reconstruct import reconstruct
 
 LIMITS = BackboneLimits(

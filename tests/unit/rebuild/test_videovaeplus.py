@@ -16,9 +16,9 @@ from refvid.media.encoding import Encoding
 from refvid.media.reader import open_video
 from refvid.models.videovaeplus.autoencoder import VideoVaePlusAutoencoder, VideoVaePlusBackbone
 from refvid.models.videovaeplus.config import VideoVaePlusConfig
+from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.decode import choose_decoder
 from refvid.rebuild.options import ModelOptions, ReferenceSource
-from refvid.workflows.choose_model import LoadedBackbone
 from tests.asking import (
     DecodeOptions,
     EncodeOptions,

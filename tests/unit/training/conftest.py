@@ -82,7 +82,7 @@ def fresh_accelerate() -> Iterator[None]:
 @pytest.fixture
 def mini_config(media: Path, tmp_path: Path) -> Callable[..., Any]:
     """Make the config of a small run of the mini backbone."""
-    from refvid.workflows.train_config import build_config
+    from refvid.training.read_config import build_config
 
     def make(*words: str, output: Path | None = None) -> Any:
         tree = {
@@ -143,7 +143,7 @@ def _large_config(
     stages: list[dict[str, Any]],
     words: Sequence[str],
 ) -> Any:
-    from refvid.workflows.train_config import build_config
+    from refvid.training.read_config import build_config
 
     tree = {
         "backbone": backbone,

@@ -6,7 +6,7 @@ import pytest
 
 from refvid.errors import OptionError
 from refvid.training.config import TrainConfig
-from refvid.workflows.train_config import build_config, save_config
+from refvid.training.read_config import build_config, save_config
 
 TOML = """
 backbone = "wan2.1"

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from refvid.quality.picture import psnr
+from refvid.metrics.picture import psnr
 from refvid.training.degradations import (
     EVALUATION_DEGRADATIONS,
     Degradation,
@@ -16,7 +16,7 @@ from refvid.training.degradations import (
 
 @pytest.fixture(scope="module")
 def clip() -> np.ndarray:
-    from refvid.workflows.demo import sample_clip
+    from refvid.evaluation.demo import sample_clip
 
     return sample_clip()[:3]
 

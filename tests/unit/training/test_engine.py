@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from refvid.checkpoints.load import load_backbone
 from refvid.errors import CheckpointMismatch, InputError, OptionError, OutputError
+from refvid.progress import Progress, ignore_progress
 from refvid.training.averaging import WeightAverage
 from refvid.training.checkpoint import (
     AVERAGE_FILE,
@@ -22,8 +23,7 @@ from refvid.training.checkpoint import (
 )
 from refvid.training.config import TrainConfig
 from refvid.training.schedule import rate_factor
-from refvid.workflows.progress import Progress, ignore_progress
-from refvid.workflows.train import TrainReport, train
+from refvid.training.train import TrainReport, train
 
 Make = Callable[..., Any]
 

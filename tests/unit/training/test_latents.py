@@ -13,12 +13,12 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from refvid.errors import InputError
+from refvid.progress import ignore_progress
 from refvid.training.engine import Trainer, make_accelerator
+from refvid.training.latent_data import prepare_latents
 from refvid.training.loader import Alternating
-from refvid.workflows.progress import ignore_progress
-from refvid.workflows.train import train
-from refvid.workflows.train_latents import prepare_latents
-from refvid.workflows.train_recipe import make_recipe
+from refvid.training.make_recipe import make_recipe
+from refvid.training.train import train
 
 Make = Callable[..., Any]
 ACCEPTED = ("latents.scale=raw", "stages=[{frames = 5}]")

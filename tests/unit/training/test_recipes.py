@@ -18,11 +18,11 @@ from refvid.models.videovaeplus.autoencoder import VideoVaePlusBackbone
 from refvid.models.wan.autoencoder import WanBackbone
 from refvid.training.batch import Batch
 from refvid.training.engine import write_weights
+from refvid.training.make_recipe import make_recipe
 from refvid.training.recipes.mini import FrameCondition, MiniRecipe
 from refvid.training.recipes.recipe import Recipe
 from refvid.training.recipes.videovaeplus import VideoVaePlusRecipe
 from refvid.training.recipes.wan import WanRecipe
-from refvid.workflows.train_recipe import make_recipe
 
 Make = Callable[..., Any]
 

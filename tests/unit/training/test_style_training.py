@@ -13,16 +13,16 @@ from PIL import Image
 
 from refvid.errors import CheckpointMismatch, CheckpointUnavailable, InputError, OptionError
 from refvid.models.mini_style.autoencoder import MiniStyleBackbone
+from refvid.progress import ignore_progress
 from refvid.training.batch import Batch
 from refvid.training.config import SampleOptions
 from refvid.training.engine import write_weights
+from refvid.training.make_recipe import make_recipe
 from refvid.training.objective import make_objective
+from refvid.training.read_config import build_config
 from refvid.training.recipes.mini_style import MiniStyleRecipe
 from refvid.training.style_samples import StyleSample, make_style_batch
-from refvid.workflows.progress import ignore_progress
-from refvid.workflows.train import train
-from refvid.workflows.train_config import build_config
-from refvid.workflows.train_recipe import make_recipe
+from refvid.training.train import train
 
 Make = Callable[..., Any]
 
@@ -224,8 +224,8 @@ def test_what_cannot_be_learned_from(
 def test_held_out_styles_are_not_learned_from(
     style_config: Make, fresh_accelerate: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from refvid.training import style_data as train_style
     from refvid.training.style_samples import StyleSampleDrawer
-    from refvid.workflows import train_style
 
     made = []
 

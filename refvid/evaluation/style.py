@@ -1,0 +1,205 @@
+"""`refvid evaluate --task style`: restyle clips, and measure against what a tint alone would do.
+
+The protocol: the first frames of every clip at its own size, in some styles each; the style at its
+default scale, strength 1. The same is measured of the input and of two colour transfers, frame by
+frame. Nothing is random: the same clips, styles and weights give the same numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import cast
+
+from refvid.errors import InputError, OutputError
+from refvid.evaluation.clips import find_clips, read_clip, write_report
+from refvid.evaluation.color_transfer import transfer_optimal, transfer_reinhard
+from refvid.evaluation.rebuilding import Frames, rebuild_frames
+from refvid.evaluation.style_report import (
+    INPUT,
+    MODEL,
+    OPTIMAL,
+    REINHARD,
+    StyleReport,
+    StyleResult,
+    StyleScores,
+)
+from refvid.evaluation.style_sheet import SheetCell, SheetRow, draw_sheet
+from refvid.media.image import IMAGE_SUFFIXES, read_image, write_image
+from refvid.media.pixel_conversion import to_uint8
+from refvid.metrics.style import (
+    StyleSignature,
+    patch_distance,
+    structure_similarity,
+    style_distance,
+    style_signature,
+)
+from refvid.metrics.temporal import block_motion, warping_error
+from refvid.models.backbone import StyleBackbone
+from refvid.progress import Progress, ProgressCallback
+from refvid.rebuild.choose_backbone import LoadedBackbone
+from refvid.rebuild.options import ModelOptions
+from refvid.rebuild.style import prepare_styles
+from refvid.rebuild.stylize import choose_stylizer, fit_style
+
+_STEP = 4
+"""Distance and structure are taken of every so manieth frame: neighbours differ little in them."""
+
+_GOLDEN = (math.sqrt(5) - 1) / 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StyleEvaluateOptions:
+    """One evaluation."""
+
+    clips: Path
+    """Folder of clips."""
+
+    styles: Path
+    """Folder of style images."""
+
+    styles_per_clip: int = 4
+    model: ModelOptions = field(default_factory=ModelOptions)
+    frames: int = 17
+    """Frames of each clip, at least 2."""
+
+    max_clips: int | None = None
+    output: Path | None = None
+    """Also write the report there: JSON if the name ends so, else Markdown."""
+
+    sheet: Path | None = None
+    """Also draw inputs, styles and results there: an image file."""
+
+
+def evaluate_style(options: StyleEvaluateOptions, on_progress: ProgressCallback) -> StyleReport:
+    """Run the protocol.
+
+    Raises:
+        InputError: A folder holds no clips or no images, or one of them cannot be read.
+        OutputError: The sheet cannot be written.
+        CheckpointError, DeviceError: The model is not to be had.
+    """
+    clips = find_clips(options.clips, options.max_clips)
+    if not clips:
+        raise InputError(f"{options.clips} holds no clips.")
+    styles = _find_styles(options.styles)
+    _check_sheet(options.sheet)
+    loaded = choose_stylizer(options.model)
+    chosen = choose_styles(len(styles), len(clips), options.styles_per_clip)
+    total = sum(len(indices) for indices in chosen)
+    results: list[StyleResult] = []
+    rows: list[SheetRow] = []
+    for path, indices in zip(clips, chosen, strict=True):
+        frames = read_clip(path, options.frames)
+        if len(frames) < 2:
+            raise InputError(f"{path} has a single frame: at least two are needed.")
+        cells: list[SheetCell] = []
+        work = _restyle(loaded, path.stem, frames, [styles[index] for index in indices])
+        for result, cell in work:
+            results.append(result)
+            cells.append(cell)
+            on_progress(Progress(len(results), total))
+        if options.sheet is not None:
+            rows.append(SheetRow(path.stem, frames[len(frames) // 2], tuple(cells)))
+    report = StyleReport(model=loaded.name, results=tuple(results))
+    write_report(report, options.output)
+    if options.sheet is not None:
+        write_image(options.sheet, draw_sheet(rows))
+    return report
+
+
+def choose_styles(styles: int, clips: int, per_clip: int) -> list[list[int]]:
+    """Which styles each clip gets: different ones, and all about equally often.
+
+    Neighbours in the list, which are often by one painter, fall to different clips.
+    """
+    step = next(
+        step for step in range(max(round(styles * _GOLDEN), 1), styles + 1)
+        if math.gcd(step, styles) == 1
+    )  # fmt: skip
+    per_clip = min(per_clip, styles)
+    return [
+        [(clip * per_clip + position) * step % styles for position in range(per_clip)]
+        for clip in range(clips)
+    ]
+
+
+def _restyle(
+    loaded: LoadedBackbone, name: str, frames: Frames, styles: list[Path]
+) -> Iterator[tuple[StyleResult, SheetCell]]:
+    """One clip in each style: measured, and its middle frame for the sheet."""
+    backbone = cast("StyleBackbone", loaded.backbone)  # no other is chosen
+    height, width = frames.shape[1:3]
+    judge = _Judge(frames)
+    for path in styles:
+        style = to_uint8(read_image(path))
+        fitted = fit_style(style, (width, height))
+        prepared = prepare_styles(backbone, [(fitted, 1.0)], [], loaded.device)
+        target = style_signature(style, area=height * width)
+        outputs: dict[str, Sequence[Frames]] = {
+            REINHARD: [transfer_reinhard(frame, style) for frame in frames],
+            OPTIMAL: [transfer_optimal(frame, style) for frame in frames],
+            MODEL: list(rebuild_frames(loaded, frames, prepared)),
+        }
+        scores = {INPUT: judge.score_input(target)}
+        scores |= {kind: judge.score(output, target) for kind, output in outputs.items()}
+        middle = outputs[MODEL][len(frames) // 2]
+        yield (
+            StyleResult(clip=name, style=path.stem, scores=scores),
+            SheetCell(path.stem, style, middle),
+        )
+
+
+class _Judge:
+    """Measures outputs against the clip that they were made of."""
+
+    def __init__(self, frames: Frames) -> None:
+        self.frames = frames
+        self.motions = block_motion(list(frames), steady=True)
+        # The same for every style.
+        self.signatures = [style_signature(frame) for frame in frames[::_STEP]]
+        self.warping_error = warping_error(list(frames), self.motions)
+
+    def score_input(self, style: StyleSignature) -> StyleScores:
+        return StyleScores(
+            style_distance=fmean(style_distance(frame, style) for frame in self.signatures),
+            patch_distance=fmean(patch_distance(frame, style) for frame in self.signatures),
+            structure=1.0,
+            structure_matched=1.0,
+            warping_error=self.warping_error,
+        )
+
+    def score(self, output: Sequence[Frames], style: StyleSignature) -> StyleScores:
+        signatures = [style_signature(frame) for frame in output[::_STEP]]
+        pairs = list(zip(output[::_STEP], self.frames[::_STEP], strict=True))
+        return StyleScores(
+            style_distance=fmean(style_distance(frame, style) for frame in signatures),
+            patch_distance=fmean(patch_distance(frame, style) for frame in signatures),
+            structure=fmean(structure_similarity(a, b) for a, b in pairs),
+            structure_matched=fmean(
+                structure_similarity(a, b, match_contrast=True) for a, b in pairs
+            ),
+            warping_error=warping_error(output, self.motions),
+        )
+
+
+def _find_styles(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder: give one with style images.")
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    if not paths:
+        raise InputError(f"{folder} holds no images.")
+    return paths
+
+
+def _check_sheet(sheet: Path | None) -> None:
+    """Raise, before the work, where the sheet could not be written after it."""
+    if sheet is None:
+        return
+    if sheet.suffix.lower() not in IMAGE_SUFFIXES:
+        raise OutputError(f"Cannot write {sheet}: give it the name of an image, such as sheet.png.")
+    if not sheet.parent.is_dir():
+        raise OutputError(f"The folder {sheet.parent} does not exist: create it first.")

@@ -1,1 +1,0 @@
-"""Tensors to tensors: devices, chunks, references. Never opens a file."""

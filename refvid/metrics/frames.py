@@ -1,0 +1,148 @@
+"""Two videos, frame by frame side by side: decoded in threads, aligned by their timestamps."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refvid.errors import InputError
+from refvid.media.aligned import AlignedReader, Mismatch
+from refvid.media.image import IMAGE_SUFFIXES, read_image
+from refvid.media.pixel_conversion import Pixels, to_uint16
+from refvid.media.reader import open_video
+from refvid.media.video_info import VideoInfo
+from refvid.metrics.catalog import MEASURES
+from refvid.metrics.options import MetricsOptions
+
+
+@dataclass(frozen=True, slots=True)
+class FramePair:
+    """A frame and what it should be, of one size and type."""
+
+    index: int
+    time: Fraction
+    """From the first frame on [s]."""
+
+    distorted: Pixels
+    clean: Pixels
+    mask: NDArray[np.float32] | None
+    """(H, W) weights in [0, 1]."""
+
+
+class AlignedVideos(AlignedReader):
+    """A video and its clean counterpart; give the pairs by iterating, once.
+
+    Args:
+        distorted: Video to be measured.
+        clean: What it should be.
+        mask: An image, or a video with a frame for each of `clean`.
+        frames: At most so many frames; None is all.
+
+    Entering it raises:
+        InputError: One cannot be read, or their sizes differ.
+    """
+
+    def __init__(
+        self, distorted: Path, clean: Path, mask: Path | None = None, frames: int | None = None
+    ) -> None:
+        super().__init__(leader=1)
+        self._paths = (distorted, clean)
+        self._mask = mask
+        self._frames = frames
+        self._image_mask: NDArray[np.float32] | None = None
+
+    def _open(self) -> None:
+        distorted, clean = (
+            self._enter(open_video(path, frames=self._frames)).info for path in self._paths
+        )
+        _check_size(self._paths[0], distorted.size, clean)
+        if self._mask is not None and _is_image(self._mask):
+            self._image_mask = _mask_weights(read_image(self._mask))
+            _check_size(self._mask, self._image_mask.shape[::-1], clean)
+        elif self._mask is not None:
+            mask = self._enter(open_video(self._mask, frames=self._frames)).info
+            _check_size(self._mask, mask.size, clean)
+
+    @property
+    def distorted(self) -> VideoInfo:
+        return self.infos[0]
+
+    @property
+    def clean(self) -> VideoInfo:
+        return self.infos[1]
+
+    @property
+    def is_by_time(self) -> bool:
+        """False where an image sequence takes part: it has no times of its own, only an order."""
+        return self._is_timed(self.distorted)
+
+    def __iter__(self) -> Generator[FramePair, None, None]:
+        for index, (frames, time) in enumerate(self.together()):
+            distorted, clean = frames[0].pixels, frames[1].pixels
+            if distorted.dtype != clean.dtype:
+                distorted, clean = to_uint16(distorted), to_uint16(clean)
+            mask = self._image_mask if len(frames) == 2 else _mask_weights(frames[2].pixels)
+            yield FramePair(index, time, distorted, clean, mask)
+
+    def _words(self, mismatch: Mismatch) -> str:
+        index, both = mismatch.index, f"{mismatch.video.path} and {mismatch.other.path}"
+        if mismatch.times is None:
+            return (
+                f"{both} cannot be aligned: the first has {index} "
+                f"frames, the second goes on with frame {index}. Measure the part that both "
+                f"have with --frames {index}, or cut them alike."
+            )
+        first, second = mismatch.times
+        return (
+            f"{both} cannot be aligned: frame {index} is "
+            f"shown at {float(first):.3f} s in the first and at {float(second):.3f} s "
+            "in the second. Frames were lost, or the rates differ."
+        )
+
+
+def check_inputs(options: MetricsOptions) -> VideoInfo:
+    """Open every input once, so that what cannot work fails before hours of work.
+
+    Returns:
+        The reference's facts.
+
+    Raises:
+        InputError: A file cannot be read, or its size does not fit the reference or a measure.
+    """
+    for path in options.distorted:
+        with AlignedVideos(path, options.reference, options.mask, options.frames) as videos:
+            clean = videos.clean
+    width, height = clean.size
+    for name in options.measures:
+        needed = MEASURES[name].smallest_side
+        if min(width, height) < needed:
+            raise InputError(
+                f"{clean.path} is {width}x{height}, too small for {MEASURES[name].label}, which "
+                f"needs {needed} pixels a side. Leave it out of the measures."
+            )
+    return clean
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES and "%" not in path.name and not path.is_dir()
+
+
+def _check_size(path: Path, size: tuple[int, ...], clean: VideoInfo) -> None:
+    if size != clean.size:
+        raise InputError(
+            f"{path} is {size[0]}x{size[1]}, but {clean.path} is {clean.width}x{clean.height}. "
+            "Bring them to one size first: how they are scaled decides what is measured."
+        )
+
+
+def _mask_weights(pixels: Pixels) -> NDArray[np.float32]:
+    """White counts fully, black not at all; (H, W) in [0, 1]."""
+    total = pixels.sum(axis=2, dtype=np.uint32)
+    weights: NDArray[np.float32] = total.astype(np.float32)
+    weights /= np.float32(3 * int(np.iinfo(pixels.dtype).max))
+    return weights

@@ -1,0 +1,138 @@
+"""Options -> a loaded model on a device, with the reason for every choice made for the user."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import torch
+
+from refvid.checkpoints.cache import Cache
+from refvid.checkpoints.catalog import CATALOG, Catalog
+from refvid.checkpoints.download import fetch, locate
+from refvid.checkpoints.load import identify, load_backbone
+from refvid.device import DTYPE_NAMES, choose_device, choose_dtype, describe_device
+from refvid.errors import CheckpointUnavailable, OptionError
+from refvid.models.backbone import Backbone
+from refvid.models.registry import MINI, WAN, find_backbone
+from refvid.progress import TransferCallback, ignore_transfer
+from refvid.rebuild.options import ModelOptions
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedBackbone:
+    """A model ready to run."""
+
+    backbone: Backbone
+    device: torch.device
+    dtype: torch.dtype
+    reason: str
+    """Why this model was chosen, for people."""
+
+    options: ModelOptions = ModelOptions()  # noqa: RUF009 - frozen
+    """What was asked for: chunk, tile and memory are settled per video."""
+
+    @property
+    def name(self) -> str:
+        """What `--model` calls it."""
+        return self.backbone.name
+
+    @property
+    def dtype_name(self) -> str:
+        """bf16, fp16 or fp32."""
+        return DTYPE_NAMES[self.dtype]
+
+
+def choose_backbone(
+    options: ModelOptions,
+    on_transfer: TransferCallback = ignore_transfer,
+    *,
+    for_style: bool = False,
+    catalog: Catalog = CATALOG,
+    cache: Cache | None = None,
+) -> LoadedBackbone:
+    """Pick device, precision and model, and load the weights.
+
+    Args:
+        options: What was asked for.
+        on_transfer: Told how far downloading, checking and converting of weights are.
+        for_style: Whether the work is `stylize`'s: its model serves nothing else.
+        catalog: What can be downloaded.
+        cache: Where refvid keeps conversions; None is the user's.
+
+    Raises:
+        OptionError: A name is not known, or the model is made for other work.
+        DeviceError: The device is not on this machine.
+        CheckpointError: The weights are missing or do not fit.
+    """
+    device = choose_device(options.device)
+    dtype = choose_dtype(options.dtype, device)
+    cache = cache or Cache.default()
+    name, reason = _choose_name(options, device, catalog, cache, on_transfer)
+    if not for_style:
+        _refuse_style(name)
+    backbone = load_backbone(
+        name,
+        device,
+        dtype,
+        weights=options.weights,
+        catalog=catalog,
+        cache=cache,
+        on_transfer=on_transfer,
+        chunking=options.chunking,
+    )
+    if not for_style:
+        _refuse_style(backbone.name)  # where a path was given
+    if options.memory is not None:
+        backbone.bound_memory()
+    loaded = LoadedBackbone(
+        backbone=backbone, device=device, dtype=dtype, reason=reason, options=options
+    )
+    logger.info(
+        "Computing on %s in %s.%s",
+        describe_device(device),
+        loaded.dtype_name,
+        " There is no graphics card; that is slower, but the bundled model is made for it."
+        if options.device == "auto" and device.type == "cpu"
+        else "",
+    )
+    return loaded
+
+
+def _refuse_style(name: str) -> None:
+    spec = find_backbone(name)
+    if spec is not None and spec.kind == "style":
+        raise OptionError(f"The model {name} restyles and restores nothing: use refvid stylize.")
+
+
+def _choose_name(
+    options: ModelOptions,
+    device: torch.device,
+    catalog: Catalog,
+    cache: Cache,
+    on_transfer: TransferCallback,
+) -> tuple[str, str]:
+    """A model's name or path, and why: no network unless there is a graphics card to use it."""
+    if options.model != "auto":
+        reason = "as asked" if options.weights is None else f"as asked, with {options.weights}"
+        return options.model, reason
+    if options.weights is not None:
+        return identify(options.weights), f"the one that {options.weights} is for"
+    if device.type == "cpu":
+        why = "no graphics card" if options.device == "auto" else "no graphics card in use"
+        return MINI, f"the bundled model ({why})"
+    if WAN not in catalog:
+        return MINI, "the bundled model"
+    entry = catalog.get(WAN)
+    is_here = locate(entry) is not None
+    if not is_here and entry.needs_acceptance:
+        return MINI, f"the bundled model ({WAN} has terms to accept: refvid models download)"
+    try:
+        fetch(entry, cache, on_transfer)
+    except CheckpointUnavailable as error:
+        logger.warning("%s", error)
+        return MINI, f"the bundled model ({WAN} could not be fetched)"
+    had = "its weights are at hand" if is_here else "its weights were fetched"
+    return WAN, f"there is a graphics card, and {had}"

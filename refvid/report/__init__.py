@@ -1,1 +1,0 @@
-"""Comparison reports: the HTML page, difference maps, votes. No torch, no video files."""
