@@ -29,6 +29,7 @@ from refvid.cli import (
     stylize,
     train,
 )
+from refvid.cli.allocator import reuse_freed_memory
 from refvid.cli.console import Console, error_document
 from refvid.cli.exit_codes import SIGTERM_EXIT_CODE
 from refvid.cli.groups import PanelCommand
@@ -134,6 +135,7 @@ def main() -> None:
     # Torch's threads must sleep while they wait: spinning, they take the cores from the threads
     # that read and encode (1.8 times slower on two cores). Read once, when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    reuse_freed_memory()
     if "_REFVID_COMPLETE" in os.environ:
         # Typer would load Rich to clean help texts that hold no markup: half of the waiting time.
         sys.modules["rich"] = None  # type: ignore[assignment]  # how Python spells "not there"

@@ -33,6 +33,9 @@ _NOISE_LEVEL = 2.0
 _FOUND = 0.8
 """Correlation from which on a place counts as found."""
 
+_COARSE_LEVEL = 2
+"""Halvings of the frame at which `refine` begins: there `find_coarse` ended."""
+
 _WINDOW = 5
 """Side of the windows whose correlation is measured [cells]."""
 
@@ -143,7 +146,7 @@ def refine(frame: Picture, reference: Picture, coarse: Flow) -> Flow:
     """Go on from what `find_coarse` found for the same frame, to a fraction of a pixel."""
     size = _searched(frame, 1)
     begin = _rescaled(coarse, size)
-    found = _search(_of_size(frame, size), _of_size(reference, size), begin)
+    found = _search(_of_size(frame, size), _of_size(reference, size), begin, coarsest=_COARSE_LEVEL)
     return _rescaled(found, (frame.shape[1], frame.shape[0]))
 
 
@@ -168,13 +171,18 @@ def _rescaled(flow: Flow, size: tuple[int, int]) -> Flow:
     return np.asarray(resized * np.array((size[0] / width, size[1] / height)), np.float32)
 
 
-def _search(frame: Picture, reference: Picture, begin: Flow | None) -> Flow:
+def _search(
+    frame: Picture, reference: Picture, begin: Flow | None, *, coarsest: int | None = None
+) -> Flow:
     # A new one each time: what one has found before shows in its next result.
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     # Half the resolution is the finest that is searched: at full resolution the grain of a degraded
     # frame misleads (-0.2 dB), at three times the cost.
     search.setFinestScale(1)
-    search.setVariationalRefinementIterations(5)
+    # More of them take half as long again, and give nothing.
+    search.setVariationalRefinementIterations(1)
+    if coarsest is not None:
+        search.setCoarsestScale(coarsest)
     # What it begins with is overwritten.
     begin = None if begin is None else begin.copy()
     found = search.calc(frame, reference, begin)  # type: ignore[arg-type]  # None is the default

@@ -43,6 +43,20 @@ class MiniState:
     """(B, C) of the last frame."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    """A frame as the codec decodes it."""
+
+    pixels: Tensor
+    """(1, 3, H, W) in [-1, 1]."""
+
+    losses: Tensor
+    """(1, C), see `measure_losses`."""
+
+    shades: NDArray[np.uint8]
+    """(H, W) gray."""
+
+
 class MiniBackbone:
     """`Backbone` on a device; see `refvid.models.backbone` for the contract."""
 
@@ -120,39 +134,40 @@ class MiniBackbone:
         many threads badly.
         """
         tokens = latents.to(self.device).transpose(0, 1)  # (T, C, h, w)
-        # One by one: in batches of other sizes, sums are rounded in other ways, and alignment
-        # would make a difference of it. Chunks of any length give the same.
-        singly = torch.split(tokens, 1)
-        frames = [self.codec.decode(token) for token in singly]
         shot = Shot(state.references if state else None)
-        if reference:
-            shot.place(reference, lambda: [to_pictures(frames[n])[0] for n in _spread(len(frames))])
         condition = state.condition if state else None
         pending: list[Future[tuple[Tensor, Mixed | None]]] = []
-        with frame_workers(self.device, frames[0][0, 0].numel()) as submit:
-            for token, frame in zip(singly, frames, strict=True):
-                condition = smooth_over_time(measure_losses(token, frame), condition)
-                shades = to_shades(frame) if reference else None
-                followed = shot.follow(shades) if shades is not None else []
-                pending.append(
-                    submit(self._align_and_fuse, frame, condition, shades, followed, tile)
+        area = TOKEN**2 * tokens[0, 0].numel()
+        with frame_workers(self.device, area) as submit:
+            # One by one: in batches of other sizes, sums are rounded in other ways, and alignment
+            # would make a difference of it. Chunks of any length give the same.
+            plain = [submit(self._decode_plain, token) for token in torch.split(tokens, 1)]
+            if reference:
+                shot.place(
+                    reference,
+                    lambda: [to_pictures(plain[n].result().pixels)[0] for n in _spread(len(plain))],
                 )
+            for one in plain:
+                frame = one.result()
+                condition = smooth_over_time(frame.losses, condition)
+                followed = shot.follow(frame.shades) if reference else []
+                pending.append(submit(self._align_and_fuse, frame, condition, followed, tile))
             done = [result.result() for result in pending]
         assert condition is not None, "a chunk has at least one frame"
         uses = shot.finish([mixed for _, mixed in done]) if reference else ()
         clip = torch.stack([fused for fused, _ in done], 2)
         return Decoded(clip, MiniState(shot.references, condition), uses)
 
+    @torch.inference_mode()
+    def _decode_plain(self, token: Tensor) -> _Plain:
+        pixels = self.codec.decode(token)
+        return _Plain(pixels, measure_losses(token, pixels), to_shades(pixels))
+
     def _align_and_fuse(
-        self,
-        frame: Tensor,
-        condition: Tensor,
-        shades: NDArray[np.uint8] | None,
-        followed: Sequence[Followed],
-        tile: int | None,
+        self, frame: _Plain, condition: Tensor, followed: Sequence[Followed], tile: int | None
     ) -> tuple[Tensor, Mixed | None]:
-        mixed = None if shades is None else mix(shades, followed)
-        fused = self.fuse(frame, condition, mixed, tile)
+        mixed = mix(frame.shades, followed)
+        fused = self.fuse(frame.pixels, condition, mixed, tile)
         # Its pixels are not needed any more: a chunk's would add up.
         return fused, None if mixed is None else replace(mixed, pixels=_NO_PIXELS)
 
@@ -227,7 +242,9 @@ def to_aligned(mixed: Mixed, frame: Tensor) -> Aligned:
     pixels = torch.from_numpy(mixed.pixels).to(frame.device).movedim(-1, 0)[None]
     pixels = take_colors(pixels.float().div_(127.5).sub_(1), frame)
     trust = torch.from_numpy(mixed.trust).to(frame.device)[None]
-    return Aligned(torch.lerp(frame, pixels, mixed.worth), trust * mixed.worth)
+    if mixed.worth < 1:
+        pixels, trust = torch.lerp(frame, pixels, mixed.worth), trust * mixed.worth
+    return Aligned(pixels, trust)
 
 
 def _crop(aligned: Aligned | None, rows: slice, columns: slice) -> Aligned | None:
