@@ -57,6 +57,14 @@ could do harm to what needs no help; from the second on it counts in full."""
 _CHOICE = 100.0
 """How sharply cells choose: a correlation higher by 0.03 weighs 20 times as much."""
 
+_WHOLE_FRAME = 2.0
+"""What the whole frame's correlation counts beside a cell's. Near one of two references nearly all
+cells look alike in both, and the farther one only seems to fit better where it does."""
+
+_CHOICE_WINDOW = 9
+"""Side of the windows over which cells choose [cells]: a choice that changes from cell to cell
+would tear what both show."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShotReference:
@@ -283,14 +291,16 @@ def _warped(picture: Picture, matrix: NDArray[np.float64], size: tuple[int, int]
 
 
 def mix_cells(results: Sequence[Found]) -> Mixed:
-    """Mix what references give to a frame: each cell takes the one that correlates with it best,
-    or two that do so alike in equal parts.
+    """Mix what references give to a frame: each cell takes the one that correlates best with it and
+    with the frame, or two that do so alike in equal parts.
     """
     if len(results) == 1:
         return Mixed(results[0].pixels, results[0].trust)
     trust = np.stack([found.trust for found in results])  # (R, 3, h, w)
-    # Over a few cells: a choice that changes from cell to cell would tear what both show.
-    correlation = np.stack([cv2.blur(one[0] + one[1], (5, 5)) / 2 for one in trust])
+    window = (_CHOICE_WINDOW, _CHOICE_WINDOW)
+    correlation = np.stack([cv2.blur(one[0] + one[1], window) / 2 for one in trust])
+    whole = np.array([found.likeness.correlation for found in results], np.float32)
+    correlation += _WHOLE_FRAME * whole[:, None, None]
     weights = np.exp(_CHOICE * (correlation - correlation.max(0)))
     weights *= trust[:, -1] + 1e-3
     weights /= weights.sum(0)
