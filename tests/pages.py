@@ -10,7 +10,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-_COMMAND = re.compile(r"(?:^|\$\(|/|-m )refvid ([^\n)#]+)", re.MULTILINE)
+_COMMAND = re.compile(r"(?:^|\$\(|/|-[mv] )refvid ([^\n)#]+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
