@@ -150,3 +150,26 @@ def test_readme_quotes_what_is_printed() -> None:
         is_registered=True,
     )  # fmt: skip
     assert line.strip() == f"input.mp4: {Findings(total=total, shots=()).describe()}"
+
+
+def test_gains_are_those_of_the_model_card() -> None:
+    card = page("refvid/assets/MODEL_CARD.md")
+    bars = {
+        (case, what): float(measured.split()[0])
+        for case, what, measured, *_ in card.table("case", "what", "measured", "bar", "met", "goal")
+        if measured.endswith(" dB")
+    }
+    near = dict(card.table("frames from the reference", "gain, dB"))
+    measured = [
+        bars["exact", "gain, frames 1-16"],
+        float(near["1-4"]),
+        bars["exact", "the same, worst clip"],
+        bars["none", "gain, frames 1-16"],
+        bars["unrelated", "over no reference"],
+    ]
+    rows = page("README.md").table("frames", "gain over the input (PSNR)")
+    assert [f"{gain:.1f} dB" for gain in measured] == [row[1] for row in rows]
+    limits = page("docs/limits.md").text
+    assert f"falls from\n  {float(near['1-4']):.1f} dB within four frames" in limits
+    assert f"to {float(near['33-48']):.1f} dB at 33 to 48 frames" in limits
+    assert f"gains little**: {bars['none', 'gain, frames 1-16']:.1f} dB" in limits
