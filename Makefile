@@ -24,9 +24,10 @@ setup: $(STAMP) ## create the virtual environment with refvid and its tools
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' # the first one that knows --group
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --timeout 30 --retries 2 \
 	    $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train]' --group dev
 	touch $@
 
 demo: $(STAMP) ## enhance the bundled sample clip and show the gain

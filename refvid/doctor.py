@@ -92,7 +92,7 @@ def diagnose() -> DoctorReport:
     warnings: list[str] = []
     packages = {name: _version(name) for name in PACKAGES}
     warnings += [
-        f"{name} is not installed; run: pip install refvid"
+        f"{name} is not installed; run: pip install {name}"
         for name, version in packages.items()
         if version is None
     ]
@@ -127,7 +127,7 @@ def torch_warnings(version: str, *, build: str, nvidia_driver: bool) -> list[str
     if nvidia_driver and build == "CPU only":
         warnings.append(
             "this machine has an NVIDIA driver, but torch is a CPU-only build; install one with "
-            "CUDA (see README, section GPU)"
+            "CUDA (see docs/install.md)"
         )
     return warnings
 

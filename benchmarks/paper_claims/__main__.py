@@ -5,7 +5,7 @@
 
 A codec as narrow as Wan 2.1's (16 latents for 8x8x4 pixels: principal components of the training
 clips, frozen), and behind it the decoder of `refvid`'s mini model, trained by the engine of `refvid
-train` in the ways that the paper compares. Needs `pip install 'refvid[train]'`. What is finished is
+train` in the ways that the paper compares. Needs `pip install '.[train]'`. What is finished is
 not done again: calling it once more, with more runs or seeds, adds to the tables.
 """
 

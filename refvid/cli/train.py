@@ -253,7 +253,7 @@ def _read_config(
         from refvid.training.read_config import SAVED_CONFIG, build_config
     except ImportError as error:
         raise OptionError(
-            f"Training needs more packages ({error}): pip install '.[train]'"
+            f"Training needs more packages ({error}): pip install accelerate pydantic pyyaml"
         ) from error
     saved = None
     if resume:

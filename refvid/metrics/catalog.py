@@ -31,8 +31,8 @@ class Measure:
     packages: tuple[str, ...] = ()
     """Optional packages that it is computed with."""
 
-    install: str = "'.[metrics]'"
-    """What pip is asked for to have them."""
+    install: str = ""
+    """What pip is asked for to have them, where that has other names."""
 
 
 MEASURES: Final = {

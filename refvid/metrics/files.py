@@ -42,7 +42,7 @@ def check_files(
             raise OptionError(f"Cannot plot to {plot}: use a name that ends in .png or .svg.")
         if find_spec("matplotlib") is None:
             raise OptionError(
-                "Plots need matplotlib, not installed here. Run: pip install '.[metrics]'"
+                "Plots need matplotlib, not installed here. Run: pip install matplotlib"
             )
     for path in files:
         check_target(path, overwrite=overwrite)

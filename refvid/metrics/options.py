@@ -58,7 +58,7 @@ class MetricsOptions:
             if missing := missing_packages(measure):
                 raise OptionError(
                     f"{measure.label} needs {' and '.join(missing)}, not installed here. "
-                    f"Run: pip install {measure.install}"
+                    f"Run: pip install {measure.install or ' '.join(measure.packages)}"
                 )
 
 

@@ -1,7 +1,7 @@
 """LPIPS: distance of pictures in the features of a network (Zhang et al. 2018).
 
 Computed by the authors' package `lpips` with AlexNet, as the field reports it. It and torchvision
-are optional: pip install '.[metrics]'. The weights of AlexNet (233 MB) are fetched on first
+are optional: pip install lpips torchvision. The weights of AlexNet (233 MB) are fetched on first
 use into PyTorch's hub cache, which TORCH_HOME moves.
 """
 
@@ -89,7 +89,7 @@ def load_lpips(device: torch.device) -> Lpips:
         # A torchvision made for another torch fails with RuntimeError.
         except (ImportError, RuntimeError) as error:
             raise OptionError(
-                f"LPIPS cannot be loaded: {error}. Run: pip install '.[metrics]'"
+                f"LPIPS cannot be loaded: {error}. Run: pip install lpips torchvision"
             ) from error
         try:
             network = lpips.LPIPS(net="alex", verbose=False)

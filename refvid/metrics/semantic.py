@@ -66,7 +66,7 @@ def load_clip(device: torch.device, model: str = CLIP_MODEL) -> ClipEncoder:
         )
     except ImportError as error:
         raise OptionError(
-            f"CLIP cannot be loaded: {error}. Run: pip install '.[metrics]'"
+            f"CLIP cannot be loaded: {error}. Run: pip install transformers"
         ) from error
     try:
         network = CLIPVisionModelWithProjection.from_pretrained(model)

@@ -75,10 +75,10 @@ def make_accelerator(
         )
     except ImportError as error:
         raise OptionError(
-            f"Training needs more packages ({error}): pip install '.[train]'"
+            f"Training needs more packages ({error}): pip install accelerate pydantic pyyaml"
         ) from error
     if options.tensorboard and find_spec("tensorboard") is None:
-        raise OptionError("run.tensorboard needs a package more: pip install '.[tensorboard]'")
+        raise OptionError("run.tensorboard needs a package more: pip install tensorboard")
     try:
         accelerator = Accelerator(
             cpu=options.device == "cpu",

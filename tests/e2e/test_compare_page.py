@@ -16,7 +16,7 @@ from refvid.cli.app import app
 
 sync_api = pytest.importorskip(
     "playwright.sync_api",
-    reason="needs Playwright: pip install '.[browser]'",
+    reason="needs Playwright: pip install --group browser",
 )
 
 FRAMES = 24

@@ -107,9 +107,9 @@ def test_mistakes_end_with_their_code(
     assert not (tmp_path / "run").exists()
 
 
-def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delitem(sys.modules, "refvid.training.read_config", raising=False)
     monkeypatch.setitem(sys.modules, "yaml", None)
     result = invoke(tmp_path, "-o", tmp_path / "run")
     assert result.exit_code == 2
-    assert "pip install '.[train]'" in result.stderr
+    assert "pip install accelerate pydantic pyyaml" in result.stderr

@@ -62,7 +62,7 @@ def test_masks(network, make_pair) -> None:
 
 def test_the_package_is_missing(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "lpips", None)
-    with pytest.raises(OptionError, match="pip install"):
+    with pytest.raises(OptionError, match=r"pip install lpips torchvision$"):
         load_lpips(CPU)
 
 
