@@ -15,7 +15,7 @@ from refvid.cli.words import parse_rate
 from refvid.errors import InputError
 
 if TYPE_CHECKING:
-    from refvid.compare.votes import Preference
+    from refvid.comparison.votes import Preference
 
 _SHARE_PANEL = "Pictures for sharing"
 _VOTE_PANEL = "Blind votes"
@@ -152,8 +152,8 @@ def compare(
         _tally(console, inputs)
         return
     # Everything that can fail cheaply comes before torch, which takes seconds to import.
-    from refvid.compare.clips import check_compare
-    from refvid.compare.options import CompareOptions
+    from refvid.comparison.clips import check_compare
+    from refvid.comparison.options import CompareOptions
 
     if output is None and montage is None and sheet is None:
         output = inputs[0].with_name(f"{inputs[0].stem}_compare.html")
@@ -174,7 +174,7 @@ def compare(
         overwrite=overwrite,
     )
     check_compare(options)
-    from refvid.compare.compare import compare
+    from refvid.comparison.compare import compare
 
     with console.progress("compare") as on_progress:
         report = compare(options, on_progress)
@@ -196,7 +196,7 @@ def _parse_measures(text: str | None) -> tuple[str, ...]:
 
 
 def _tally(console: Console, files: list[Path]) -> None:
-    from refvid.compare.votes import CONFIDENCE, read_votes, tally
+    from refvid.comparison.votes import CONFIDENCE, read_votes, tally
 
     given = [vote for file in files for vote in read_votes(file)]
     preferences = tally(given)

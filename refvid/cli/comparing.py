@@ -81,8 +81,8 @@ def write_comparison(
         overwrite: Replace an existing page.
         rate: Frame rate where both are image sequences.
     """
-    from refvid.compare.compare import MOST_FRAMES, compare
-    from refvid.compare.options import CompareOptions
+    from refvid.comparison.compare import MOST_FRAMES, compare
+    from refvid.comparison.options import CompareOptions
     from refvid.media.frame_range import FrameRange
 
     options = CompareOptions(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refvid.compare.votes import Vote, read_votes, tally, wilson_interval
+from refvid.comparison.votes import Vote, read_votes, tally, wilson_interval
 from refvid.errors import InputError
 
 

@@ -11,21 +11,21 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import refvid
-from refvid.compare.atlas import Atlas
-from refvid.compare.blind_trials import plan_trials
-from refvid.compare.clips import (
+from refvid.comparison.atlas import Atlas
+from refvid.comparison.blind_trials import plan_trials
+from refvid.comparison.clips import (
     REFERENCE_LABEL,
     Clip,
     check_compare,
     choose_labels,
     find_clips,
 )
-from refvid.compare.document import clip_details, clip_document, plain_number
-from refvid.compare.measures import Curves, against, measure_clip
-from refvid.compare.options import CompareOptions
-from refvid.compare.page import Preview, write_page
-from refvid.compare.pictures import write_montage, write_sheet
-from refvid.compare.survey import (
+from refvid.comparison.document import clip_details, clip_document, plain_number
+from refvid.comparison.measures import Curves, against, measure_clip
+from refvid.comparison.options import CompareOptions
+from refvid.comparison.page import Preview, write_page
+from refvid.comparison.pictures import write_montage, write_sheet
+from refvid.comparison.survey import (
     Moment,
     Survey,
     inspect_moments,

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refvid.compare.blind_trials import plan_trials
+from refvid.comparison.blind_trials import plan_trials
 
 
 @given(clips=st.integers(1, 12), candidates=st.integers(2, 4), seed=st.integers(0, 2**32))

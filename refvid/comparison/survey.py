@@ -9,10 +9,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
-from refvid.compare.atlas import Atlas, Picture, plan_atlas, scale_picture
-from refvid.compare.clips import Clip, InStep
-from refvid.compare.difference import Map, difference_map, hottest_box, pick_peaks, shrink_map
-from refvid.compare.options import CompareOptions
+from refvid.comparison.atlas import Atlas, Picture, plan_atlas, scale_picture
+from refvid.comparison.clips import Clip, InStep
+from refvid.comparison.difference import Map, difference_map, hottest_box, pick_peaks, shrink_map
+from refvid.comparison.options import CompareOptions
 from refvid.errors import OutputError
 from refvid.media.color import RANGE_LIMITED, ColorInfo
 from refvid.media.encoding import Encoding

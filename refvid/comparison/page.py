@@ -100,7 +100,7 @@ def asset_names() -> list[str]:
 
 
 def _asset(name: str) -> str:
-    return resources.files("refvid.compare.assets").joinpath(name).read_text(encoding="utf-8")
+    return resources.files("refvid.comparison.assets").joinpath(name).read_text(encoding="utf-8")
 
 
 def _script() -> str:

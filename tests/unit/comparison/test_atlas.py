@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refvid.compare.atlas import plan_atlas, scale_picture
+from refvid.comparison.atlas import plan_atlas, scale_picture
 
 
 @given(

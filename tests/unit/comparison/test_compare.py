@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from refvid.compare import compare as workflow
-from refvid.compare.clips import choose_labels, find_clips
-from refvid.compare.compare import compare
-from refvid.compare.options import CompareOptions
+from refvid.comparison import compare as workflow
+from refvid.comparison.clips import choose_labels, find_clips
+from refvid.comparison.compare import compare
+from refvid.comparison.options import CompareOptions
 from refvid.errors import InputError, OptionError, OutputError
 from refvid.media.frame_range import FrameRange
 from refvid.media.reader import open_video
@@ -195,7 +195,7 @@ def test_long_clips_are_cut_with_a_note(pair, tmp_path, monkeypatch):
 
 
 def test_too_large_previews_are_refused(pair, tmp_path, monkeypatch):
-    monkeypatch.setattr("refvid.compare.survey.LARGEST_PREVIEW_FILE", 1000)
+    monkeypatch.setattr("refvid.comparison.survey.LARGEST_PREVIEW_FILE", 1000)
     with pytest.raises(OutputError, match=r"--frames.*--preview-height"):
         run(*pair, page=tmp_path / "page.html", measures=())
     assert not (tmp_path / "page.html").exists()

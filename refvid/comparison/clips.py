@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from refvid.compare.options import CompareOptions
+from refvid.comparison.options import CompareOptions
 from refvid.errors import InputError, OptionError
 from refvid.media.aligned import AlignedReader, Mismatch
 from refvid.media.frame_range import FrameRange

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refvid.compare.difference import (
+from refvid.comparison.difference import (
     common_peak,
     difference_map,
     heat_picture,

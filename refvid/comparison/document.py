@@ -10,11 +10,11 @@ from typing import Any
 
 from PIL import Image
 
-from refvid.compare.atlas import Atlas, Picture
-from refvid.compare.clips import Clip
-from refvid.compare.difference import common_peak, heat_picture
-from refvid.compare.measures import Curves
-from refvid.compare.survey import Moment, Survey
+from refvid.comparison.atlas import Atlas, Picture
+from refvid.comparison.clips import Clip
+from refvid.comparison.difference import common_peak, heat_picture
+from refvid.comparison.measures import Curves
+from refvid.comparison.survey import Moment, Survey
 from refvid.media.video_info import VideoInfo
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from refvid.compare.clips import Clip
-from refvid.compare.survey import Survey
+from refvid.comparison.clips import Clip
+from refvid.comparison.survey import Survey
 from refvid.media.video_info import VideoInfo
 from refvid.metrics.catalog import MEASURES
 from refvid.metrics.measure import measure

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from refvid.compare.atlas import Picture
+from refvid.comparison.atlas import Picture
 
 Map = npt.NDArray[np.float32]
 """(H, W) mean absolute difference of the colours of a pixel, 0-255."""

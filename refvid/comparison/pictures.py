@@ -11,11 +11,11 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from refvid.compare.atlas import Picture, scale_picture
-from refvid.compare.clips import REFERENCE_LABEL, Clip, InStep
-from refvid.compare.difference import common_peak, heat_picture
-from refvid.compare.options import CompareOptions
-from refvid.compare.survey import Moment
+from refvid.comparison.atlas import Picture, scale_picture
+from refvid.comparison.clips import REFERENCE_LABEL, Clip, InStep
+from refvid.comparison.difference import common_peak, heat_picture
+from refvid.comparison.options import CompareOptions
+from refvid.comparison.survey import Moment
 from refvid.errors import OutputError
 from refvid.media.encoding import Encoding
 from refvid.media.partial_file import partial_file

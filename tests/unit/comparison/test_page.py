@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from refvid.compare import page
-from refvid.compare.page import Preview, write_page
+from refvid.comparison import page
+from refvid.comparison.page import Preview, write_page
 from refvid.errors import OutputError
 
 HOSTILE = "</script><script>alert(1)</script>&\"'\u2028 <!-- \udcff"
@@ -112,6 +112,6 @@ def test_a_failure_leaves_nothing(tmp_path):
 
 
 def test_every_asset_is_part_of_the_page():
-    folder = Path(str(resources.files("refvid.compare.assets")))
+    folder = Path(str(resources.files("refvid.comparison.assets")))
     files = {file.name for file in folder.iterdir() if file.suffix in (".html", ".css", ".js")}
     assert files == set(page.asset_names())
