@@ -11,8 +11,8 @@ import refvid
 from refvid.cli import flags
 from refvid.cli.console import Console
 from refvid.cli.groups import ENCODING_PANEL, IO_PANEL, grouped
-from refvid.cli.words import parse_rate
 from refvid.errors import InputError
+from refvid.words import parse_rate
 
 if TYPE_CHECKING:
     from refvid.comparison.votes import Preference

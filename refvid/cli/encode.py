@@ -10,7 +10,7 @@ from refvid.cli import flags
 from refvid.cli.batch import Batch, find_jobs, load_model
 from refvid.cli.console import Console
 from refvid.cli.groups import grouped
-from refvid.cli.words import parse_rate
+from refvid.words import parse_rate
 
 
 @grouped

@@ -27,15 +27,9 @@ from refvid.cli.groups import (
     RANGE_PANEL,
     REFERENCE_PANEL,
 )
-from refvid.cli.words import (
-    parse_encoder_options,
-    parse_position,
-    parse_reference,
-    parse_size,
-    parse_tile,
-)
-from refvid.errors import CheckpointUnavailable, OptionError
+from refvid.errors import OptionError
 from refvid.models.registry import backbones, names
+from refvid.words import parse_encoder_options, parse_model, parse_range, parse_reference
 
 if TYPE_CHECKING:
     from refvid.media.encoding import Encoding as EncodingValue
@@ -213,29 +207,7 @@ class Range:
     ] = None
 
     def parse(self) -> FrameRange:
-        from refvid.media.frame_range import FrameRange
-
-        first = None if self.start is None else parse_position(self.start, "--start")
-        last = None if self.end is None else parse_position(self.end, "--end")
-        frames = self.frames
-        if self.preview is not None:
-            if last is not None or frames is not None:
-                raise OptionError("--preview excludes --end and --frames")
-            length = parse_position(self.preview, "--preview")
-            if length <= 0:
-                raise OptionError("--preview must be longer than nothing")
-            if isinstance(length, int):
-                frames = length
-            elif isinstance(first, int):
-                raise OptionError(
-                    "--preview in seconds needs --start in seconds; "
-                    "with --start in frames write --preview 48f"
-                )
-            else:
-                last = (first or 0) + length
-        if type(first) is type(last) and first is not None and last is not None and last <= first:
-            raise OptionError(f"--end {self.end} is not after --start {self.start}")
-        return FrameRange(start=first, end=last, frames=frames)
+        return parse_range(self.start, self.end, self.frames, self.preview)
 
 
 class _Choice:
@@ -244,17 +216,7 @@ class _Choice:
     __slots__ = ()
 
     def parse(self) -> ModelOptions:
-        from refvid.rebuild.options import ModelOptions
-
-        values = _values(self)
-        if "tile" in values:
-            values["tile"] = parse_tile(values["tile"])
-        weights = values.get("weights")
-        if weights is not None and not weights.is_file():
-            raise CheckpointUnavailable(f"--weights: there is no file {weights}")
-        if values.get("memory") is not None:
-            values["memory"] = parse_size(values["memory"], "--memory")
-        return ModelOptions(**values)
+        return parse_model(_values(self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,15 +12,12 @@ from refvid.cli import comparing, flags
 from refvid.cli.batch import Batch, check_keeps_images, find_jobs, load_model
 from refvid.cli.console import Console
 from refvid.cli.groups import grouped
-from refvid.cli.words import parse_rate, parse_time
-from refvid.errors import InputError, OptionError
+from refvid.errors import OptionError
+from refvid.words import parse_keyframe, parse_rate, parse_style
 
 if TYPE_CHECKING:
-    from refvid.rebuild.options import KeyframeSource, Styles, StyleSource
+    from refvid.rebuild.options import Styles
 
-_WEIGHT = re.compile(r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+", re.ASCII)
-_FRAME = re.compile(r"([0-9]+)f?", re.ASCII)
-_TIME = re.compile(r".+s|.*:.*")
 _style = partial(typer.Option, rich_help_panel="Style")
 
 
@@ -142,52 +137,3 @@ def stylize(
                     comparing.compare_with_input(console, job, options, report.frames)
                 outcome.report = report
     raise typer.Exit(batch.finish())
-
-
-def parse_style(word: str) -> StyleSource:
-    """`--style`: an image's path, and after a colon its weight; an existing file wins.
-
-    Raises:
-        OptionError: The weight is 0 or beyond all measure.
-        InputError: There is no such image.
-    """
-    from refvid.rebuild.options import StyleSource
-
-    path, _, tail = word.rpartition(":")
-    if path and _WEIGHT.fullmatch(tail) and not _is_file(Path(word)):
-        return StyleSource(image=_existing(Path(path), "--style"), weight=float(tail))
-    return StyleSource(image=_existing(Path(word), "--style"))
-
-
-def parse_keyframe(word: str) -> KeyframeSource:
-    """`--keyframe`: an image's path, `@`, and its frame's number (12, 12f) or time (1.5s, 1:30).
-
-    Raises:
-        OptionError: What comes after the last `@` is neither.
-        InputError: There is no such image.
-    """
-    from refvid.rebuild.options import KeyframeSource
-
-    path, _, place = word.rpartition("@")
-    if path and (match := _FRAME.fullmatch(place)):
-        return KeyframeSource(image=_existing(Path(path), "--keyframe"), frame=int(match[1]))
-    if path and _TIME.fullmatch(place):
-        time = parse_time(place, f"--keyframe {path}@")
-        return KeyframeSource(image=_existing(Path(path), "--keyframe"), time=time)
-    raise OptionError(
-        f"--keyframe: {word!r} does not say which frame it is; write {path or word}@0 for the "
-        "frame's number, or @1.5s or @1:30 for its time"
-    )
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:
-        return False  # such as a name that is too long for the system
-
-
-def _existing(image: Path, option: str) -> Path:
-    if not _is_file(image):
-        raise InputError(f"{option}: there is no image file {image}")
-    return image

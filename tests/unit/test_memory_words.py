@@ -2,8 +2,8 @@
 
 import pytest
 
-from refvid.cli.words import parse_size
 from refvid.errors import OptionError
+from refvid.words import parse_size
 
 
 @pytest.mark.parametrize(

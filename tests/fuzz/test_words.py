@@ -7,8 +7,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refvid.cli import words as opt
-from refvid.cli.stylize import parse_keyframe, parse_style
+from refvid import words as opt
 from refvid.errors import InputError, OptionError
 from refvid.media.inputs import Source, expand_inputs, plan_jobs
 
@@ -63,7 +62,7 @@ def test_any_reference(text):
 @unhurried
 @given(st.text(max_size=20), st.sampled_from(["", "pyproject.toml:", "pyproject.toml@"]))
 def test_any_style_and_keyframe(text, before):
-    for parse in (parse_style, parse_keyframe):
+    for parse in (opt.parse_style, opt.parse_keyframe):
         try:
             source = parse(before + text)
         except (OptionError, InputError):
