@@ -7,7 +7,7 @@ from functools import partial
 import typer
 
 from refvid.cli import comparing, flags
-from refvid.cli.batch import Batch, check_keeps_images, find_jobs, load_model
+from refvid.cli.batch import Batch, find_jobs, load_model
 from refvid.cli.console import Console
 from refvid.cli.groups import grouped
 from refvid.words import parse_rate
@@ -39,6 +39,7 @@ def enhance(
       refvid enhance videos/ -o results/ --ref frame:0 --skip-existing
     """
     # Everything that can fail cheaply comes before torch, which takes seconds to import.
+    from refvid.media.outputs import check_replaces_no
     from refvid.rebuild.options import RebuildOptions
 
     references = reference.parse()
@@ -55,7 +56,7 @@ def enhance(
     if compare:
         comparing.check_range(options.range)
     jobs = find_jobs(inputs, rules, rate=options.sequence_rate)
-    check_keeps_images(jobs, references.images)
+    check_replaces_no([job.output for job in jobs], references.images, "the reference")
     batch = Batch(console, rules, jobs)
     if batch.ready:
         from refvid.rebuild import enhance as work

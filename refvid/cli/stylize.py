@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from refvid.cli import comparing, flags
-from refvid.cli.batch import Batch, check_keeps_images, find_jobs, load_model
+from refvid.cli.batch import Batch, find_jobs, load_model
 from refvid.cli.console import Console
 from refvid.cli.groups import grouped
 from refvid.errors import OptionError
@@ -102,6 +102,7 @@ def stylize(
         raise OptionError("give a painting with --style IMAGE, or a painted frame with --keyframe")
 
     # Everything that can fail cheaply comes before torch, which takes seconds to import.
+    from refvid.media.outputs import check_replaces_no
     from refvid.rebuild.options import RebuildOptions
 
     styles = style.parse()
@@ -118,7 +119,7 @@ def stylize(
     if compare:
         comparing.check_range(options.range)
     jobs = find_jobs(inputs, rules, rate=options.sequence_rate)
-    check_keeps_images(jobs, styles.images)
+    check_replaces_no([job.output for job in jobs], styles.images, "the reference")
     batch = Batch(console, rules, jobs)
     if batch.ready:
         from refvid.rebuild import stylize as work

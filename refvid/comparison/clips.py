@@ -12,7 +12,7 @@ from refvid.errors import InputError, OptionError
 from refvid.media.aligned import AlignedReader, Mismatch
 from refvid.media.frame_range import FrameRange
 from refvid.media.inputs import VIDEO_SUFFIXES, check_source
-from refvid.media.partial_file import check_target
+from refvid.media.outputs import check_outputs
 from refvid.media.reader import Frame, Trim, open_video
 from refvid.media.video_info import VideoInfo, read_video_info
 
@@ -53,13 +53,13 @@ def check_compare(options: CompareOptions) -> None:
 
     Raises:
         InputError: A video or folder is missing.
+        OptionError: A result would replace one of them, or another result.
         OutputError: A result exists, or has no folder to go to.
     """
     for source in _all_sources(options):
         if not holds_videos(source):
             check_source(source)
-    for output in options.outputs.values():
-        check_target(output, overwrite=options.overwrite)
+    check_outputs(options.outputs.values(), _all_sources(options), overwrite=options.overwrite)
 
 
 def find_clips(options: CompareOptions) -> list[Clip]:

@@ -71,13 +71,6 @@ class CompareOptions:
                 f"the height of previews must be 64 to {LARGEST_PREVIEW} pixels, "
                 f"not {self.preview_height}"
             )
-        outputs = list(self.outputs.values())
-        if len({path.resolve() for path in outputs}) != len(outputs):
-            raise OptionError("two results would be written to one file")
-        inputs = [*self.sources, *([] if self.reference is None else [self.reference])]
-        for path in outputs:
-            if path.resolve() in {source.resolve() for source in inputs}:
-                raise OptionError(f"the output {path} is an input; choose another name")
 
     @property
     def outputs(self) -> dict[str, Path]:

@@ -29,6 +29,7 @@ from refvid.evaluation.style_report import (
 )
 from refvid.evaluation.style_sheet import SheetCell, SheetRow, draw_sheet
 from refvid.media.image import IMAGE_SUFFIXES, read_image, write_image
+from refvid.media.outputs import check_output
 from refvid.media.pixel_conversion import to_uint8
 from refvid.metrics.style import (
     StyleSignature,
@@ -202,5 +203,4 @@ def _check_sheet(sheet: Path | None) -> None:
         return
     if sheet.suffix.lower() not in IMAGE_SUFFIXES:
         raise OutputError(f"Cannot write {sheet}: give it the name of an image, such as sheet.png.")
-    if not sheet.parent.is_dir():
-        raise OutputError(f"The folder {sheet.parent} does not exist: create it first.")
+    check_output(sheet, overwrite=True)

@@ -10,9 +10,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from refvid import __version__
-from refvid.media.inputs import Job
+from refvid.media.inputs import Job, check_job_output
 from refvid.media.output_plan import plan_output
-from refvid.media.partial_file import check_target
 from refvid.media.pipeline import CheckStop, run_pipeline
 from refvid.media.reader import Frame, open_video
 from refvid.media.sequence import numbered_path
@@ -29,7 +28,6 @@ from refvid.rebuild.plan import (
     Prepared,
     Report,
     Run,
-    check_replaces_no,
     count_frames,
     prepare_run,
     read_source,
@@ -52,9 +50,8 @@ def prepare(
         OutOfMemory: Frames of this size do not fit into memory.
     """
     info = read_source(job, options)
-    check_replaces_no(job.output, (job.source, *conditioning.images), "an input")
+    check_job_output(job, overwrite=options.overwrite, images=conditioning.images)
     output = plan_output(job.output, info, options.encoding)
-    check_target(job.output, overwrite=options.overwrite)
     remarks = conditioning.read(info)
     memory = plan_memory(loaded, info.path, info.height, info.width)
     return prepare_run(

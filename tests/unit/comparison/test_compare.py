@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from refvid.comparison import compare as workflow
-from refvid.comparison.clips import choose_labels, find_clips
+from refvid.comparison.clips import check_compare, choose_labels, find_clips
 from refvid.comparison.compare import compare
 from refvid.comparison.options import CompareOptions
 from refvid.errors import InputError, OptionError, OutputError
@@ -320,8 +320,6 @@ def test_labels_are_as_short_as_they_can_be(tmp_path, names, labels):
         {"page": None},
         {"page": None, "sheet": "sheet.png", "blind": True},
         {"preview_height": 10},
-        {"montage": "page.html"},
-        {"sheet": "a.mp4"},
     ],
 )
 def test_impossible_options(tmp_path, changes):
@@ -332,6 +330,16 @@ def test_impossible_options(tmp_path, changes):
             options[kind] = tmp_path / options[kind]
     with pytest.raises(OptionError):
         CompareOptions(**options)
+
+
+@pytest.mark.parametrize("changes", [{"montage": "page.html"}, {"sheet": "a.mp4"}])
+def test_results_replace_neither_inputs_nor_each_other(tmp_path, changes):
+    sources = tuple(tmp_path / name for name in ("a.mp4", "b.mp4"))
+    for source in sources:
+        source.touch()
+    named = {kind: tmp_path / name for kind, name in {"page": "page.html", **changes}.items()}
+    with pytest.raises(OptionError):
+        check_compare(CompareOptions(sources=sources, overwrite=True, **named))
 
 
 def test_existing_results_stay(pair, tmp_path):
