@@ -64,6 +64,8 @@ class CompareOptions:
             raise OptionError("two videos have the same label")
         if self.page is None and self.montage is None and self.sheet is None:
             raise OptionError("nothing to write: give a page, a montage or a sheet")
+        if self.preview_codec not in ("h264", "vp9"):
+            raise OptionError(f"previews are h264 or vp9, not {self.preview_codec!r}")
         if self.blind and self.page is None:
             raise OptionError("blind voting needs a page")
         if not 64 <= self.preview_height <= LARGEST_PREVIEW:

@@ -28,7 +28,8 @@ def check_files(
     """Refuse files that could not be written, before anything is measured.
 
     Raises:
-        OptionError: A file would replace an input or the other one, the plot has an unknown format, or Matplotlib is missing.
+        OptionError: A file would replace an input or the other one, the plot has an unknown
+            format, or Matplotlib is missing.
         OutputError: A file exists already, or its folder does not.
     """
     files = [path for path in (csv_file, plot) if path is not None]

@@ -13,7 +13,7 @@ from refvid.rebuild.chunks import split_into_chunks
 from refvid.rebuild.cuts import mark_shots
 from refvid.rebuild.findings import Findings, sum_up
 from refvid.rebuild.memory import Budget, plan_memory
-from refvid.rebuild.options import ReferenceFit
+from refvid.rebuild.options import RebuildOptions, ReferenceFit
 from refvid.rebuild.pixels import Pixels
 from refvid.rebuild.rebuilder import Rebuilder
 from refvid.rebuild.references import Conditions, condition_on
@@ -24,13 +24,12 @@ logger = logging.getLogger(__name__)
 def enhance_frames(
     frames: Pixels,
     picture: Pixels | None,
+    options: RebuildOptions,
     loaded: LoadedBackbone,
+    on_progress: ProgressCallback = ignore_progress,
     *,
     fit: ReferenceFit = "auto",
     frame: int | None = None,
-    strength: float = 1.0,
-    cut_detection: bool = True,
-    on_progress: ProgressCallback = ignore_progress,
 ) -> Pixels:
     """Rebuild frames with a picture of their scene, or with none.
 
@@ -39,12 +38,11 @@ def enhance_frames(
     Args:
         frames: (T, H, W, 3) RGB, uint8 or uint16 at full scale.
         picture: (h, w, 3), likewise.
+        options: `strength` and `cut_detection` count.
         loaded: The model.
+        on_progress: Told how many frames are done.
         fit: How the picture meets frames of another shape.
         frame: Which of the frames the picture is, if it is one of them.
-        strength: 0 gives the frames back, 1 the model's full result.
-        cut_detection: Begin anew at shot cuts.
-        on_progress: Told how many frames are done.
 
     Returns:
         Frames of the same shape and type.
@@ -57,7 +55,7 @@ def enhance_frames(
     height, width = frames.shape[1:3]
     memory = plan_memory(loaded, "the frames", height, width)
     conditions = Conditions()
-    if picture is not None and strength > 0:
+    if picture is not None and options.strength > 0:
         check_pixels(picture, 3, "a reference is (H, W, 3)")
         conditions = condition_on(
             picture, loaded, (width, height), fit=fit, first=lambda: frames[0], frame=frame
@@ -67,8 +65,8 @@ def enhance_frames(
         frames,
         conditions,
         memory.budget,
-        strength=strength,
-        cut_detection=cut_detection,
+        strength=options.strength,
+        cut_detection=options.cut_detection,
         on_progress=on_progress,
     )
     if findings is not None:

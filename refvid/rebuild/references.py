@@ -149,8 +149,6 @@ def condition_on(
 
 
 def _first_frame(info: VideoInfo) -> Pixels | None:
-    if not info.path.exists():
-        return None
     try:
         return read_frame(info.path, index=0, info=info).pixels
     except InputError:
