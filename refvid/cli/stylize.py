@@ -1,4 +1,4 @@
-"""`refvid stylize`: words -> options -> the workflow, once per input -> paths or JSON."""
+"""`refvid stylize`: words -> jobs -> a restyled video each -> paths or JSON."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from refvid.cli import comparing, flags
-from refvid.cli.batch import Batch, find_jobs, load_model
+from refvid.cli import flags
+from refvid.cli.batch import load_model
 from refvid.cli.console import Console
 from refvid.cli.groups import grouped
+from refvid.cli.rebuilding import Rebuilding, Work, rebuild_all
 from refvid.errors import OptionError
-from refvid.words import parse_keyframe, parse_rate, parse_style
+from refvid.words import parse_keyframe, parse_style
 
 if TYPE_CHECKING:
     from refvid.rebuild.options import Styles
@@ -80,11 +81,7 @@ def stylize(
     part: flags.Range,
     choice: flags.StylizerChoice,
     encoding: flags.Encoding,
-    *,
-    compare: flags.Compare = False,
-    rate: flags.Rate = None,
-    no_cut_detection: flags.NoCutDetection = False,
-    hdr: flags.Hdr = "refuse",
+    how: Rebuilding,
 ) -> None:
     """Restyle a video after one painting, or several.
 
@@ -102,39 +99,16 @@ def stylize(
         raise OptionError("give a painting with --style IMAGE, or a painted frame with --keyframe")
 
     # Everything that can fail cheaply comes before torch, which takes seconds to import.
-    from refvid.media.outputs import check_replaces_no
-    from refvid.rebuild.options import RebuildOptions
-
     styles = style.parse()
-    options = RebuildOptions(
-        range=part.parse(),
-        strength=style.strength,
-        cut_detection=not no_cut_detection,
-        hdr=hdr,
-        sequence_rate=parse_rate(rate),
-        overwrite=rules.overwrite,
-        encoding=encoding.parse(),
-    )
+    options = how.parse(part, rules, encoding, strength=style.strength)
     model = choice.parse()
-    if compare:
-        comparing.check_range(options.range)
-    jobs = find_jobs(inputs, rules, rate=options.sequence_rate)
-    check_replaces_no([job.output for job in jobs], styles.images, "the reference")
-    batch = Batch(console, rules, jobs)
-    if batch.ready:
+
+    def begin() -> Work[Styles]:
         from refvid.rebuild import stylize as work
 
         loaded = load_model(console, partial(work.choose_stylizer, model))
-        for job in batch:
-            with batch.attempt(job) as outcome:
-                if compare:
-                    comparing.check_page(job.output, overwrite=rules.overwrite)
-                if rules.dry_run:
-                    outcome.report = work.plan_stylize(job, styles, options, loaded)
-                    continue
-                with console.progress(job.source.name) as on_progress:
-                    report = work.stylize(job, styles, options, loaded, on_progress)
-                if compare:
-                    comparing.compare_with_input(console, job, options, report.frames)
-                outcome.report = report
-    raise typer.Exit(batch.finish())
+        return Work(loaded, work.plan_stylize, work.stylize)
+
+    raise typer.Exit(
+        rebuild_all(console, inputs, rules, styles, options, begin, compare=how.compare)
+    )

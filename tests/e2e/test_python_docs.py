@@ -10,6 +10,9 @@ from PIL import Image
 from tests.conftest import moving_pattern
 
 PAGE = Path(__file__).parents[2] / "docs" / "python.md"
+BLOCKS = re.findall(
+    r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+)
 
 
 def test_every_example_runs(make_video, tmp_path, monkeypatch, capsys):

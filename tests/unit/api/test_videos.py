@@ -194,13 +194,13 @@ def test_latents_go_out_and_come_back(make_video, tmp_path, monkeypatch):
     with safe_open("it.safetensors", "pt") as file:
         assert file.metadata()["frames"] == "5"
     facts = refvid.info("it.safetensors")
-    assert (facts.frames, facts.to_json()["kind"]) == (5, "latents")  # type: ignore[union-attr]
+    assert (facts.frames, facts.to_json()["kind"]) == (5, "latents")
     report = refvid.decode(
         "it.safetensors", "back.mp4", fps=23.976, encoder_options={"bf": 0}, model=model
     )
     assert report.plan.frame_rate == "24000/1001"
     video = refvid.info(Path("back.mp4"))
-    assert (video.frame_count, video.width) == (5, 64)  # type: ignore[union-attr]
+    assert (video.frame_count, video.width) == (5, 64)
     # Where none is asked for, the file says which model it needs.
     assert refvid.decode("it.safetensors", "b.mp4").plan.model_reason.endswith("holds its latents")
 
@@ -216,7 +216,7 @@ def test_pages_and_figures(make_video, tmp_path, monkeypatch):
     with pytest.raises(OutputError):
         refvid.compare("a.mp4", "b.mp4")
     with pytest.raises(OptionError):
-        refvid.compare("a.mp4", "b.mp4", preview_codec="av1", overwrite=True)
+        refvid.compare("a.mp4", "b.mp4", preview_codec="av1", overwrite=True)  # type: ignore[arg-type]
     with pytest.raises(OptionError):
         refvid.compare("a.mp4", overwrite=True)
     report = refvid.measure("a.mp4", "b.mp4", reference="clean.mp4", measures="psnr", csv="t.csv")
