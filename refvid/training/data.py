@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from refvid.errors import InputError
 from refvid.training.batch import Batch
+from refvid.training.clip_source import group_usable
 from refvid.training.clips import (
     MADE_PREFIX,
     CachedClip,
@@ -20,7 +21,6 @@ from refvid.training.clips import (
 from refvid.training.config import SampleOptions, TrainConfig
 from refvid.training.loader import BatchSource
 from refvid.training.recipes.recipe import Recipe
-from refvid.training.samples import group_usable
 
 log = logging.getLogger(__name__)
 
