@@ -12,7 +12,7 @@ from refvid.words import parse_range, parse_rate
 
 if TYPE_CHECKING:
     from refvid.comparison.compare import CompareReport
-    from refvid.latents.recognise import Latents
+    from refvid.latents.latents import Latents
     from refvid.media.video_info import VideoInfo
     from refvid.metrics.measure import MetricsReport
 

@@ -12,12 +12,8 @@ import numpy as np
 
 from refvid import __version__
 from refvid.errors import InputError, OptionError
-from refvid.latents.recognise import (
-    LatentChunk,
-    Latents,
-    read_backbone_name,
-    recognise_latents,
-)
+from refvid.latents.latents import LatentChunk, Latents
+from refvid.latents.recognise import read_backbone_name, recognise_latents
 from refvid.latents.wan import DEFAULT_RATE
 from refvid.media.color import (
     PRIMARIES_NAMES,
