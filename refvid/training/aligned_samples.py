@@ -22,8 +22,8 @@ from refvid.models.mini.fusion import TRUST_CHANNELS
 from refvid.training.batch import AlignedReference, Batch
 from refvid.training.clip_source import ClipSource
 from refvid.training.clips import CachedClip, TrainingClip
-from refvid.training.config import SampleOptions
 from refvid.training.photographs import photograph
+from refvid.training.sample_options import SampleOptions
 from refvid.training.samples import Describe, to_unit
 
 _CHAIN_STEP = 12

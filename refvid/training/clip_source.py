@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refvid.training.clips import MADE_PREFIX, CachedClip, TrainingClip
-from refvid.training.config import SampleOptions
+from refvid.training.sample_options import SampleOptions
 
 
 class ClipSource:

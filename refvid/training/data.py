@@ -18,9 +18,10 @@ from refvid.training.clips import (
     build_cache,
     load_cache,
 )
-from refvid.training.config import SampleOptions, TrainConfig
+from refvid.training.config import TrainConfig
 from refvid.training.loader import BatchSource
 from refvid.training.recipes.recipe import Recipe
+from refvid.training.sample_options import SampleOptions
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 from refvid.errors import CheckpointUnavailable, OptionError
 from refvid.metrics.perceptual import NetworkName, load_lpips_network
 from refvid.metrics.st_lpips import SMALLEST_SIDE, load_st_lpips_network
-from refvid.training.config import LossConfig
+from refvid.training.loss_config import LossConfig
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from torch import Tensor
 from refvid.training.batch import Batch
 from refvid.training.clip_source import ClipSource
 from refvid.training.clips import CachedClip, TrainingClip
-from refvid.training.config import SampleOptions
 from refvid.training.dropout import draw_token_dropout
+from refvid.training.sample_options import SampleOptions
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from refvid.media.pixel_conversion import to_uint8
 from refvid.training.batch import Batch, PaintedClip
 from refvid.training.clip_source import ClipSource
 from refvid.training.clips import CachedClip, TrainingClip
-from refvid.training.config import SampleOptions, StyleSampleOptions
+from refvid.training.sample_options import SampleOptions, StyleSampleOptions
 from refvid.training.samples import to_unit
 from refvid.training.style_pictures import StylePicture
 

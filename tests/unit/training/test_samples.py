@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from refvid.errors import OptionError
 from refvid.training.clip_source import weigh_groups
 from refvid.training.clips import TrainingClip
-from refvid.training.config import SampleOptions
+from refvid.training.sample_options import SampleOptions
 from refvid.training.samples import SampleDrawer, to_unit
 
 
