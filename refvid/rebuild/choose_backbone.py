@@ -9,7 +9,8 @@ import torch
 
 from refvid.checkpoints.cache import Cache
 from refvid.checkpoints.catalog import CATALOG, Catalog
-from refvid.checkpoints.download import fetch, locate
+from refvid.checkpoints.download import fetch
+from refvid.checkpoints.hub_cache import locate
 from refvid.checkpoints.load import identify, load_backbone
 from refvid.device import DTYPE_NAMES, choose_device, choose_dtype, describe_device
 from refvid.errors import CheckpointUnavailable, OptionError
