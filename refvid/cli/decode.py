@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from refvid.cli import comparing, flags
+from refvid.cli import comparing, flags, model_flags
 from refvid.cli.batch import Batch, decisions, find_jobs, load_model
 from refvid.cli.console import Console
 from refvid.cli.groups import IO_PANEL, REFERENCE_PANEL, grouped
@@ -133,7 +133,7 @@ def decode(
     reference: Reference,
     rules: flags.BatchRules,
     wishes: Wishes,
-    choice: flags.DecoderChoice,
+    choice: model_flags.DecoderChoice,
     encoding: flags.PictureEncoding,
     *,
     compare: flags.Compare = False,

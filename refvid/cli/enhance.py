@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from refvid.cli import flags
+from refvid.cli import flags, model_flags
 from refvid.cli.batch import load_model
 from refvid.cli.console import Console
 from refvid.cli.groups import grouped
@@ -24,7 +24,7 @@ def enhance(
     reference: flags.Reference,
     rules: flags.BatchRules,
     part: flags.Range,
-    choice: flags.RebuilderChoice,
+    choice: model_flags.RebuilderChoice,
     encoding: flags.Encoding,
     how: Rebuilding,
 ) -> None:

@@ -10,7 +10,7 @@ import typer
 
 import refvid
 from refvid import api
-from refvid.cli import flags
+from refvid.cli import flags, model_flags
 from refvid.cli.console import Console
 from refvid.cli.groups import IO_PANEL, REFERENCE_PANEL, grouped
 from refvid.metrics.catalog import MEASURES
@@ -79,7 +79,7 @@ def metrics(
         ),
     ] = None,
     overwrite: flags.Overwrite = False,
-    machine: flags.Machine,
+    machine: model_flags.Machine,
 ) -> None:
     """Measure videos against a clean one, frame by frame.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from refvid.cli import flags
+from refvid.cli import flags, model_flags
 from refvid.cli.batch import load_model
 from refvid.cli.console import Console
 from refvid.cli.groups import grouped
@@ -79,7 +79,7 @@ def stylize(
     style: Style,
     rules: flags.BatchRules,
     part: flags.Range,
-    choice: flags.StylizerChoice,
+    choice: model_flags.StylizerChoice,
     encoding: flags.Encoding,
     how: Rebuilding,
 ) -> None:
