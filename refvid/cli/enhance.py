@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 import typer
 
@@ -12,9 +11,6 @@ from refvid.cli.batch import load_model
 from refvid.cli.console import Console
 from refvid.cli.groups import grouped
 from refvid.cli.rebuilding import Rebuilding, Work, rebuild_all
-
-if TYPE_CHECKING:
-    from refvid.rebuild.options import References
 
 
 @grouped
@@ -43,7 +39,7 @@ def enhance(
     options = how.parse(part, rules, encoding, strength=reference.strength)
     model = choice.parse()
 
-    def begin() -> Work[References]:
+    def begin() -> Work:
         from refvid.rebuild import enhance as work
         from refvid.rebuild.choose_backbone import choose_backbone
 

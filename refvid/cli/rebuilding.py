@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 from refvid.cli import comparing, flags
 from refvid.cli.batch import Batch, find_jobs
@@ -13,21 +12,9 @@ from refvid.cli.console import Console
 from refvid.words import parse_rate
 
 if TYPE_CHECKING:
-    from refvid.media.inputs import Job
-    from refvid.progress import ProgressCallback
     from refvid.rebuild.choose_backbone import LoadedBackbone
-    from refvid.rebuild.options import RebuildOptions
+    from refvid.rebuild.options import RebuildOptions, References, Styles
     from refvid.rebuild.plan import Plan, Report
-
-
-class Conditions(Protocol):
-    """What the decoder is conditioned on: `References` or `Styles`."""
-
-    @property
-    def images(self) -> tuple[Path, ...]: ...
-
-
-T = TypeVar("T", bound=Conditions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,21 +50,24 @@ class Rebuilding:
         return options
 
 
-class Work(NamedTuple, Generic[T]):
+class Work(NamedTuple):
     """How a job is done, once the model is there."""
 
     loaded: LoadedBackbone
-    plan: Callable[[Job, T, RebuildOptions, LoadedBackbone], Plan]
-    rebuild: Callable[[Job, T, RebuildOptions, LoadedBackbone, ProgressCallback], Report]
+    plan: Callable[..., Plan]
+    """Takes job, conditions, options and the model."""
+
+    rebuild: Callable[..., Report]
+    """Takes what hears of the progress, too."""
 
 
 def rebuild_all(
     console: Console,
     inputs: Sequence[str],
     rules: flags.BatchRules,
-    conditions: T,
+    conditions: References | Styles,
     options: RebuildOptions,
-    begin: Callable[[], Work[T]],
+    begin: Callable[[], Work],
     *,
     compare: bool,
 ) -> int:

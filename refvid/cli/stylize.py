@@ -103,7 +103,7 @@ def stylize(
     options = how.parse(part, rules, encoding, strength=style.strength)
     model = choice.parse()
 
-    def begin() -> Work[Styles]:
+    def begin() -> Work:
         from refvid.rebuild import stylize as work
 
         loaded = load_model(console, partial(work.choose_stylizer, model))
