@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 
 from refvid.evaluation.clips import find_clips, read_clip
 from refvid.evaluation.color_transfer import transfer_optimal
-from refvid.evaluation.rebuilding import rebuild_frames
+from refvid.evaluation.rebuilding import rebuild_conditioned
 from refvid.media.image import read_image
 from refvid.media.pixel_conversion import to_uint8
 from refvid.rebuild.options import ModelOptions
+from refvid.rebuild.references import Conditions
 from refvid.rebuild.style import prepare_styles
 from refvid.rebuild.stylize import choose_stylizer, fit_style
 
@@ -47,7 +48,7 @@ def main() -> None:
         style = styles[number * len(styles) // 9 % len(styles)]
         fitted = fit_style(read_image(style), (frames.shape[2], frames.shape[1]))
         prepared = prepare_styles(loaded.backbone, [(fitted, 1.0)], [], loaded.device)
-        output = rebuild_frames(loaded, frames, prepared)
+        output = rebuild_conditioned(loaded, frames, Conditions(reference=prepared))
         picture = to_uint8(read_image(style))
         recoloured = [transfer_optimal(frame, picture) for frame in frames]
         own, tinted, restyled = [], [], []

@@ -2,16 +2,47 @@
 
 from typing import TYPE_CHECKING
 
+from refvid import errors as errors
+
 if TYPE_CHECKING:
+    from refvid.api import compare as compare
+    from refvid.api import decode as decode
+    from refvid.api import encode as encode
+    from refvid.api import enhance as enhance
+    from refvid.api import enhance_frames as enhance_frames
+    from refvid.api import info as info
+    from refvid.api import load_model as load_model
+    from refvid.api import measure as measure
+    from refvid.api import stylize as stylize
     from refvid.integrations.diffusers import RefDecoderVAE as RefDecoderVAE
 
 __version__ = "0.1.0"
 
+_FUNCTIONS = (
+    "compare",
+    "decode",
+    "encode",
+    "enhance",
+    "enhance_frames",
+    "info",
+    "load_model",
+    "measure",
+    "stylize",
+)
+
 
 def __getattr__(name: str) -> object:
-    # Torch and diffusers take seconds to load, and few who import refvid need them.
+    # NumPy, torch and diffusers take seconds to load: not before somebody asks for them.
+    if name in _FUNCTIONS:
+        from refvid import api  # noqa: PLC0415
+
+        return getattr(api, name)
     if name == "RefDecoderVAE":
         from refvid.integrations.diffusers import RefDecoderVAE  # noqa: PLC0415
 
         return RefDecoderVAE
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_FUNCTIONS, "RefDecoderVAE"})

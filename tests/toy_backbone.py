@@ -12,8 +12,8 @@ from torch.nn import functional
 from refvid.models.backbone import Backbone, BackboneLimits, Decoded, Encoded
 from refvid.models.registry import BackboneSpec, Parts
 from refvid.training.batch import Batch
-from refvid.training.config import SampleOptions
 from refvid.training.recipes.framewise import FramewiseRecipe
+from refvid.training.sample_options import SampleOptions
 
 STRIDE = 8
 

@@ -24,14 +24,13 @@ from huggingface_hub import (
     get_hf_file_metadata,
     hf_hub_download,
     hf_hub_url,
-    scan_cache_dir,
 )
 from huggingface_hub.errors import (
     FileMetadataError,
     HfHubHTTPError,
     RevisionNotFoundError,
 )
-from huggingface_hub.file_download import are_symlinks_supported, repo_folder_name
+from huggingface_hub.file_download import are_symlinks_supported
 from huggingface_hub.utils import (
     WeakFileLock,
     build_hf_headers,
@@ -41,6 +40,7 @@ from huggingface_hub.utils import (
 
 from refvid.checkpoints.cache import Cache, EntryRecord, hash_file
 from refvid.checkpoints.catalog import CatalogEntry
+from refvid.checkpoints.hub_cache import is_own_download, locate, partial_files, repository_folder
 from refvid.checkpoints.hub_errors import HUB_ERRORS, Patience, explain, httpx
 from refvid.checkpoints.licence import check_licence
 from refvid.errors import CheckpointMismatch, CheckpointUnavailable
@@ -53,11 +53,6 @@ PAUSES_S: tuple[float, ...] = (1, 2, 4, 8)
 
 _SPARE_BYTES = 64 << 20
 _MIB = 1 << 20
-
-
-def locate(entry: CatalogEntry) -> Path | None:
-    """The entry's file in the hub's cache, unchecked and without any network; None if missing."""
-    return next((path for path in _pointers(entry) if path.is_file()), None)
 
 
 def fetch(
@@ -132,31 +127,6 @@ def check(
     return sha256
 
 
-def hub_files(entry: CatalogEntry) -> list[Path]:
-    """Everything of this entry in the hub's cache: pointers first, then what they point to."""
-    pointers = _pointers(entry)
-    if not pointers:
-        return []
-    own: set[Path] = set()
-    shared: set[Path] = set()
-    for repository in scan_cache_dir().repos:
-        for revision in repository.revisions if repository.repo_path == _storage(entry) else ():
-            for file in revision.files:
-                (own if file.file_path in pointers else shared).add(file.blob_path)
-    return [*pointers, *sorted(own - shared - set(pointers))]
-
-
-def is_own_download(entry: CatalogEntry, cache: Cache) -> bool:
-    """Whether refvid put the entry's file into the hub's cache, rather than another program."""
-    record = cache.record(entry.name, entry.revision)
-    return record is not None and record.downloaded == str(_storage(entry))
-
-
-def partial_files(entry: CatalogEntry) -> list[Path]:
-    """Unfinished downloads of refvid in the entry's repository."""
-    return sorted((_storage(entry) / "blobs").glob("*.refvid.incomplete"))
-
-
 class _RemoteFile(NamedTuple):
     """What the hub says about a file before it sends it."""
 
@@ -166,23 +136,13 @@ class _RemoteFile(NamedTuple):
     size: int | None
 
 
-def _pointers(entry: CatalogEntry) -> list[Path]:
-    return sorted((_storage(entry) / "snapshots").glob(f"{entry.revision}*/{entry.path}"))
-
-
-def _storage(entry: CatalogEntry) -> Path:
-    return Path(constants.HF_HUB_CACHE) / repo_folder_name(
-        repo_id=entry.repository, repo_type="model"
-    )
-
-
 def _download(
     entry: CatalogEntry, cache: Cache, on_transfer: TransferCallback, pauses_s: Sequence[float]
 ) -> Path:
     try:
         remote = _look_up(entry, pauses_s)
         _compare_with_catalog(entry, remote)
-        storage = _storage(entry)
+        storage = repository_folder(entry)
         blob = storage / "blobs" / remote.etag
         lock = storage.parent / ".locks" / storage.name / f"{remote.etag}.lock"  # the hub's own
         for folder in (blob.parent, lock.parent):
@@ -295,7 +255,10 @@ def _receive(
         )
     # Before the file has its name: from now on it is ours, whatever happens next.
     record = EntryRecord(
-        revision=entry.revision, sha256=sha256, size=actual, downloaded=str(_storage(entry))
+        revision=entry.revision,
+        sha256=sha256,
+        size=actual,
+        downloaded=str(repository_folder(entry)),
     )
     cache.write_record(entry.name, record)
     partial.replace(blob)
@@ -339,7 +302,7 @@ def _publish(entry: CatalogEntry, remote: _RemoteFile, blob: Path) -> Path:
     if are_symlinks_supported(constants.HF_HUB_CACHE):
         return Path(hf_hub_download(entry.repository, entry.path, revision=remote.commit))
     # Without symbolic links the client would keep two copies.
-    path = _storage(entry) / "snapshots" / remote.commit / entry.path
+    path = repository_folder(entry) / "snapshots" / remote.commit / entry.path
     path.parent.mkdir(parents=True, exist_ok=True)
     blob.replace(path)
     return path

@@ -12,14 +12,8 @@ from typing import Any, Literal
 
 from refvid.checkpoints.cache import Cache, hash_file, join_sha256
 from refvid.checkpoints.catalog import Catalog, CatalogEntry, bundled_asset
-from refvid.checkpoints.download import (
-    check,
-    fetch,
-    hub_files,
-    is_own_download,
-    locate,
-    partial_files,
-)
+from refvid.checkpoints.download import check, fetch
+from refvid.checkpoints.hub_cache import hub_files, is_own_download, locate, partial_files
 from refvid.errors import CheckpointError, CheckpointMismatch, CheckpointUnavailable, OptionError
 from refvid.models.registry import bundled_names, find_backbone
 from refvid.progress import TransferCallback, ignore_transfer

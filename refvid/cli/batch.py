@@ -15,7 +15,7 @@ from refvid.cli.console import Console, error_document, format_bytes, format_dur
 from refvid.cli.exit_codes import batch_exit_code
 from refvid.cli.flags import BatchRules
 from refvid.cli.licence import asking_for_licence
-from refvid.errors import InputError, OptionError, OutputError, RefvidError
+from refvid.errors import InputError, OutputError, RefvidError
 
 if TYPE_CHECKING:
     from refvid.media.inputs import Job
@@ -173,7 +173,8 @@ def triage(
     Returns:
         The jobs to run, and the outcomes of the others.
     """
-    from refvid.media.inputs import check_output, check_source, output_exists
+    from refvid.media.inputs import check_job_output, check_source
+    from refvid.media.outputs import output_exists
 
     ready: list[Job] = []
     others: list[Outcome] = []
@@ -183,7 +184,7 @@ def triage(
             if skip_existing and output_exists(job.output):
                 others.append(Outcome(job=job, skipped=True))
                 continue
-            check_output(job, overwrite=overwrite)
+            check_job_output(job, overwrite=overwrite)
         except RefvidError as error:
             others.append(Outcome(job=job, error=error))
         else:
@@ -233,15 +234,6 @@ def _suffix_like(source: Path, rate: Fraction | None, infos: dict[Path, VideoInf
     except InputError:
         return source.suffix  # its own job will say what is wrong with it
     return default_suffix(infos[source])
-
-
-def check_keeps_images(jobs: Iterable[Job], images: Iterable[Path]) -> None:
-    """Raise `OptionError` where a result would replace an image that it is made with."""
-    from refvid.media.inputs import is_same_file
-
-    for job in jobs:
-        if any(is_same_file(job.output, image) for image in images):
-            raise OptionError(f"the output {job.output} is the reference; choose another name")
 
 
 def load_model(

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 import refvid
+from refvid import api
 from refvid.cli import flags
 from refvid.cli.console import Console
 from refvid.cli.groups import ENCODING_PANEL, IO_PANEL, grouped
-from refvid.cli.words import parse_rate
 from refvid.errors import InputError
 
 if TYPE_CHECKING:
-    from refvid.compare.votes import Preference
+    from refvid.comparison.votes import Preference
 
 _SHARE_PANEL = "Pictures for sharing"
 _VOTE_PANEL = "Blind votes"
@@ -151,33 +151,27 @@ def compare(
     if votes:
         _tally(console, inputs)
         return
-    # Everything that can fail cheaply comes before torch, which takes seconds to import.
-    from refvid.compare.clips import check_compare
-    from refvid.compare.options import CompareOptions
-
-    if output is None and montage is None and sheet is None:
-        output = inputs[0].with_name(f"{inputs[0].stem}_compare.html")
-    options = CompareOptions(
-        sources=tuple(inputs),
-        page=output,
-        montage=montage,
-        sheet=sheet,
-        reference=reference,
-        labels=() if labels is None else tuple(label.strip() for label in labels.split(",")),
-        measures=_parse_measures(metrics),
-        blind=blind,
-        seed=seed,
-        range=part.parse(),
-        sequence_rate=parse_rate(rate),
-        preview_height=preview_height,
-        preview_codec=preview_codec,
-        overwrite=overwrite,
-    )
-    check_compare(options)
-    from refvid.compare.compare import compare
-
     with console.progress("compare") as on_progress:
-        report = compare(options, on_progress)
+        report = api.compare(
+            *inputs,
+            output=output,
+            reference=reference,
+            labels=() if labels is None else labels,
+            metrics="psnr,ssim" if metrics is None else metrics,
+            montage=montage,
+            sheet=sheet,
+            blind=blind,
+            seed=seed,
+            start=part.start,
+            end=part.end,
+            frames=part.frames,
+            preview=part.preview,
+            preview_height=preview_height,
+            preview_codec=preview_codec,
+            rate=rate,
+            overwrite=overwrite,
+            on_progress=on_progress,
+        )
     for note in report.notes:
         console.note(f"note: {note}")
     if console.json:
@@ -187,16 +181,8 @@ def compare(
             console.result(str(path))
 
 
-def _parse_measures(text: str | None) -> tuple[str, ...]:
-    from refvid.metrics.options import DEFAULT_MEASURES, parse_measures
-
-    if text is None:
-        return DEFAULT_MEASURES
-    return () if text == "none" else parse_measures(text.split(","))
-
-
 def _tally(console: Console, files: list[Path]) -> None:
-    from refvid.compare.votes import CONFIDENCE, read_votes, tally
+    from refvid.comparison.votes import CONFIDENCE, read_votes, tally
 
     given = [vote for file in files for vote in read_votes(file)]
     preferences = tally(given)

@@ -26,12 +26,10 @@ def page_beside(output: Path) -> Path:
 
 def check_page(output: Path, *, overwrite: bool) -> None:
     """Raise OutputError, before any work, where the page of a result could not be written."""
-    from refvid.media.partial_file import check_target
+    from refvid.media.outputs import check_output
 
-    page = page_beside(output)
     # The folder of a result may be about to be made.
-    if page.parent.is_dir():
-        check_target(page, overwrite=overwrite)
+    check_output(page_beside(output), overwrite=overwrite, may_make_folder=True)
 
 
 def check_range(part: FrameRange) -> None:
@@ -81,8 +79,8 @@ def write_comparison(
         overwrite: Replace an existing page.
         rate: Frame rate where both are image sequences.
     """
-    from refvid.compare.compare import MOST_FRAMES, compare
-    from refvid.compare.options import CompareOptions
+    from refvid.comparison.compare import MOST_FRAMES, compare
+    from refvid.comparison.options import CompareOptions
     from refvid.media.frame_range import FrameRange
 
     options = CompareOptions(

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from refvid.cli import comparing, flags
+from refvid.cli import comparing, flags, model_flags
 from refvid.cli.batch import Batch, decisions, find_jobs, load_model
 from refvid.cli.console import Console
 from refvid.cli.groups import IO_PANEL, REFERENCE_PANEL, grouped
-from refvid.cli.words import parse_rate, parse_reference
 from refvid.errors import InputError, OptionError
+from refvid.words import parse_latent_references, parse_rate
 
 if TYPE_CHECKING:
     from refvid.latents.wishes import LatentWishes
@@ -61,21 +61,7 @@ class Reference:
     ] = False
 
     def parse(self) -> LatentReferences:
-        from refvid.rebuild.latents_options import LatentReferences
-
-        source = parse_reference(self.ref)
-        if source is not None and source.image is None:
-            raise OptionError(
-                f"--ref: {self.ref!r} is no image file; latents have no frames to take"
-            )
-        if self.refs is not None and not self.refs.is_dir():
-            raise InputError(f"--refs: there is no folder {self.refs}")
-        return LatentReferences(
-            image=None if source is None else source.image,
-            folder=self.refs,
-            fit=self.ref_fit,
-            baseline=self.baseline,
-        )
+        return parse_latent_references(self.ref, self.refs, self.ref_fit, baseline=self.baseline)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +133,7 @@ def decode(
     reference: Reference,
     rules: flags.BatchRules,
     wishes: Wishes,
-    choice: flags.DecoderChoice,
+    choice: model_flags.DecoderChoice,
     encoding: flags.PictureEncoding,
     *,
     compare: flags.Compare = False,

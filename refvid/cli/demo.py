@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from refvid.cli import flags
+from refvid.cli import flags, model_flags
 from refvid.cli.console import Console, format_duration
 from refvid.cli.groups import IO_PANEL, grouped
 from refvid.models.registry import MINI
@@ -30,7 +30,7 @@ def demo(
         ),
     ] = Path("demo"),
     overwrite: flags.Overwrite = False,
-    choice: flags.BriefChoice,
+    choice: model_flags.BriefChoice,
 ) -> None:
     """Degrade the bundled sample clip, enhance it, and show what was gained.
 

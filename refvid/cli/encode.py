@@ -6,11 +6,11 @@ from functools import partial
 
 import typer
 
-from refvid.cli import flags
+from refvid.cli import flags, model_flags
 from refvid.cli.batch import Batch, find_jobs, load_model
 from refvid.cli.console import Console
 from refvid.cli.groups import grouped
-from refvid.cli.words import parse_rate
+from refvid.words import parse_rate
 
 
 @grouped
@@ -19,7 +19,7 @@ def encode(
     inputs: flags.Inputs,
     rules: flags.BatchRules,
     part: flags.Range,
-    choice: flags.EncoderChoice,
+    choice: model_flags.EncoderChoice,
     *,
     rate: flags.Rate = None,
     hdr: flags.Hdr = "refuse",

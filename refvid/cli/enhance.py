@@ -6,11 +6,11 @@ from functools import partial
 
 import typer
 
-from refvid.cli import comparing, flags
-from refvid.cli.batch import Batch, check_keeps_images, find_jobs, load_model
+from refvid.cli import flags, model_flags
+from refvid.cli.batch import load_model
 from refvid.cli.console import Console
 from refvid.cli.groups import grouped
-from refvid.cli.words import parse_rate
+from refvid.cli.rebuilding import Rebuilding, Work, rebuild_all
 
 
 @grouped
@@ -20,13 +20,9 @@ def enhance(
     reference: flags.Reference,
     rules: flags.BatchRules,
     part: flags.Range,
-    choice: flags.RebuilderChoice,
+    choice: model_flags.RebuilderChoice,
     encoding: flags.Encoding,
-    *,
-    compare: flags.Compare = False,
-    rate: flags.Rate = None,
-    no_cut_detection: flags.NoCutDetection = False,
-    hdr: flags.Hdr = "refuse",
+    how: Rebuilding,
 ) -> None:
     """Rebuild a video's lost details with a reference image.
 
@@ -39,41 +35,19 @@ def enhance(
       refvid enhance videos/ -o results/ --ref frame:0 --skip-existing
     """
     # Everything that can fail cheaply comes before torch, which takes seconds to import.
-    from refvid.rebuild.options import RebuildOptions
-
     references = reference.parse()
-    options = RebuildOptions(
-        range=part.parse(),
-        strength=reference.strength,
-        cut_detection=not no_cut_detection,
-        hdr=hdr,
-        sequence_rate=parse_rate(rate),
-        overwrite=rules.overwrite,
-        encoding=encoding.parse(),
-    )
+    options = how.parse(part, rules, encoding, strength=reference.strength)
     model = choice.parse()
-    if compare:
-        comparing.check_range(options.range)
-    jobs = find_jobs(inputs, rules, rate=options.sequence_rate)
-    check_keeps_images(jobs, references.images)
-    batch = Batch(console, rules, jobs)
-    if batch.ready:
+
+    def begin() -> Work:
         from refvid.rebuild import enhance as work
         from refvid.rebuild.choose_backbone import choose_backbone
 
         if references.source is None:
             console.note("no --ref: decoding without a reference, which brings less back")
         loaded = load_model(console, partial(choose_backbone, model))
-        for job in batch:
-            with batch.attempt(job) as outcome:
-                if compare:
-                    comparing.check_page(job.output, overwrite=rules.overwrite)
-                if rules.dry_run:
-                    outcome.report = work.plan_enhance(job, references, options, loaded)
-                    continue
-                with console.progress(job.source.name) as on_progress:
-                    report = work.enhance(job, references, options, loaded, on_progress)
-                if compare:
-                    comparing.compare_with_input(console, job, options, report.frames)
-                outcome.report = report
-    raise typer.Exit(batch.finish())
+        return Work(loaded, work.plan_enhance, work.enhance)
+
+    raise typer.Exit(
+        rebuild_all(console, inputs, rules, references, options, begin, compare=how.compare)
+    )

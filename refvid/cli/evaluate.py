@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from refvid.cli import flags
+from refvid.cli import model_flags
 from refvid.cli.console import Console
 from refvid.cli.groups import IO_PANEL, grouped
 from refvid.errors import OptionError
@@ -106,7 +106,7 @@ def evaluate(
             rich_help_panel=_STYLE_PANEL,
         ),
     ] = None,
-    choice: flags.ModelChoice,
+    choice: model_flags.ModelChoice,
 ) -> None:
     """Measure a model on a folder of clips, and report as Markdown tables.
 

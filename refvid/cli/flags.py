@@ -12,10 +12,9 @@ every command has, and comes ready to print.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -23,33 +22,23 @@ from refvid.cli.groups import (
     BATCH_PANEL,
     ENCODING_PANEL,
     IO_PANEL,
-    MODEL_PANEL,
     RANGE_PANEL,
     REFERENCE_PANEL,
+    values_of,
 )
-from refvid.cli.words import (
-    parse_encoder_options,
-    parse_position,
-    parse_reference,
-    parse_size,
-    parse_tile,
-)
-from refvid.errors import CheckpointUnavailable, OptionError
-from refvid.models.registry import backbones, names
+from refvid.errors import OptionError
+from refvid.words import parse_encoder_options, parse_range, parse_reference
 
 if TYPE_CHECKING:
     from refvid.media.encoding import Encoding as EncodingValue
     from refvid.media.frame_range import FrameRange
-    from refvid.rebuild.options import ModelOptions, References
+    from refvid.rebuild.options import References
 
 _io = partial(typer.Option, rich_help_panel=IO_PANEL)
 _range = partial(typer.Option, rich_help_panel=RANGE_PANEL)
 _reference = partial(typer.Option, rich_help_panel=REFERENCE_PANEL)
-_model = partial(typer.Option, rich_help_panel=MODEL_PANEL)
 _encoding = partial(typer.Option, rich_help_panel=ENCODING_PANEL)
 _batch = partial(typer.Option, rich_help_panel=BATCH_PANEL)
-
-_JOINS = ", ".join(f"{spec.name}: {spec.joins_by}" for spec in backbones() if spec.joins_by)
 
 STRENGTH_HELP = "0 gives the input back, 1 the full result."
 
@@ -90,43 +79,6 @@ Frames = Annotated[
 ]
 NoCutDetection = Annotated[
     bool, _range("--no-cut-detection", help="Take the whole input as one shot.")
-]
-Model = Annotated[
-    str | None,
-    _model(
-        "--model",
-        metavar="NAME|PATH",
-        help=f"auto, {', '.join(names('restore'))}, or a path with weights.  [default: auto]",
-    ),
-]
-Device = Annotated[
-    str | None,
-    _model(
-        "-d",
-        "--device",
-        metavar="NAME",
-        help="auto, cpu, cuda, cuda:N, mps or xpu.  [default: auto]",
-    ),
-]
-DType = Annotated[
-    Literal["auto", "bf16", "fp16", "fp32"] | None,
-    _model("--dtype", metavar="auto|bf16|fp16|fp32", help="Precision.  [default: auto]"),
-]
-Chunk = Annotated[
-    int | None,
-    _model("--chunk", metavar="N", min=1, help="Frames per model call; fewer need less memory."),
-]
-Tile = Annotated[
-    str,
-    _model("--tile", metavar="auto|off|PX", help="Work in windows of PX pixels to save memory."),
-]
-Memory = Annotated[
-    str | None,
-    _model(
-        "--memory",
-        metavar="SIZE",
-        help="What the model's work may take, e.g. 8G.  [default: what is free]",
-    ),
 ]
 NoMetadata = Annotated[
     bool,
@@ -213,130 +165,7 @@ class Range:
     ] = None
 
     def parse(self) -> FrameRange:
-        from refvid.media.frame_range import FrameRange
-
-        first = None if self.start is None else parse_position(self.start, "--start")
-        last = None if self.end is None else parse_position(self.end, "--end")
-        frames = self.frames
-        if self.preview is not None:
-            if last is not None or frames is not None:
-                raise OptionError("--preview excludes --end and --frames")
-            length = parse_position(self.preview, "--preview")
-            if length <= 0:
-                raise OptionError("--preview must be longer than nothing")
-            if isinstance(length, int):
-                frames = length
-            elif isinstance(first, int):
-                raise OptionError(
-                    "--preview in seconds needs --start in seconds; "
-                    "with --start in frames write --preview 48f"
-                )
-            else:
-                last = (first or 0) + length
-        if type(first) is type(last) and first is not None and last is not None and last <= first:
-            raise OptionError(f"--end {self.end} is not after --start {self.start}")
-        return FrameRange(start=first, end=last, frames=frames)
-
-
-class _Choice:
-    """Flags for a model: those of `ModelOptions` that a command has, under the same names."""
-
-    __slots__ = ()
-
-    def parse(self) -> ModelOptions:
-        from refvid.rebuild.options import ModelOptions
-
-        values = _values(self)
-        if "tile" in values:
-            values["tile"] = parse_tile(values["tile"])
-        weights = values.get("weights")
-        if weights is not None and not weights.is_file():
-            raise CheckpointUnavailable(f"--weights: there is no file {weights}")
-        if values.get("memory") is not None:
-            values["memory"] = parse_size(values["memory"], "--memory")
-        return ModelOptions(**values)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelChoice(_Choice):
-    """Which model, and where it runs."""
-
-    model: Model = None
-    weights: Annotated[
-        Path | None,
-        _model(
-            "--weights",
-            metavar="FILE",
-            help="A file downloaded by hand (.safetensors, .pt, .ckpt), for the model of --model.",
-        ),
-    ] = None
-    device: Device = None
-    dtype: DType = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EncoderChoice(ModelChoice):
-    """The same, and how much it encodes at once."""
-
-    chunk: Chunk = None
-    memory: Memory = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DecoderChoice(ModelChoice):
-    """The same, and how much it decodes at once."""
-
-    chunk: Chunk = None
-    tile: Tile = "auto"
-    memory: Memory = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RebuilderChoice(DecoderChoice):
-    """The same, and how chunks are joined."""
-
-    chunking: Annotated[
-        Literal["carry", "independent"],
-        _model(
-            "--chunking",
-            help=f"Join chunks ({_JOINS}), or decode each alone as published.",
-        ),
-    ] = "carry"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StylizerChoice(_Choice):
-    """Where the one model for styles runs, and how much it does at once."""
-
-    weights: Annotated[
-        Path | None,
-        _model(
-            "--weights",
-            metavar="FILE",
-            help="From refvid train --task style.  [default: the bundled ones]",
-        ),
-    ] = None
-    device: Device = None
-    dtype: DType = None
-    chunk: Chunk = None
-    tile: Tile = "auto"
-    memory: Memory = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BriefChoice(_Choice):
-    """Which model, and where it runs, where nobody brings weights."""
-
-    model: Model = None
-    device: Device = None
-    dtype: DType = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
-    """Where networks run."""
-
-    device: Device = None
+        return parse_range(self.start, self.end, self.frames, self.preview)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -376,7 +205,7 @@ class _Codec:
     def parse(self) -> EncodingValue:
         from refvid.media.encoding import Encoding
 
-        values = _values(self)
+        values = values_of(self)
         values["encoder_options"] = parse_encoder_options(values.pop("encoder_option") or [])
         values["metadata"] = not values.pop("no_metadata")
         return Encoding(**values)
@@ -402,7 +231,3 @@ class Encoding(_Codec):
         _encoding("--subs", metavar="copy|none", help="Subtitles."),
     ] = "copy"
     no_metadata: NoMetadata = False
-
-
-def _values(group: Any) -> dict[str, Any]:
-    return {field.name: getattr(group, field.name) for field in fields(group)}

@@ -93,6 +93,11 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def values_of(group: Any) -> dict[str, Any]:
+    """The flags of a group as filled in, under their names."""
+    return {field.name: getattr(group, field.name) for field in fields(group)}
+
+
 def _expand(group: type) -> list[inspect.Parameter]:
     hints = get_type_hints(group, include_extras=True)
     return [

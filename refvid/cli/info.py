@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from refvid import api
 from refvid.cli.console import Console
 from refvid.cli.groups import grouped
 
@@ -23,9 +24,7 @@ def info(
     Of a video or picture: size, frame rate, duration, colours, tracks and tags. Of saved latents:
     keys, axes, scale, statistics, what they decode to, and how sure that is.
     """
-    from refvid.inspect_file import inspect_file
-
-    facts = inspect_file(file)
+    facts = api.info(file).to_json()
     if console.json:
         console.result_json(facts)
         return

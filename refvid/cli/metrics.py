@@ -1,4 +1,4 @@
-"""`refvid metrics`: words -> options -> the workflow -> a table."""
+"""`refvid metrics`: words -> measures -> a table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import refvid
-from refvid.cli import flags
+from refvid import api
+from refvid.cli import flags, model_flags
 from refvid.cli.console import Console
 from refvid.cli.groups import IO_PANEL, REFERENCE_PANEL, grouped
 from refvid.metrics.catalog import MEASURES
@@ -78,7 +79,7 @@ def metrics(
         ),
     ] = None,
     overwrite: flags.Overwrite = False,
-    machine: flags.Machine,
+    machine: model_flags.Machine,
 ) -> None:
     """Measure videos against a clean one, frame by frame.
 
@@ -91,37 +92,19 @@ def metrics(
       refvid metrics enhanced.mp4 --reference clean.mp4
       refvid metrics a.mp4 b.mp4 --reference clean.mp4 --measures psnr,ms-ssim --plot curves.svg
     """
-    from refvid.metrics.options import MetricsOptions, available_measures, parse_measures
-
-    all_there_are = measures.strip().lower() == "all"
-    wanted = (
-        available_measures(masked=mask is not None)
-        if all_there_are
-        else parse_measures(measures.split(","))
-    )
-    options = MetricsOptions(
-        distorted=tuple(distorted),
-        reference=reference,
-        measures=wanted,
-        only_available=all_there_are,
-        mask=mask,
-        frames=frames,
-        device=machine.device or "auto",
-    )
-    from refvid.metrics.files import check_files, write_csv, write_plot
-
-    check_files(options, csv_file=csv, plot=plot, overwrite=overwrite)
-    from refvid.metrics.frames import check_inputs
-
-    check_inputs(options)  # before torch is loaded
-    from refvid.metrics.measure import measure
-
     with console.progress("metrics") as on_progress:
-        report = measure(options, on_progress)
-    if csv is not None:
-        write_csv(report, csv, overwrite=overwrite)
-    if plot is not None:
-        write_plot(report, plot, overwrite=overwrite)
+        report = api.measure(
+            *distorted,
+            reference=reference,
+            measures=measures,
+            mask=mask,
+            frames=frames,
+            csv=csv,
+            plot=plot,
+            device=machine.device or "auto",
+            overwrite=overwrite,
+            on_progress=on_progress,
+        )
     if console.json:
         console.result_json({"refvid": refvid.__version__, **report.to_json(), "exit_code": 0})
     else:

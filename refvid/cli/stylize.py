@@ -1,28 +1,24 @@
-"""`refvid stylize`: words -> options -> the workflow, once per input -> paths or JSON."""
+"""`refvid stylize`: words -> jobs -> a restyled video each -> paths or JSON."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from refvid.cli import comparing, flags
-from refvid.cli.batch import Batch, check_keeps_images, find_jobs, load_model
+from refvid.cli import flags, model_flags
+from refvid.cli.batch import load_model
 from refvid.cli.console import Console
 from refvid.cli.groups import grouped
-from refvid.cli.words import parse_rate, parse_time
-from refvid.errors import InputError, OptionError
+from refvid.cli.rebuilding import Rebuilding, Work, rebuild_all
+from refvid.errors import OptionError
+from refvid.words import parse_keyframe, parse_style
 
 if TYPE_CHECKING:
-    from refvid.rebuild.options import KeyframeSource, Styles, StyleSource
+    from refvid.rebuild.options import Styles
 
-_WEIGHT = re.compile(r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+", re.ASCII)
-_FRAME = re.compile(r"([0-9]+)f?", re.ASCII)
-_TIME = re.compile(r".+s|.*:.*")
 _style = partial(typer.Option, rich_help_panel="Style")
 
 
@@ -83,13 +79,9 @@ def stylize(
     style: Style,
     rules: flags.BatchRules,
     part: flags.Range,
-    choice: flags.StylizerChoice,
+    choice: model_flags.StylizerChoice,
     encoding: flags.Encoding,
-    *,
-    compare: flags.Compare = False,
-    rate: flags.Rate = None,
-    no_cut_detection: flags.NoCutDetection = False,
-    hdr: flags.Hdr = "refuse",
+    how: Rebuilding,
 ) -> None:
     """Restyle a video after one painting, or several.
 
@@ -107,87 +99,16 @@ def stylize(
         raise OptionError("give a painting with --style IMAGE, or a painted frame with --keyframe")
 
     # Everything that can fail cheaply comes before torch, which takes seconds to import.
-    from refvid.rebuild.options import RebuildOptions
-
     styles = style.parse()
-    options = RebuildOptions(
-        range=part.parse(),
-        strength=style.strength,
-        cut_detection=not no_cut_detection,
-        hdr=hdr,
-        sequence_rate=parse_rate(rate),
-        overwrite=rules.overwrite,
-        encoding=encoding.parse(),
-    )
+    options = how.parse(part, rules, encoding, strength=style.strength)
     model = choice.parse()
-    if compare:
-        comparing.check_range(options.range)
-    jobs = find_jobs(inputs, rules, rate=options.sequence_rate)
-    check_keeps_images(jobs, styles.images)
-    batch = Batch(console, rules, jobs)
-    if batch.ready:
+
+    def begin() -> Work:
         from refvid.rebuild import stylize as work
 
         loaded = load_model(console, partial(work.choose_stylizer, model))
-        for job in batch:
-            with batch.attempt(job) as outcome:
-                if compare:
-                    comparing.check_page(job.output, overwrite=rules.overwrite)
-                if rules.dry_run:
-                    outcome.report = work.plan_stylize(job, styles, options, loaded)
-                    continue
-                with console.progress(job.source.name) as on_progress:
-                    report = work.stylize(job, styles, options, loaded, on_progress)
-                if compare:
-                    comparing.compare_with_input(console, job, options, report.frames)
-                outcome.report = report
-    raise typer.Exit(batch.finish())
+        return Work(loaded, work.plan_stylize, work.stylize)
 
-
-def parse_style(word: str) -> StyleSource:
-    """`--style`: an image's path, and after a colon its weight; an existing file wins.
-
-    Raises:
-        OptionError: The weight is 0 or beyond all measure.
-        InputError: There is no such image.
-    """
-    from refvid.rebuild.options import StyleSource
-
-    path, _, tail = word.rpartition(":")
-    if path and _WEIGHT.fullmatch(tail) and not _is_file(Path(word)):
-        return StyleSource(image=_existing(Path(path), "--style"), weight=float(tail))
-    return StyleSource(image=_existing(Path(word), "--style"))
-
-
-def parse_keyframe(word: str) -> KeyframeSource:
-    """`--keyframe`: an image's path, `@`, and its frame's number (12, 12f) or time (1.5s, 1:30).
-
-    Raises:
-        OptionError: What comes after the last `@` is neither.
-        InputError: There is no such image.
-    """
-    from refvid.rebuild.options import KeyframeSource
-
-    path, _, place = word.rpartition("@")
-    if path and (match := _FRAME.fullmatch(place)):
-        return KeyframeSource(image=_existing(Path(path), "--keyframe"), frame=int(match[1]))
-    if path and _TIME.fullmatch(place):
-        time = parse_time(place, f"--keyframe {path}@")
-        return KeyframeSource(image=_existing(Path(path), "--keyframe"), time=time)
-    raise OptionError(
-        f"--keyframe: {word!r} does not say which frame it is; write {path or word}@0 for the "
-        "frame's number, or @1.5s or @1:30 for its time"
+    raise typer.Exit(
+        rebuild_all(console, inputs, rules, styles, options, begin, compare=how.compare)
     )
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:
-        return False  # such as a name that is too long for the system
-
-
-def _existing(image: Path, option: str) -> Path:
-    if not _is_file(image):
-        raise InputError(f"{option}: there is no image file {image}")
-    return image

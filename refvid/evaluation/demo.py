@@ -22,6 +22,7 @@ from PIL import Image, ImageDraw, ImageFont
 from refvid.errors import OutputError
 from refvid.media.image import write_image
 from refvid.media.inputs import Job
+from refvid.media.outputs import check_outputs
 from refvid.media.reader import open_video
 from refvid.metrics.picture import psnr
 from refvid.progress import ProgressCallback
@@ -103,9 +104,11 @@ def run_demo(options: DemoOptions, on_progress: ProgressCallback) -> DemoReport:
     """
     names = ("input.mp4", "reference.jpg", "output.mp4", "comparison.png")
     input_path, reference, output, comparison = (options.output / name for name in names)
-    existing = [path for path in (input_path, reference, output, comparison) if path.exists()]
-    if existing and not options.overwrite:
-        raise OutputError(f"{existing[0]} exists already: use -y to replace it, or another -o.")
+    check_outputs(
+        (input_path, reference, output, comparison),
+        overwrite=options.overwrite,
+        may_make_folder=True,
+    )
     loaded = choose_backbone(options.model)
     original = sample_clip()
     try:

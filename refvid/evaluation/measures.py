@@ -17,8 +17,9 @@ from refvid.errors import CheckpointError, OptionError
 from refvid.evaluation.rebuilding import Frames, Picture
 from refvid.metrics.catalog import MEASURES
 from refvid.metrics.options import missing_packages
-from refvid.metrics.perceptual import load_lpips, lpips_distance
+from refvid.metrics.perceptual import Lpips, load_lpips, lpips_distance
 from refvid.metrics.picture import psnr, ssim
+from refvid.metrics.st_lpips import load_st_lpips
 from refvid.metrics.temporal import block_motion, flicker, warping_error
 
 logger = logging.getLogger(__name__)
@@ -78,38 +79,24 @@ class Networks:
 def load_networks(device: torch.device) -> Networks:
     """Every optional measure that can be had here; says which cannot be for lack of weights."""
     return Networks(
-        lpips=_optional("LPIPS", lambda: _load_lpips(device)),
-        st_lpips=_optional("ST-LPIPS", lambda: _load_st_lpips(device)),
+        lpips=_load_perceptual("lpips", load_lpips, device),
+        st_lpips=_load_perceptual("st_lpips", load_st_lpips, device),
         ssimulacra2=_load_ssimulacra2(),
     )
 
 
-def _optional(name: str, load: Callable[[], Compare | None]) -> Compare | None:
+def _load_perceptual(
+    name: str, load: Callable[[torch.device], Lpips], device: torch.device
+) -> Compare | None:
+    measure = MEASURES[name]
+    if missing_packages(measure):
+        return None
     try:
-        return load()
+        network = load(device)
     except (CheckpointError, OptionError) as error:
-        logger.warning("no %s: %s", name, error)
+        logger.warning("no %s: %s", measure.label, error)
         return None
-
-
-def _load_lpips(device: torch.device) -> Compare | None:
-    if missing_packages(MEASURES["lpips"]):
-        return None
-    network = load_lpips(device)
     return lambda picture, clean: lpips_distance(network, picture, clean)
-
-
-def _load_st_lpips(device: torch.device) -> Compare | None:
-    try:
-        module = importlib.import_module("refvid.metrics.st_lpips")
-    except ImportError:
-        return None
-    network = module.load_st_lpips(device, network="alex")
-
-    def compare(picture: Picture, clean: Picture) -> float:
-        return float(module.st_lpips_distance(network, picture, clean))
-
-    return compare
 
 
 def _load_ssimulacra2() -> Compare | None:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from refvid.media.image import fit_image
 from refvid.models.backbone import Reference, ReferenceFinder
 from refvid.rebuild.choose_backbone import LoadedBackbone
-from refvid.rebuild.chunks import split_into_chunks
+from refvid.rebuild.frames import rebuild_frames
 from refvid.rebuild.memory import choose_budget
-from refvid.rebuild.pixels import clip_to_frames, frames_to_clip
-from refvid.rebuild.references import likelier_fit, prepare_reference
-from refvid.rebuild.session import Session
+from refvid.rebuild.references import Conditions, condition_on
 
 Frames = NDArray[np.uint8]
 """(T, H, W, 3) RGB."""
@@ -41,37 +38,34 @@ def rebuild_with(
     Raises:
         OneReferenceOnly: There are more than the model takes.
     """
-    backbone = loaded.backbone
-    if not references:
-        return rebuild_frames(loaded, frames, None)
-    if backbone.limits.finds_references:
-        finder = cast("ReferenceFinder", backbone)
-        given = {n: _reference(picture) for n, picture in enumerate(references)}
-        return rebuild_frames(loaded, frames, finder.prepare_references(given))
-    if len(references) > 1:
-        raise OneReferenceOnly(f"{loaded.name} takes one reference at a time")
     height, width = frames.shape[1:3]
-    fit = likelier_fit(references[0], frames[0])
-    fitted = fit_image(references[0], width, height, fit)
-    return rebuild_frames(loaded, frames, prepare_reference(backbone, fitted, loaded.device))
+    if not references:
+        return rebuild_conditioned(loaded, frames, Conditions())
+    if len(references) == 1:
+        conditions = condition_on(
+            references[0], loaded, (width, height), fit="auto", first=lambda: frames[0]
+        )
+        return rebuild_conditioned(loaded, frames, conditions)
+    if not loaded.backbone.limits.finds_references:
+        raise OneReferenceOnly(f"{loaded.name} takes one reference at a time")
+    finder = cast("ReferenceFinder", loaded.backbone)
+    given = {n: _reference(picture) for n, picture in enumerate(references)}
+    return rebuild_conditioned(
+        loaded, frames, Conditions(reference=finder.prepare_references(given))
+    )
 
 
 def _reference(picture: Picture) -> Reference:
     return Reference(read=lambda: picture)
 
 
-def rebuild_frames(loaded: LoadedBackbone, frames: Frames, prepared: Any) -> Frames:
-    """Run a clip through the model as a command does, without files.
+def rebuild_conditioned(loaded: LoadedBackbone, frames: Frames, conditions: Conditions) -> Frames:
+    """Run a clip through the model as a command does, whatever else is on the machine.
 
     Args:
         loaded: The model.
         frames: (T, H, W, 3), one shot.
-        prepared: What `Backbone.decode` takes as `reference`.
+        conditions: What the model is given beside them.
     """
     budget = choose_budget(loaded.backbone.limits, *frames.shape[1:3])
-    session = Session(loaded.backbone, loaded.device, budget, prepared)
-    rebuilt: list[Frames] = []
-    for chunk in split_into_chunks(((frame, False) for frame in frames), budget.lengths):
-        clip = frames_to_clip(list(chunk.frames), loaded.device)
-        rebuilt.append(clip_to_frames(session.rebuild(clip, chunk), np.uint8))
-    return np.concatenate(rebuilt)
+    return rebuild_frames(loaded, frames, conditions, budget)[0]

@@ -17,7 +17,7 @@ from typing import cast
 from refvid.errors import InputError, OutputError
 from refvid.evaluation.clips import find_clips, read_clip, write_report
 from refvid.evaluation.color_transfer import transfer_optimal, transfer_reinhard
-from refvid.evaluation.rebuilding import Frames, rebuild_frames
+from refvid.evaluation.rebuilding import Frames, rebuild_conditioned
 from refvid.evaluation.style_report import (
     INPUT,
     MODEL,
@@ -29,6 +29,7 @@ from refvid.evaluation.style_report import (
 )
 from refvid.evaluation.style_sheet import SheetCell, SheetRow, draw_sheet
 from refvid.media.image import IMAGE_SUFFIXES, read_image, write_image
+from refvid.media.outputs import check_output
 from refvid.media.pixel_conversion import to_uint8
 from refvid.metrics.style import (
     StyleSignature,
@@ -42,6 +43,7 @@ from refvid.models.backbone import StyleBackbone
 from refvid.progress import Progress, ProgressCallback
 from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.options import ModelOptions
+from refvid.rebuild.references import Conditions
 from refvid.rebuild.style import prepare_styles
 from refvid.rebuild.stylize import choose_stylizer, fit_style
 
@@ -142,7 +144,7 @@ def _restyle(
         outputs: dict[str, Sequence[Frames]] = {
             REINHARD: [transfer_reinhard(frame, style) for frame in frames],
             OPTIMAL: [transfer_optimal(frame, style) for frame in frames],
-            MODEL: list(rebuild_frames(loaded, frames, prepared)),
+            MODEL: list(rebuild_conditioned(loaded, frames, Conditions(reference=prepared))),
         }
         scores = {INPUT: judge.score_input(target)}
         scores |= {kind: judge.score(output, target) for kind, output in outputs.items()}
@@ -201,5 +203,4 @@ def _check_sheet(sheet: Path | None) -> None:
         return
     if sheet.suffix.lower() not in IMAGE_SUFFIXES:
         raise OutputError(f"Cannot write {sheet}: give it the name of an image, such as sheet.png.")
-    if not sheet.parent.is_dir():
-        raise OutputError(f"The folder {sheet.parent} does not exist: create it first.")
+    check_output(sheet, overwrite=True)

@@ -8,15 +8,16 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
 from typing import TYPE_CHECKING
 
-from refvid.errors import InputError, OptionError, OutputError
+from refvid.errors import InputError, OptionError
 from refvid.media.image import IMAGE_SUFFIXES
-from refvid.media.sequence import find_images, is_pattern
+from refvid.media.outputs import check_output, check_replaces_no, path_identity
+from refvid.media.sequence import find_images, is_sequence_pattern
 
 if TYPE_CHECKING:
     from refvid.media.video_info import VideoInfo
@@ -56,11 +57,6 @@ class Job:
     """What was learned of the source while its output was named."""
 
 
-def is_sequence_pattern(path: Path) -> bool:
-    """Whether a path is an image-sequence pattern such as `shot_%04d.png`."""
-    return is_pattern(path) and not path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES
-
-
 def expand_inputs(
     words: Sequence[str],
     *,
@@ -78,7 +74,7 @@ def expand_inputs(
     sources: dict[str, Source] = {}
     for word in words:
         for source in _expand_word(word, recursive, results, accepts):
-            sources.setdefault(_identity(source.path), source)
+            sources.setdefault(path_identity(source.path), source)
     return list(sources.values())
 
 
@@ -134,7 +130,7 @@ def _walk(folder: Path, results: Path | None) -> list[Path]:
             child
             for child in below
             if not child.endswith(RESULT_MARK)
-            and (results is None or _identity(place / child) != _identity(results))
+            and (results is None or path_identity(place / child) != path_identity(results))
         )
     return places
 
@@ -258,35 +254,13 @@ def _refuse_loose_images(sources: Sequence[Source]) -> None:
 def _refuse_shared_outputs(jobs: Sequence[Job]) -> None:
     taken: dict[str, Path] = {}
     for job in jobs:
-        other = taken.setdefault(_identity(job.output), job.source)
+        other = taken.setdefault(path_identity(job.output), job.source)
         if other != job.source:
             raise OptionError(
                 f"{other} and {job.source} would both be written to {job.output}; "
                 "give a folder, or a template with {stem}"
             )
-    inputs = {_file_id(job.source): job.source for job in jobs}
-    inputs.pop(None, None)
-    for job in jobs:
-        if (same := inputs.get(_file_id(job.output))) is not None:
-            raise OptionError(f"the output {job.output} is the input {same}; choose another name")
-
-
-def _identity(path: Path) -> str:
-    return os.path.normcase(path.resolve())
-
-
-def is_same_file(path: Path, other: Path) -> bool:
-    """Whether both exist and are one file."""
-    return (found := _file_id(path)) is not None and found == _file_id(other)
-
-
-def _file_id(path: Path) -> tuple[int, int] | None:
-    # Also through symbolic links, hard links and other spellings of the name.
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return (status.st_dev, status.st_ino)
+    check_replaces_no([job.output for job in jobs], [job.source for job in jobs])
 
 
 def _is_sequence(path: Path) -> bool:
@@ -307,29 +281,14 @@ def check_source(path: Path) -> None:
         check_file(path)
 
 
-def check_output(job: Job, *, overwrite: bool) -> None:
-    """Raise `OutputError` where the result would replace something or has no folder to go to."""
-    folder = job.output.parent
-    if not overwrite and output_exists(job.output):
-        raise OutputError(
-            f"{job.output} exists; --overwrite replaces it, --skip-existing goes on without it"
-        )
-    if job.output.is_dir():
-        raise OutputError(f"{job.output} is a folder; choose another name for the result")
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder} is not a folder")
-    if not folder.exists() and not job.create_folder:
-        raise OutputError(f"the folder {folder} does not exist; create it first")
-
-
-def output_exists(path: Path) -> bool:
-    """Whether a result, or any image of a sequence, is already there."""
-    if path.exists() or not is_sequence_pattern(path):
-        return path.exists()
-    try:
-        return bool(find_images(path))
-    except InputError:
-        return False
+def check_job_output(job: Job, *, overwrite: bool, images: Iterable[Path] = ()) -> None:
+    """Apply `check_output` to a job that reads its source and some images."""
+    check_output(
+        job.output,
+        (job.source, *images),
+        overwrite=overwrite,
+        may_make_folder=job.create_folder,
+    )
 
 
 def check_file(path: Path) -> None:

@@ -28,6 +28,11 @@ def is_pattern(path: Path) -> bool:
     return _PATTERN.search(path.name) is not None
 
 
+def is_sequence_pattern(path: Path) -> bool:
+    """Whether a path is an image-sequence pattern such as `shot_%04d.png`."""
+    return is_pattern(path) and not path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES
+
+
 def is_image_sequence(path: Path) -> bool:
     """Whether an input is a folder of images, a pattern, or a single image."""
     if path.is_dir():

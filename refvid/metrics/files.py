@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import warnings
 from importlib.util import find_spec
-from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from refvid.errors import OptionError
-from refvid.media.partial_file import check_target, partial_file
+from refvid.media.outputs import check_outputs
+from refvid.media.partial_file import partial_file
 from refvid.metrics.catalog import MEASURES
 from refvid.metrics.options import MetricsOptions
 
@@ -28,15 +28,11 @@ def check_files(
     """Refuse files that could not be written, before anything is measured.
 
     Raises:
-        OptionError: Names collide, the plot has an unknown format, or Matplotlib is missing.
+        OptionError: A file would replace an input or the other one, the plot has an unknown
+            format, or Matplotlib is missing.
         OutputError: A file exists already, or its folder does not.
     """
     files = [path for path in (csv_file, plot) if path is not None]
-    inputs = [*options.distorted, options.reference, *filter(None, [options.mask])]
-    taken = [path.resolve() for path in (*files, *inputs)]
-    for one, other in combinations(taken, 2):
-        if one == other and one in taken[: len(files)]:
-            raise OptionError(f"{one} is given twice: results need a name of their own.")
     if plot is not None:
         if plot.suffix.lower() not in PLOT_SUFFIXES:
             raise OptionError(f"Cannot plot to {plot}: use a name that ends in .png or .svg.")
@@ -44,8 +40,8 @@ def check_files(
             raise OptionError(
                 "Plots need matplotlib, not installed here. Run: pip install matplotlib"
             )
-    for path in files:
-        check_target(path, overwrite=overwrite)
+    inputs = [*options.distorted, options.reference, *filter(None, [options.mask])]
+    check_outputs(files, inputs, overwrite=overwrite)
 
 
 def write_csv(report: MetricsReport, path: Path, *, overwrite: bool) -> None:

@@ -8,23 +8,26 @@ use into PyTorch's hub cache, which TORCH_HOME moves.
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from refvid.errors import CheckpointUnavailable, OptionError
 from refvid.metrics.picture import EmptyMask, Mask, check_mask
+
+NetworkName = Literal["alex", "vgg"]
+_NETWORKS = {"alex": "AlexNet", "vgg": "VGG16"}
 
 Features = list[Tensor]
 """Of one picture: (1, C, h, w) per layer, each position of unit length."""
 
 
 class Lpips:
-    """The network, ready. Made by `load_lpips`."""
+    """The network of LPIPS or of ST-LPIPS, ready. Made by `load_lpips` and `load_st_lpips`."""
 
     def __init__(self, network: Any, device: torch.device) -> None:
         """`network` is an `lpips.LPIPS` with its linear layers, or has the same parts."""
@@ -75,7 +78,12 @@ class Lpips:
 
 
 def load_lpips(device: torch.device) -> Lpips:
-    """Make LPIPS with AlexNet ready; fetches its weights on first use.
+    """Make LPIPS with AlexNet ready; see `load_lpips_network` for what is raised."""
+    return Lpips(load_lpips_network("alex"), device)
+
+
+def load_lpips_network(name: NetworkName) -> nn.Module:
+    """The network alone, frozen, on the processor; fetches its weights on first use.
 
     Raises:
         OptionError: The packages are not installed, or do not fit together.
@@ -92,24 +100,26 @@ def load_lpips(device: torch.device) -> Lpips:
                 f"LPIPS cannot be loaded: {error}. Run: pip install lpips torchvision"
             ) from error
         try:
-            network = lpips.LPIPS(net="alex", verbose=False)
+            network: nn.Module = lpips.LPIPS(net=name, verbose=False)
         # No connection, no room, or not the file that was expected.
         except (OSError, RuntimeError) as error:
             raise CheckpointUnavailable(
-                "The weights of LPIPS (AlexNet, from download.pytorch.org) cannot be had: "
-                f"{error}. Connect once, or put the file into {torch.hub.get_dir()}/checkpoints."
+                f"The weights of LPIPS ({_NETWORKS[name]}, from download.pytorch.org) cannot be "
+                f"had: {error}. Connect once, or put the file into {torch.hub.get_dir()}"
+                "/checkpoints."
             ) from error
-    return Lpips(network, device)
+    return network.eval().requires_grad_(False)
 
 
 def lpips_distance(
     network: Lpips, picture: NDArray[Any], reference: NDArray[Any], mask: Mask | None = None
 ) -> float:
-    """LPIPS of a picture and what it should be.
+    """LPIPS, or ST-LPIPS, of a picture and what it should be.
 
     Args:
-        network: From `load_lpips`.
-        picture: (H, W, 3) RGB, uint8 or uint16 at full scale, at least 32 pixels a side.
+        network: From `load_lpips` or `load_st_lpips`.
+        picture: (H, W, 3) RGB, uint8 or uint16 at full scale, at least as large as its measure in
+            `refvid.metrics.catalog` needs.
         reference: Of the same size.
         mask: (H, W) weights of the pixels.
 

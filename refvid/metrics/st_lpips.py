@@ -15,18 +15,14 @@ import pickle
 from collections import OrderedDict
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from refvid.errors import CheckpointMismatch, CheckpointUnavailable, OptionError
-from refvid.metrics.perceptual import Lpips, lpips_distance
-from refvid.metrics.picture import Mask
-
-NetworkName = Literal["alex", "vgg"]
+from refvid.metrics.perceptual import Lpips, NetworkName
 
 PACKAGE: Final = "stlpips_pytorch"
 """As it is imported; on PyPI it is called stlpips-pytorch."""
@@ -89,40 +85,13 @@ class StLpipsNetwork(nn.Module):
         return total
 
 
-class StLpips(Lpips):
-    """The network, ready to measure frames. Made by `load_st_lpips`."""
-
-
-def load_st_lpips(device: torch.device, network: NetworkName = "alex") -> StLpips:
-    """Make shift-tolerant LPIPS ready.
-
-    Raises:
-        OptionError: The package with the weights is not installed.
-        CheckpointUnavailable: Its file of weights is missing or damaged.
-        CheckpointMismatch: It holds another network.
-    """
-    return StLpips(load_st_lpips_network(network), device)
-
-
-def st_lpips_distance(
-    network: StLpips, picture: NDArray[Any], reference: NDArray[Any], mask: Mask | None = None
-) -> float:
-    """Shift-tolerant LPIPS of a picture and what it should be.
-
-    Args:
-        network: From `load_st_lpips`.
-        picture: (H, W, 3) RGB, uint8 or uint16 at full scale, at least 21 pixels a side.
-        reference: Of the same size.
-        mask: (H, W) weights of the pixels.
-
-    Raises:
-        ValueError: Sizes differ; `EmptyMask`: the mask has no weight.
-    """
-    return lpips_distance(network, picture, reference, mask)
+def load_st_lpips(device: torch.device, network: NetworkName = "alex") -> Lpips:
+    """Make shift-tolerant LPIPS ready; see `load_st_lpips_network` for what is raised."""
+    return Lpips(load_st_lpips_network(network), device)
 
 
 def load_st_lpips_network(name: NetworkName = "alex") -> StLpipsNetwork:
-    """The network alone, frozen, on the processor: for losses and for features.
+    """The network alone, frozen, on the processor.
 
     Raises:
         OptionError: The package with the weights is not installed.

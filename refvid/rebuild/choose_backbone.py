@@ -9,12 +9,13 @@ import torch
 
 from refvid.checkpoints.cache import Cache
 from refvid.checkpoints.catalog import CATALOG, Catalog
-from refvid.checkpoints.download import fetch, locate
+from refvid.checkpoints.download import fetch
+from refvid.checkpoints.hub_cache import locate
 from refvid.checkpoints.load import identify, load_backbone
 from refvid.device import DTYPE_NAMES, choose_device, choose_dtype, describe_device
 from refvid.errors import CheckpointUnavailable, OptionError
 from refvid.models.backbone import Backbone
-from refvid.models.registry import MINI, WAN, find_backbone
+from refvid.models.registry import MINI, MINI_STYLE, WAN, Kind, find_backbone
 from refvid.progress import TransferCallback, ignore_transfer
 from refvid.rebuild.options import ModelOptions
 
@@ -49,7 +50,7 @@ def choose_backbone(
     options: ModelOptions,
     on_transfer: TransferCallback = ignore_transfer,
     *,
-    for_style: bool = False,
+    kind: Kind = "restore",
     catalog: Catalog = CATALOG,
     cache: Cache | None = None,
 ) -> LoadedBackbone:
@@ -58,7 +59,7 @@ def choose_backbone(
     Args:
         options: What was asked for.
         on_transfer: Told how far downloading, checking and converting of weights are.
-        for_style: Whether the work is `stylize`'s: its model serves nothing else.
+        kind: What the work is.
         catalog: What can be downloaded.
         cache: Where refvid keeps conversions; None is the user's.
 
@@ -71,8 +72,7 @@ def choose_backbone(
     dtype = choose_dtype(options.dtype, device)
     cache = cache or Cache.default()
     name, reason = _choose_name(options, device, catalog, cache, on_transfer)
-    if not for_style:
-        _refuse_style(name)
+    check_kind(name, kind)
     backbone = load_backbone(
         name,
         device,
@@ -83,8 +83,7 @@ def choose_backbone(
         on_transfer=on_transfer,
         chunking=options.chunking,
     )
-    if not for_style:
-        _refuse_style(backbone.name)  # where a path was given
+    check_kind(backbone.name, kind)  # where a path was given
     if options.memory is not None:
         backbone.bound_memory()
     loaded = LoadedBackbone(
@@ -101,10 +100,16 @@ def choose_backbone(
     return loaded
 
 
-def _refuse_style(name: str) -> None:
+def check_kind(name: str, kind: Kind) -> None:
+    """Raise `OptionError` where a backbone is known to be made for other work."""
     spec = find_backbone(name)
-    if spec is not None and spec.kind == "style":
+    if spec is None or spec.kind == kind:
+        return
+    if spec.kind == "style":
         raise OptionError(f"The model {name} restyles and restores nothing: use refvid stylize.")
+    raise OptionError(
+        f"The model {name} restores and restyles nothing: stylize takes {MINI_STYLE}."
+    )
 
 
 def _choose_name(

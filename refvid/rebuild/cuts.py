@@ -88,6 +88,13 @@ def mark_cuts(
         yield waiting.popleft(), _decide(before, after)
 
 
+def mark_shots(
+    frames: Iterable[T], pixels_of: Callable[[T], NDArray[Any]], *, detect_cuts: bool
+) -> Iterator[tuple[T, bool]]:
+    """Do the same, or take all frames as one shot: the first one always starts one."""
+    return mark_cuts(frames, pixels_of) if detect_cuts else ((frame, False) for frame in frames)
+
+
 def measure_frame(pixels: NDArray[Any]) -> FrameSignature:
     """Reduce a frame, (H, W, 3) uint8 or uint16 RGB of any size, to its signature."""
     height, width = pixels.shape[:2]

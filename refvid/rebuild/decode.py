@@ -12,12 +12,8 @@ import numpy as np
 
 from refvid import __version__
 from refvid.errors import InputError, OptionError
-from refvid.latents.recognise import (
-    LatentChunk,
-    Latents,
-    read_backbone_name,
-    recognise_latents,
-)
+from refvid.latents.latents import LatentChunk, Latents
+from refvid.latents.recognise import read_backbone_name, recognise_latents
 from refvid.latents.wan import DEFAULT_RATE
 from refvid.media.color import (
     PRIMARIES_NAMES,
@@ -26,9 +22,8 @@ from refvid.media.color import (
     UNSPECIFIED,
     ColorInfo,
 )
-from refvid.media.inputs import Job
+from refvid.media.inputs import Job, check_job_output
 from refvid.media.output_plan import plan_output
-from refvid.media.partial_file import check_target
 from refvid.media.pipeline import CheckStop, run_pipeline
 from refvid.media.reader import Frame
 from refvid.media.sequence import numbered_path
@@ -47,7 +42,6 @@ from refvid.rebuild.plan import (
     Prepared,
     Report,
     Run,
-    check_replaces_no,
     prepare_run,
     refuse_independent_chunks,
 )
@@ -222,10 +216,8 @@ def _prepare(
         )
     )
     picture.read(info)
-    check_replaces_no(job.output, picture.images, "the reference")
-    check_replaces_no(job.output, (job.source,), "the input")
+    check_job_output(job, overwrite=options.overwrite, images=picture.images)
     output = plan_output(job.output, info, options.encoding)
-    check_target(job.output, overwrite=options.overwrite)
     memory = plan_memory(loaded, latents.path, info.height, info.width)
     lengths = _stored_lengths(latents, memory.budget.lengths)
     memory = memory._replace(budget=replace(memory.budget, lengths=lengths))

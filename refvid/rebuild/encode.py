@@ -11,8 +11,7 @@ from torch import Tensor
 from refvid import __version__
 from refvid.errors import InputError
 from refvid.latents.write import LatentWriter
-from refvid.media.inputs import Job
-from refvid.media.partial_file import check_target
+from refvid.media.inputs import Job, check_job_output
 from refvid.media.pipeline import CheckStop, run_pipeline
 from refvid.media.reader import Frame, open_video
 from refvid.media.video_info import VideoInfo
@@ -28,7 +27,6 @@ from refvid.rebuild.plan import (
     Prepared,
     Report,
     Run,
-    check_replaces_no,
     count_frames,
     prepare_run,
     read_source,
@@ -99,8 +97,7 @@ def _prepare(job: Job, options: SourceOptions, loaded: LoadedBackbone) -> Prepar
     check_latents_name(job.output)
     info = read_source(job, options)
     refuse_independent_chunks(loaded)
-    check_replaces_no(job.output, (job.source,), "the input")
-    check_target(job.output, overwrite=options.overwrite)
+    check_job_output(job, overwrite=options.overwrite)
     frames = count_frames(info, options)
     memory = plan_memory(loaded, info.path, info.height, info.width)
     notes = list(memory.notes)

@@ -63,8 +63,8 @@ class MemoryPlan(NamedTuple):
     """For the user."""
 
 
-def plan_memory(loaded: LoadedBackbone, path: Path, height: int, width: int) -> MemoryPlan:
-    """Choose chunk and tile for the frames of a file.
+def plan_memory(loaded: LoadedBackbone, source: str | Path, height: int, width: int) -> MemoryPlan:
+    """Choose chunk and tile for frames; messages name where they come from.
 
     Raises:
         OutOfMemory: It does not fit, even in the smallest chunks and tiles.
@@ -82,7 +82,7 @@ def plan_memory(loaded: LoadedBackbone, path: Path, height: int, width: int) -> 
     numbers = f"about {_amount(planned.memory_bytes)}, and {limit}"
     if not planned.fits and asked.tile == "auto":
         raise OutOfMemory(
-            f"{path}: {width}x{height} does not fit into memory: even "
+            f"{source}: {width}x{height} does not fit into memory: even "
             f"{describe_budget(planned.budget)} needs {numbers}. Close other programs, allow more "
             "with --memory, or choose another --device."
         )
@@ -90,7 +90,7 @@ def plan_memory(loaded: LoadedBackbone, path: Path, height: int, width: int) -> 
         note = f"{describe_budget(planned.budget)}, to fit: {limit}"
     else:
         note = f"this may not fit: {describe_budget(planned.budget)} needs {numbers}"
-    logger.warning("%s: %s", path, note)
+    logger.warning("%s: %s", source, note)
     return MemoryPlan(planned.budget, planned.memory_bytes, [note])
 
 

@@ -13,9 +13,13 @@ from typing import Literal, get_args
 from refvid.errors import OptionError
 from refvid.media.encoding import Encoding
 from refvid.media.frame_range import FrameRange
+from refvid.models.registry import Chunking
 
 ReferenceFit = Literal["auto", "cover", "contain", "stretch"]
 """auto finds its place in the video, or takes the fit that shows more of it."""
+
+Hdr = Literal["refuse", "passthrough"]
+
 SMALLEST_SCALE, LARGEST_SCALE = 0.25, 4.0
 
 
@@ -42,9 +46,13 @@ class ModelOptions:
     memory: int | None = None
     """What the model's work may take [bytes]; None is what is free."""
 
-    chunking: Literal["carry", "independent"] = "carry"
+    chunking: Chunking = "carry"
     """Whether chunks are joined (wan2.1 carries its causal state from one to the next, those of
     videovae+ overlap), or each is decoded alone as the published inference scripts do."""
+
+    def __post_init__(self) -> None:
+        if self.chunking not in get_args(Chunking):
+            raise OptionError(f"Chunks are carried or independent, not {self.chunking!r}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,13 +60,17 @@ class SourceOptions:
     """How a video is read, by `encode` and by those that rebuild it."""
 
     range: FrameRange = FrameRange()  # noqa: RUF009 - frozen
-    hdr: Literal["refuse", "passthrough"] = "refuse"
+    hdr: Hdr = "refuse"
     """What to do with PQ and HLG video."""
 
     sequence_rate: Fraction | None = None
     """Frame rate for image-sequence inputs; None is 24."""
 
     overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.hdr not in get_args(Hdr):
+            raise OptionError(f"HDR video is refused or passed through, not {self.hdr!r}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +86,7 @@ class RebuildOptions(SourceOptions):
     encoding: Encoding = Encoding()  # noqa: RUF009 - frozen
 
     def __post_init__(self) -> None:
+        SourceOptions.__post_init__(self)  # slots make a new class, which super() does not know
         if not 0 <= self.strength <= 1:
             raise OptionError(f"The strength must be from 0 to 1, not {self.strength}.")
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from refvid.errors import InputError, OptionError
-from refvid.media.inputs import Job, is_same_file
+from refvid.media.inputs import Job
 from refvid.media.output_plan import OutputPlan
 from refvid.media.pipeline import CheckStop
 from refvid.media.reader import Frame
@@ -207,12 +207,6 @@ def count_frames(info: VideoInfo, options: SourceOptions) -> int | None:
             "for. Choose an earlier start."
         )
     return frames
-
-
-def check_replaces_no(output: Path, inputs: Iterable[Path], what: str) -> None:
-    """Raise `OptionError` where a result would replace what it is made of, say `an input`."""
-    if any(is_same_file(output, path) for path in inputs):
-        raise OptionError(f"The output {output} is also {what}: give another.")
 
 
 def refuse_independent_chunks(loaded: LoadedBackbone) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
@@ -107,36 +108,63 @@ class Picture:
             return Conditions()
         if pixels is None:
             pixels = read_frame(info.path, index=source.frame, time=source.time, info=info).pixels
-        backbone = loaded.backbone
-        if backbone.limits.finds_references and self._fit == "auto":
-            finder, picture = cast("ReferenceFinder", backbone), to_uint8(pixels)
-            given = {0: Reference(read=lambda: picture, frame=source.frame)}
-            return Conditions(reference=finder.prepare_references(given))
-        fit = choose_fit(pixels, info) if self._fit == "auto" else self._fit
-        fitted = fit_image(pixels, *info.size, fit)
-        return Conditions(reference=prepare_reference(backbone, fitted, loaded.device))
+        return condition_on(
+            pixels,
+            loaded,
+            info.size,
+            fit=self._fit,
+            first=partial(_first_frame, info),
+            frame=source.frame,
+        )
 
 
-def choose_fit(pixels: Pixels, info: VideoInfo) -> Literal["cover", "contain"]:
-    """The fit in which a picture (h, w, 3) is more like a video's first frame.
+def condition_on(
+    picture: Pixels,
+    loaded: LoadedBackbone,
+    size: tuple[int, int],
+    *,
+    fit: ReferenceFit,
+    first: Callable[[], Pixels | None],
+    frame: int | None = None,
+) -> Conditions:
+    """Make a picture of the scene ready for the frames of a clip.
+
+    Args:
+        picture: (h, w, 3) uint8 or uint16.
+        loaded: The model.
+        size: Width and height of the frames [pixels].
+        fit: How it meets frames of another shape.
+        first: Gives the clip's first frame, to choose a fit by; None where there is none.
+        frame: Which one it is of the frames, if it is one.
+    """
+    backbone = loaded.backbone
+    if backbone.limits.finds_references and fit == "auto":
+        finder, pixels = cast("ReferenceFinder", backbone), to_uint8(picture)
+        given = {0: Reference(read=lambda: pixels, frame=frame)}
+        return Conditions(reference=finder.prepare_references(given))
+    if fit == "auto":
+        fit = _likelier_fit(picture, size, first)
+    fitted = fit_image(picture, *size, fit)
+    return Conditions(reference=prepare_reference(backbone, fitted, loaded.device))
+
+
+def _first_frame(info: VideoInfo) -> Pixels | None:
+    try:
+        return read_frame(info.path, index=0, info=info).pixels
+    except InputError:
+        return None  # latents, or a video whose own job will say what is wrong with it
+
+
+def _likelier_fit(
+    pixels: Pixels, size: tuple[int, int], first: Callable[[], Pixels | None]
+) -> Literal["cover", "contain"]:
+    """The fit in which a picture (h, w, 3) is more like the first frame (H, W, 3), once aligned.
 
     Where there is no frame to compare with, it fills the frame.
     """
-    if _is_shaped_alike(pixels, info.height, info.width) or not info.path.exists():
+    width, height = size
+    if _is_shaped_alike(pixels, height, width) or (frame := first()) is None:
         return "cover"
-    try:
-        frame = read_frame(info.path, index=0, info=info).pixels
-    except InputError:
-        return "cover"  # latents, or a video whose own job will say what is wrong with it
-    return likelier_fit(pixels, frame)
-
-
-def likelier_fit(pixels: Pixels, frame: Pixels) -> Literal["cover", "contain"]:
-    """The fit in which a picture (h, w, 3) is more like a frame (H, W, 3), once aligned."""
-    height, width = frame.shape[:2]
-    if _is_shaped_alike(pixels, height, width):
-        return "cover"
-
     shades = gray(to_uint8(frame))
 
     def correlation(fit: Literal["cover", "contain"]) -> float:

@@ -50,7 +50,7 @@ def choose_stylizer(
         DeviceError: The device is not on this machine.
         CheckpointError: The weights are missing or do not fit.
     """
-    loaded = choose_backbone(replace(options, model=MINI_STYLE), on_transfer, for_style=True)
+    loaded = choose_backbone(replace(options, model=MINI_STYLE), on_transfer, kind="style")
     reason = "the model for styles" if options.weights is None else f"with {options.weights}"
     return replace(loaded, reason=reason)
 

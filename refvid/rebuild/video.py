@@ -5,18 +5,13 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from refvid import __version__
-from refvid.media.inputs import Job
+from refvid.media.inputs import Job, check_job_output
 from refvid.media.output_plan import plan_output
-from refvid.media.partial_file import check_target
 from refvid.media.pipeline import CheckStop, run_pipeline
 from refvid.media.reader import Frame, open_video
 from refvid.media.sequence import numbered_path
@@ -24,24 +19,22 @@ from refvid.media.writer import create_video
 from refvid.progress import ProgressCallback
 from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.chunks import Chunk, split_into_chunks
-from refvid.rebuild.cuts import mark_cuts
+from refvid.rebuild.cuts import mark_shots
 from refvid.rebuild.findings import sum_up
 from refvid.rebuild.memory import plan_memory
 from refvid.rebuild.options import RebuildOptions
-from refvid.rebuild.pixels import Pixels, blend, clip_to_frames, frames_to_clip
+from refvid.rebuild.pixels import Pixels
 from refvid.rebuild.plan import (
     Prepared,
     Report,
     Run,
-    check_replaces_no,
     count_frames,
     prepare_run,
     read_source,
 )
+from refvid.rebuild.rebuilder import Rebuilder
 from refvid.rebuild.references import Conditioning, Conditions
-from refvid.rebuild.session import Session, out_of_memory_errors
-
-logger = logging.getLogger(__name__)
+from refvid.rebuild.session import out_of_memory_errors
 
 
 def prepare(
@@ -57,9 +50,8 @@ def prepare(
         OutOfMemory: Frames of this size do not fit into memory.
     """
     info = read_source(job, options)
-    check_replaces_no(job.output, (job.source, *conditioning.images), "an input")
+    check_job_output(job, overwrite=options.overwrite, images=conditioning.images)
     output = plan_output(job.output, info, options.encoding)
-    check_target(job.output, overwrite=options.overwrite)
     remarks = conditioning.read(info)
     memory = plan_memory(loaded, info.path, info.height, info.width)
     return prepare_run(
@@ -98,7 +90,7 @@ def rebuild(
     if options.strength > 0:
         with out_of_memory_errors():
             conditions = conditioning.prepare(prepared.info, loaded)
-    rebuilder = _Rebuilder(options.strength, loaded, conditions, prepared)
+    rebuilder = Rebuilder(loaded, conditions, prepared.budget, strength=options.strength)
     run = Run(started, prepared.plan, on_progress)
     with (
         open_video(job.source, options.range, info=prepared.info) as video,
@@ -118,16 +110,23 @@ def rebuild(
 
         def read(check_stop: CheckStop) -> Iterator[Chunk[Frame]]:
             frames = run.count_read(video, check_stop)
-            marked = _mark_shots(frames, detect_cuts=options.cut_detection)
+            marked = mark_shots(
+                frames, lambda frame: frame.pixels, detect_cuts=options.cut_detection
+            )
             return split_into_chunks(marked, prepared.budget.lengths)
 
-        def write(chunk: _RebuiltChunk, check_stop: CheckStop) -> None:
-            for frame, pixels in zip(chunk.frames, chunk.pixels, strict=True):
+        def compute(chunk: Chunk[Frame]) -> tuple[tuple[Frame, ...], Iterable[Pixels]]:
+            return chunk.final, rebuilder.rebuild(chunk, [frame.pixels for frame in chunk.frames])
+
+        def write(
+            rebuilt: tuple[tuple[Frame, ...], Iterable[Pixels]], check_stop: CheckStop
+        ) -> None:
+            for frame, pixels in zip(*rebuilt, strict=True):
                 check_stop()
                 output.write(pixels, frame)
                 run.count_written(_file_of(frame, job.output))
 
-        run_pipeline(read, rebuilder.rebuild, write)
+        run_pipeline(read, compute, write)
         # Inside the block: nothing is published if it fails.
         assert run.written == run.read, f"{run.read} in, {run.written} out"
     findings = sum_up(rebuilder.session.uses)
@@ -141,54 +140,6 @@ def rebuild(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _RebuiltChunk:
-    frames: tuple[Frame, ...]
-    pixels: Iterable[Pixels]
-    """(H, W, 3) for each frame."""
-
-
-class _Rebuilder:
-    """Takes chunks through the session, and mixes the result with the input."""
-
-    def __init__(
-        self,
-        strength: float,
-        loaded: LoadedBackbone,
-        conditions: Conditions,
-        prepared: Prepared,
-    ) -> None:
-        self.cuts: list[int] = []
-        self._strength = strength
-        self._finish = conditions.finish
-        self.session = Session(
-            loaded.backbone, loaded.device, prepared.budget, conditions.reference
-        )
-
-    @out_of_memory_errors()
-    @torch.inference_mode()
-    def rebuild(self, chunk: Chunk[Frame]) -> _RebuiltChunk:
-        if chunk.starts_shot and chunk.index:
-            self.cuts.append(chunk.index)
-            logger.info("Shot cut at frame %s.", chunk.index)
-        pictures = [frame.pixels for frame in chunk.frames]
-        if self._strength == 0:
-            return _RebuiltChunk(chunk.final, pictures[: len(chunk.final)])
-        clip = frames_to_clip(pictures, self.session.device)
-        rebuilt = self.session.rebuild(clip, chunk)
-        original = clip[:, :, : rebuilt.shape[2]]
-        if self._finish is not None:
-            rebuilt = self._finish(original, rebuilt)
-        blended = blend(original, rebuilt, self._strength)
-        return _RebuiltChunk(chunk.final, clip_to_frames(blended, pictures[0].dtype))
-
-
 def _file_of(frame: Frame, output: Path) -> Path:
     """The file that a frame goes to: an image of a sequence, or the one video."""
     return numbered_path(output, frame.index if frame.number is None else frame.number)
-
-
-def _mark_shots(frames: Iterator[Frame], *, detect_cuts: bool) -> Iterator[tuple[Frame, bool]]:
-    if detect_cuts:
-        return mark_cuts(frames, lambda frame: frame.pixels)
-    return ((frame, False) for frame in frames)

@@ -20,10 +20,11 @@ from torch import Tensor
 from refvid.models.mini.alignment import Flow, FramePlaced, align, find_coarse, gray
 from refvid.models.mini.fusion import TRUST_CHANNELS
 from refvid.training.batch import AlignedReference, Batch
+from refvid.training.clip_source import ClipSource
 from refvid.training.clips import CachedClip, TrainingClip
-from refvid.training.config import SampleOptions
 from refvid.training.photographs import photograph
-from refvid.training.samples import Describe, group_usable, to_unit, weigh_groups
+from refvid.training.sample_options import SampleOptions
+from refvid.training.samples import Describe, to_unit
 
 _CHAIN_STEP = 12
 """A far frame is searched from frames on the way, this far apart: in use, every frame begins where
@@ -61,8 +62,7 @@ class AlignedSampleDrawer:
         describe: Describe,
     ) -> None:
         self.options, self.seed, self.describe = options, seed, describe
-        self.groups = group_usable(clips, options)
-        self.weights = weigh_groups(self.groups, options.made)
+        self.clips = ClipSource(clips, options)
 
     def draw(self, index: int) -> Batch:
         """Draw the batch of that number."""
@@ -88,15 +88,10 @@ class AlignedSampleDrawer:
             seed=rng.randrange(2**31),
         )
 
-    def _clip(self, rng: random.Random) -> TrainingClip:
-        return rng.choice(rng.choices(self.groups, self.weights)[0]).open()
-
     def _sample(self, rng: random.Random, *, missing: bool) -> _Sample:
-        options, crop = self.options, self.options.crop
-        clip = self._clip(rng)
-        variant = rng.choice(clip.degraded) if clip.degraded else clip.clean
-        if rng.random() < options.undegraded:
-            variant = clip.clean
+        crop = self.options.crop
+        clip = self.clips.draw(rng)
+        variant = self.clips.draw_version(clip, rng)
         length, height, width = clip.shape
         height, width = height // 8 * 8, width // 8 * 8
         at, frames = self._frames(length, rng)
@@ -131,13 +126,9 @@ class AlignedSampleDrawer:
 
     def _frames(self, length: int, rng: random.Random) -> tuple[int, list[int]]:
         """Index of the reference, and those of the frames."""
-        options = self.options
         # Near an end, so that what is far is drawn as often as what is near.
         at = round((length - 1) * rng.choice((0, 1, rng.random())) * rng.uniform(0.85, 1))
-        low, high = max(0, at - options.max_distance), min(length - 1, at + options.max_distance)
-        nearby = [frame for frame in range(low, high + 1) if frame != at]
-        frames = rng.sample(nearby, min(options.frames, len(nearby)))
-        return at, frames + [at] * (options.frames - len(frames))
+        return at, self.clips.draw_around(at, length, rng)
 
     def _reference(
         self,
@@ -151,7 +142,7 @@ class AlignedSampleDrawer:
         height, width = size
         kind = rng.random()
         if kind < options.unrelated:
-            other = self._clip(rng).clean
+            other = self.clips.draw(rng).clean
             picture = other[rng.randrange(len(other))]
             fitted = cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC)
             return FramePlaced(np.asarray(fitted, np.uint8))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from refvid.errors import InputError
 from refvid.training.batch import Batch
+from refvid.training.clip_source import group_usable
 from refvid.training.clips import (
     MADE_PREFIX,
     CachedClip,
@@ -17,10 +18,10 @@ from refvid.training.clips import (
     build_cache,
     load_cache,
 )
-from refvid.training.config import SampleOptions, TrainConfig
+from refvid.training.config import TrainConfig
 from refvid.training.loader import BatchSource
 from refvid.training.recipes.recipe import Recipe
-from refvid.training.samples import group_usable
+from refvid.training.sample_options import SampleOptions
 
 log = logging.getLogger(__name__)
 

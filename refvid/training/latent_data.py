@@ -15,7 +15,8 @@ from torch import Tensor
 
 from refvid.errors import InputError, OutputError
 from refvid.latents.containers import holds_tensors
-from refvid.latents.recognise import Latents, recognise_latents
+from refvid.latents.latents import Latents
+from refvid.latents.recognise import recognise_latents
 from refvid.latents.wishes import LatentWishes
 from refvid.media.image import fit_image, read_image
 from refvid.media.partial_file import partial_file

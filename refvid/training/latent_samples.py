@@ -16,8 +16,8 @@ from safetensors import safe_open
 from torch import Tensor
 
 from refvid.training.batch import Batch
-from refvid.training.config import SampleOptions
 from refvid.training.dropout import draw_token_dropout
+from refvid.training.sample_options import SampleOptions
 
 FORWARD, REVERSED, REFERENCE = "forward", "reversed", "reference"
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-import warnings
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from refvid.errors import OptionError
+from refvid.errors import CheckpointUnavailable, OptionError
+from refvid.metrics.perceptual import NetworkName, load_lpips_network
 from refvid.metrics.st_lpips import SMALLEST_SIDE, load_st_lpips_network
-from refvid.training.config import LossConfig
+from refvid.training.loss_config import LossConfig
 
 log = logging.getLogger(__name__)
 
@@ -191,7 +190,7 @@ def _large_enough(frames: Tensor) -> Tensor:
     return functional.pad(frames, (0, width, 0, height), mode="replicate")
 
 
-def _network(config: LossConfig, perceptual: str) -> Literal["alex", "vgg"]:
+def _network(config: LossConfig, perceptual: str) -> NetworkName:
     if config.perceptual_network != "auto":
         return config.perceptual_network
     return "vgg" if perceptual == "lpips" else "alex"
@@ -212,7 +211,7 @@ def _load_perceptual(config: LossConfig) -> tuple[str, nn.Module | None]:
     return "gradients" if config.perceptual == "auto" else config.perceptual, None
 
 
-def load_lpips(perceptual: str, network_name: Literal["alex", "vgg"] = "vgg") -> nn.Module | None:
+def load_lpips(perceptual: str, network_name: NetworkName = "vgg") -> nn.Module | None:
     """The frozen network for `lpips`, and for `auto` where it can be had.
 
     Raises:
@@ -221,17 +220,9 @@ def load_lpips(perceptual: str, network_name: Literal["alex", "vgg"] = "vgg") ->
     if perceptual not in {"auto", "lpips"}:
         return None
     try:
-        with warnings.catch_warnings():
-            # lpips calls torchvision in ways that were in fashion in 2021.
-            warnings.simplefilter("ignore")
-            import lpips  # noqa: PLC0415 -- an extra
-
-            network: nn.Module = lpips.LPIPS(net=network_name, verbose=False)
-    # OSError: the weights are fetched on first use, and cannot be.
-    except (ImportError, OSError, RuntimeError) as error:
-        problem = f"LPIPS cannot be had ({error}); pip install lpips torchvision brings the package"
+        return load_lpips_network(network_name)
+    except (OptionError, CheckpointUnavailable) as error:
         if perceptual == "lpips":
-            raise OptionError(f"{problem}.") from error
-        log.info("%s. Another loss takes its place", problem)
+            raise OptionError(str(error)) from error
+        log.info("%s Another loss takes its place.", error)
         return None
-    return network.eval().requires_grad_(False)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from refvid.training.batch import Batch
-from refvid.training.config import StyleLossConfig, TrainConfig
+from refvid.training.config import TrainConfig
+from refvid.training.loss_config import StyleLossConfig
 from refvid.training.losses import TrainingLoss
 from refvid.training.style_losses import StyleLoss
 

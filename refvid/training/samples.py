@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import random
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,9 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from refvid.training.batch import Batch
-from refvid.training.clips import MADE_PREFIX, CachedClip, TrainingClip
-from refvid.training.config import SampleOptions
+from refvid.training.clip_source import ClipSource
+from refvid.training.clips import CachedClip, TrainingClip
 from refvid.training.dropout import draw_token_dropout
+from refvid.training.sample_options import SampleOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +48,7 @@ class SampleDrawer:
         describe: Describe | None = None,
     ) -> None:
         self.options, self.seed, self.describe = options, seed, describe
-        self.groups = group_usable(clips, options)
-        self.weights = weigh_groups(self.groups, options.made)
+        self.clips = ClipSource(clips, options)
 
     def draw(self, index: int) -> Batch:
         """Draw the batch of that number."""
@@ -69,22 +67,17 @@ class SampleDrawer:
             seed=rng.randrange(2**31),
         )
 
-    def _clip(self, rng: random.Random) -> TrainingClip:
-        return rng.choice(rng.choices(self.groups, self.weights)[0]).open()
-
     def _sample(self, rng: random.Random) -> _Sample:
         options, crop = self.options, self.options.crop
-        clip = self._clip(rng)
-        variant = rng.choice(clip.degraded) if clip.degraded else clip.clean
-        if rng.random() < options.undegraded:
-            variant = clip.clean
+        clip = self.clips.draw(rng)
+        variant = self.clips.draw_version(clip, rng)
         length, height, width = clip.shape
         at, frames = self._frames(length, rng)
         top, left = rng.randrange(height - crop + 1), rng.randrange(width - crop + 1)
         kind = rng.random()
         source, index = clip.clean, at
         if kind < options.unrelated:
-            source = self._clip(rng).clean
+            source = self.clips.draw(rng).clean
             index = rng.randrange(len(source))
         elif kind < options.unrelated + options.degraded_reference:
             source = variant
@@ -109,10 +102,7 @@ class SampleDrawer:
             chosen = rng.randrange(options.frames) if options.reference_frame == "random" else 0
             return start + chosen, list(range(start, start + options.frames))
         at = rng.randrange(length)
-        low, high = max(0, at - options.max_distance), min(length - 1, at + options.max_distance)
-        nearby = [frame for frame in range(low, high + 1) if frame != at]
-        frames = rng.sample(nearby, min(options.frames, len(nearby)))
-        return at, frames + [at] * (options.frames - len(frames))
+        return at, self.clips.draw_around(at, length, rng)
 
     def _reference(
         self, frame: NDArray[np.uint8], top: int, left: int, rng: random.Random
@@ -128,41 +118,6 @@ class SampleDrawer:
             corner.append(slice(first, first + side))
             origin.append(place - first)
         return frame[corner[0], corner[1]], origin
-
-
-def group_usable(
-    clips: Sequence[TrainingClip | CachedClip], options: SampleOptions
-) -> list[list[TrainingClip | CachedClip]]:
-    """Clips that are large and long enough for such samples, those of one source together."""
-    by_source: dict[str, list[TrainingClip | CachedClip]] = defaultdict(list)
-    for clip in clips:
-        length, *size = clip.shape
-        long_enough = length >= options.frames or not options.consecutive
-        if min(size) >= options.crop and long_enough:
-            by_source[clip.source].append(clip)
-    return list(by_source.values())
-
-
-def weigh_groups(
-    groups: Sequence[Sequence[TrainingClip | CachedClip]], made_share: float
-) -> list[float]:
-    """How often a clip of each source is drawn, against the others.
-
-    Args:
-        groups: From `group_usable`.
-        made_share: What the kinds of clips made by code share, where there are others, too.
-    """
-    # Many clips of one source look alike: the square root keeps them from taking over.
-    weights = [math.sqrt(len(group)) for group in groups]
-    is_made = [group[0].source.startswith(MADE_PREFIX) for group in groups]
-    totals = {
-        made: sum(w for w, m in zip(weights, is_made, strict=True) if m is made)
-        for made in (True, False)
-    }
-    if not all(totals.values()):
-        return weights
-    shares = {True: made_share, False: 1 - made_share}
-    return [w * shares[m] / totals[m] for w, m in zip(weights, is_made, strict=True)]
 
 
 def to_unit(pixels: NDArray[np.uint8]) -> Tensor:

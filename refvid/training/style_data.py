@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from refvid.errors import InputError
 from refvid.training.batch import Batch
-from refvid.training.config import SampleOptions, TrainConfig
+from refvid.training.config import TrainConfig
 from refvid.training.data import (
     VALID_SEED,
     Processes,
@@ -20,6 +20,7 @@ from refvid.training.data import (
     prepare_clips,
 )
 from refvid.training.loader import BatchSource
+from refvid.training.sample_options import SampleOptions
 from refvid.training.style_pictures import (
     StylePicture,
     cache_styles,

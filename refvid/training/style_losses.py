@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from refvid.models.mini_style.motion import Motion, find_motion
 from refvid.models.mini_style.smooth import box_mean
-from refvid.training.config import StyleLossConfig
+from refvid.training.loss_config import StyleLossConfig
 from refvid.training.losses import load_lpips
 
 _BANDS = 4

@@ -15,9 +15,10 @@ from torch import Tensor
 from refvid.media.image import fit_image
 from refvid.media.pixel_conversion import to_uint8
 from refvid.training.batch import Batch, PaintedClip
+from refvid.training.clip_source import ClipSource
 from refvid.training.clips import CachedClip, TrainingClip
-from refvid.training.config import SampleOptions, StyleSampleOptions
-from refvid.training.samples import group_usable, to_unit, weigh_groups
+from refvid.training.sample_options import SampleOptions, StyleSampleOptions
+from refvid.training.samples import to_unit
 from refvid.training.style_pictures import StylePicture
 
 Paint = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
@@ -67,9 +68,8 @@ class StyleSampleDrawer:
     ) -> None:
         self.options, self.style_options = options, style_options
         self.styles, self.paint, self.seed = styles, paint, seed
-        self.groups = group_usable(clips, options)
-        # As in `SampleDrawer`.
-        self.weights = weigh_groups(self.groups, options.made)
+        self.clips = ClipSource(clips, options)
+        self.groups = self.clips.groups
 
     def draw(self, index: int) -> Batch:
         """Draw the batch of that number."""
@@ -89,7 +89,7 @@ class StyleSampleDrawer:
     def _content(self, lead: int, rng: random.Random) -> Pixels:
         """Frames that follow each other, (up to lead + T, crop, crop, 3)."""
         options, crop = self.options, self.options.crop
-        clip = rng.choice(rng.choices(self.groups, self.weights)[0]).open()
+        clip = self.clips.draw(rng)
         length, height, width = clip.shape
         window = min(round(crop / rng.uniform(*self.style_options.content_scale)), height, width)
         count = min(length, options.frames + lead)

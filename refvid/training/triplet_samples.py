@@ -15,7 +15,7 @@ from refvid.errors import InputError
 from refvid.media.image import fit_image
 from refvid.media.pixel_conversion import to_uint8
 from refvid.training.batch import Batch
-from refvid.training.config import SampleOptions, StyleSampleOptions
+from refvid.training.sample_options import SampleOptions, StyleSampleOptions
 from refvid.training.style_samples import (
     Paint,
     StyleSample,

@@ -245,7 +245,7 @@ def test_bombs_need_no_memory(tmp_path):
         "import resource, sys\n"
         "import torch, safetensors\n"
         "from refvid.cli.app import app\n"
-        "import refvid.inspect_file, refvid.latents.recognise\n"
+        "import refvid.latents.recognise, refvid.media.video_info\n"
         "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (used + 2**28,) * 2)\n"
         "for name in sys.argv[1:]:\n"

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from refvid.models.mini.local_correlation import find_moments
 from refvid.models.mini.resampling import sample
 from refvid.models.mini.smooth_map import pixel_grid
 
@@ -115,8 +116,10 @@ def align(shades: Picture, reference: Placed, coarse: Flow) -> Found:
     size = (shades.shape[1] // 4, shades.shape[0] // 4)
     seen = cv2.resize(shown.astype(np.float32), size, interpolation=cv2.INTER_AREA)
     seen_shades = gray(pixels)
-    correlation, texture = correlate(shades, seen_shades, 4)
-    fine = cv2.resize(correlate(shades, seen_shades, 2)[0], size, interpolation=cv2.INTER_AREA)
+    correlation, texture = correlate_cells(shades, seen_shades, 4)
+    fine = cv2.resize(
+        correlate_cells(shades, seen_shades, 2)[0], size, interpolation=cv2.INTER_AREA
+    )
     correlation *= seen
     trust = np.stack((correlation, fine * seen, seen)).astype(np.float32)
     return Found(pixels, trust, _likeness(correlation, texture))
@@ -189,7 +192,7 @@ def _search(
     return np.asarray(found, np.float32)
 
 
-def correlate(
+def correlate_cells(
     frame: Picture, aligned: Picture, cell: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Normalised correlation of two gray pictures around every cell, and their texture.
@@ -210,13 +213,10 @@ def correlate(
         cv2.resize(p, size, interpolation=cv2.INTER_AREA).astype(np.float32) - 128
         for p in (frame, aligned)
     )
-    mean_a, mean_b, aa, bb, ab = (_box(p) for p in (a, b, a * a, b * b, a * b))
-    floor = _NOISE_LEVEL**2
-    variance_a = np.maximum(aa - mean_a * mean_a, 0)
-    variance_b = np.maximum(bb - mean_b * mean_b, 0)
-    covariance = ab - mean_a * mean_b
-    correlation = covariance / np.sqrt((variance_a + floor) * (variance_b + floor))
-    return correlation, variance_a / (variance_a + 4 * floor)
+    variance_a, variance_b, covariance = find_moments(a, b, _box)
+    floor = np.float32(_NOISE_LEVEL**2)
+    deviation = np.sqrt((variance_a + floor) * (variance_b + floor))
+    return np.asarray(covariance / deviation, np.float32), variance_a / (variance_a + 4 * floor)
 
 
 def _likeness(correlation: NDArray[np.float32], texture: NDArray[np.float32]) -> Likeness:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -38,25 +39,35 @@ class LocalCorrelation:
 
 
 def soften(gray: NDArray[np.uint8]) -> Plain:
-    """Prepare a gray picture for `correlate`."""
+    """Prepare a gray picture for `correlate_blocks`."""
     return np.asarray(cv2.GaussianBlur(gray.astype(np.float32), (0, 0), _BLUR_PX), np.float32)
 
 
-def correlate(
+def find_moments(
+    one: Plain, other: Plain, mean: Callable[[Plain], Plain]
+) -> tuple[Plain, Plain, Plain]:
+    """Variances of two pictures, and their covariance, in the windows that `mean` averages over.
+
+    The pictures have values around 0: away from it, variances of float32 lose their digits.
+    """
+    mean_one, mean_other = mean(one), mean(other)
+    return (
+        np.maximum(mean(one * one) - mean_one**2, 0),
+        np.maximum(mean(other * other) - mean_other**2, 0),
+        mean(one * other) - mean_one * mean_other,
+    )
+
+
+def correlate_blocks(
     view: Plain, frame: Plain, shown: NDArray[np.bool_], *, step: int = BLOCK
 ) -> LocalCorrelation:
     """Compare softened pictures (H, W) around the centres of squares of `step` pixels."""
     half = step // 2
 
     def mean(values: Plain) -> Plain:
-        # Away from zero, variances of float32 values lose their digits: hence the shift below.
         return np.asarray(cv2.boxFilter(values, -1, (BLOCK, BLOCK))[half::step, half::step])
 
-    view, frame = view - 128, frame - 128
-    view_mean, frame_mean = mean(view), mean(frame)
-    view_variance = np.maximum(mean(view * view) - view_mean**2, 0)
-    frame_variance = np.maximum(mean(frame * frame) - frame_mean**2, 0)
-    covariance = mean(view * frame) - view_mean * frame_mean
+    view_variance, frame_variance, covariance = find_moments(view - 128, frame - 128, mean)
     textured = (frame_variance > _TEXTURE**2) & (mean(shown.astype(np.float32)) > 0.999)
     # A plain view of a textured frame is unlike it: the floor keeps noise from deciding.
     deviation = np.sqrt(np.maximum(view_variance, 1) * np.maximum(frame_variance, 1))

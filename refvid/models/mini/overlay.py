@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refvid.models.mini.color_map import ColorMap, apply_colors, fit_colors
-from refvid.models.mini.local_correlation import BLOCK, LocalCorrelation, correlate, soften
+from refvid.models.mini.local_correlation import BLOCK, LocalCorrelation, correlate_blocks, soften
 from refvid.models.mini.planes import (
     Plane,
     Points,
@@ -96,7 +96,7 @@ class Overlay:
     def correlate(self, found: SmoothMap, step: int = BLOCK) -> LocalCorrelation:
         """How well the reference fits when laid over by a map, see `local_correlation`."""
         view, shown = self._lay(found)
-        return correlate(soften(view), self._frame_soft, shown, step=step)
+        return correlate_blocks(soften(view), self._frame_soft, shown, step=step)
 
     def refine(self, rough: SmoothMap, where: NDArray[np.bool_] | None = None) -> SmoothMap:
         """Track what the reference shows, and fit the plane again; repeat until it rests.

@@ -21,11 +21,11 @@ from refvid.models.registry import MINI
 from refvid.training.aligned_samples import AlignedSampleDrawer
 from refvid.training.batch import Batch
 from refvid.training.clips import CachedClip, TrainingClip
-from refvid.training.config import SampleOptions
 from refvid.training.dropout import drop_tokens
 from refvid.training.loader import BatchSource
 from refvid.training.recipes.framewise import FramewiseRecipe
 from refvid.training.recipes.recipe import full_precision
+from refvid.training.sample_options import SampleOptions
 from refvid.training.samples import SampleDrawer, to_unit
 
 

@@ -11,8 +11,8 @@ from refvid.models.mini_style.painting import paint_clip
 from refvid.models.patch_codec import PatchCodec
 from refvid.models.registry import MINI_STYLE
 from refvid.training.batch import Batch
-from refvid.training.config import SampleOptions
 from refvid.training.recipes.framewise import FramewiseRecipe
+from refvid.training.sample_options import SampleOptions
 from refvid.training.style_samples import Paint
 
 

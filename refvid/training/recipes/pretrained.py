@@ -15,8 +15,8 @@ from refvid.errors import OptionError
 from refvid.models.videovaeplus.autoencoder import VideoVaePlusAutoencoder
 from refvid.models.wan.autoencoder import WanAutoencoder
 from refvid.training.batch import Batch
-from refvid.training.config import SampleOptions
 from refvid.training.recipes.recipe import ParameterGroup, Recipe, full_precision, without_prefix
+from refvid.training.sample_options import SampleOptions
 
 Model = TypeVar("Model", WanAutoencoder, VideoVaePlusAutoencoder)
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from refvid.training.batch import Batch
 from refvid.training.clips import CachedClip, TrainingClip
-from refvid.training.config import SampleOptions
 from refvid.training.loader import BatchSource
+from refvid.training.sample_options import SampleOptions
 from refvid.training.samples import SampleDrawer
 
 

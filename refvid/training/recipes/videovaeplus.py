@@ -11,9 +11,9 @@ from refvid.errors import OptionError
 from refvid.models.registry import VIDEOVAE_PLUS
 from refvid.models.videovaeplus.autoencoder import VideoVaePlusAutoencoder
 from refvid.training.batch import Batch
-from refvid.training.config import SampleOptions
 from refvid.training.dropout import drop_tokens
 from refvid.training.recipes.pretrained import PretrainedRecipe
+from refvid.training.sample_options import SampleOptions
 
 
 class VideoVaePlusRecipe(PretrainedRecipe[VideoVaePlusAutoencoder]):

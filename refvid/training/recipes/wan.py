@@ -12,9 +12,9 @@ from refvid.models.registry import WAN
 from refvid.models.wan.autoencoder import WanAutoencoder
 from refvid.models.wan.blocks import Past
 from refvid.training.batch import Batch
-from refvid.training.config import SampleOptions
 from refvid.training.dropout import token_mask
 from refvid.training.recipes.pretrained import PretrainedRecipe
+from refvid.training.sample_options import SampleOptions
 
 
 class WanRecipe(PretrainedRecipe[WanAutoencoder]):

@@ -7,14 +7,8 @@ from refvid.cli.batch import Batch, triage
 from refvid.cli.console import Console
 from refvid.cli.flags import BatchRules
 from refvid.errors import InputError, OptionError, OutputError
-from refvid.media.inputs import (
-    Job,
-    check_output,
-    check_source,
-    expand_inputs,
-    output_exists,
-    plan_jobs,
-)
+from refvid.media.inputs import Job, check_source, expand_inputs, plan_jobs
+from refvid.media.outputs import check_output, output_exists
 
 
 class Report(str):
@@ -192,14 +186,14 @@ class TestChecks:
     @pytest.mark.parametrize("name", ["v/b.mp4", "no/x.mp4", "v/b.mp4/x.mp4", "i/%d.png"])
     def test_outputs_that_cannot_be(self, tree, name):
         with pytest.raises(OutputError):
-            check_output(Job(source=Path("s.mp4"), output=Path(name)), overwrite=False)
+            check_output(Path(name), overwrite=False)
 
     def test_a_folder_is_never_overwritten(self, tree):
         with pytest.raises(OutputError, match="is a folder"):
-            check_output(Job(source=Path("s.mp4"), output=Path("v")), overwrite=True)
+            check_output(Path("v"), overwrite=True)
 
     def test_overwrite(self, tree):
-        check_output(Job(source=Path("s.mp4"), output=Path("v/b.mp4")), overwrite=True)
+        check_output(Path("v/b.mp4"), overwrite=True)
 
     def test_sequence_exists_with_its_first_image(self, tree):
         assert output_exists(Path("i/%d.png"))

@@ -369,7 +369,7 @@ def test_relative_paths_stay_relative(run, fake, clip, monkeypatch):
 
 
 def test_compare_gets_the_input_and_the_result(run, fake, clip, monkeypatch, tmp_path):
-    from refvid.compare import compare as workflow
+    from refvid.comparison import compare as workflow
 
     asked = []
 
@@ -390,7 +390,7 @@ def test_compare_gets_the_input_and_the_result(run, fake, clip, monkeypatch, tmp
 
 
 def test_compare_of_images_lies_beside_them(run, fake, clip, monkeypatch, tmp_path):
-    from refvid.compare import compare as workflow
+    from refvid.comparison import compare as workflow
 
     pages = []
 

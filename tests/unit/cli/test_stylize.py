@@ -7,8 +7,7 @@ from fractions import Fraction
 
 import pytest
 
-from refvid.cli.stylize import parse_keyframe, parse_style
-from refvid.errors import CheckpointUnavailable, InputError, OptionError
+from refvid.errors import CheckpointUnavailable, InputError
 from refvid.rebuild import stylize as workflow
 
 
@@ -19,92 +18,6 @@ def fake(fake, monkeypatch):
     monkeypatch.setattr(workflow, "plan_stylize", fake.plan_enhance)
     monkeypatch.setattr(workflow, "stylize", fake.enhance)
     return fake
-
-
-@pytest.fixture
-def files(tmp_path, monkeypatch):
-    """Make empty files in the current folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def make(*names: str) -> None:
-        for name in names:
-            (tmp_path / name).touch()
-
-    return make
-
-
-@pytest.mark.parametrize(
-    ("word", "image", "weight"),
-    [
-        ("art.jpg", "art.jpg", 1),
-        ("art.jpg:2", "art.jpg", 2),
-        ("art.jpg:0.25", "art.jpg", 0.25),
-        ("art.jpg:.5", "art.jpg", 0.5),
-        ("a:b.jpg", "a:b.jpg", 1),
-        ("a:b.jpg:3", "a:b.jpg", 3),
-        ("plan:9", "plan:9", 1),  # a file of the whole name wins
-        ("plan:9:2", "plan:9", 2),
-        ("me@home.png", "me@home.png", 1),
-        (":7", ":7", 1),
-    ],
-)
-def test_styles(files, word, image, weight):
-    files("art.jpg", "a:b.jpg", "plan:9", "plan", "me@home.png", ":7")
-    style = parse_style(word)
-    assert (str(style.image), style.weight) == (image, weight)
-
-
-@pytest.mark.parametrize(
-    "word", ["none.jpg", "none.jpg:2", "art.jpg:x", "art.jpg:", "art.jpg:-1", "x" * 5000]
-)
-def test_styles_that_are_not_there(files, word):
-    files("art.jpg")
-    with pytest.raises(InputError, match="there is no image file"):
-        parse_style(word)
-
-
-@pytest.mark.parametrize("weight", ["0", "0.0", "0.0000001", "9" * 400])
-def test_weights_that_are_none(files, weight):
-    files("art.jpg")
-    with pytest.raises(OptionError, match="weight"):
-        parse_style(f"art.jpg:{weight}")
-
-
-@pytest.mark.parametrize(
-    ("word", "image", "frame", "time"),
-    [
-        ("k.png@0", "k.png", 0, None),
-        ("k.png@12f", "k.png", 12, None),
-        ("k.png@1.5s", "k.png", None, Fraction(3, 2)),
-        ("k.png@2s", "k.png", None, Fraction(2)),
-        ("k.png@1:30", "k.png", None, Fraction(90)),
-        ("me@3@7", "me@3", 7, None),
-        ("a:b.png@7", "a:b.png", 7, None),
-    ],
-)
-def test_keyframes(files, word, image, frame, time):
-    files("k.png", "me@3", "a:b.png")
-    keyframe = parse_keyframe(word)
-    assert (str(keyframe.image), keyframe.frame, keyframe.time) == (image, frame, time)
-
-
-@pytest.mark.parametrize(
-    ("word", "error"),
-    [
-        ("k.png", OptionError),
-        ("k.png@", OptionError),
-        ("k.png@-1", OptionError),
-        ("k.png@1.5", OptionError),  # a time has its unit
-        ("k.png@lates", OptionError),
-        ("@3", OptionError),
-        ("other.png@3", InputError),
-        ("other.png@3s", InputError),
-    ],
-)
-def test_keyframes_that_are_none(files, word, error):
-    files("k.png")
-    with pytest.raises(error, match="--keyframe"):
-        parse_keyframe(word)
 
 
 def test_every_option_reaches_the_workflow(run, fake, clip, picture, tmp_path):

@@ -20,8 +20,7 @@ CPU = torch.device("cpu")
 def bare(monkeypatch) -> None:
     """A machine without any optional package."""
     monkeypatch.setattr(measures, "missing_packages", lambda measure: ("lpips",))
-    for name in ("ssimulacra2", "refvid.metrics.st_lpips"):
-        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, "ssimulacra2", None)
 
 
 def test_nothing_optional_is_needed(bare, caplog) -> None:
@@ -45,20 +44,23 @@ def test_ssimulacra2_gets_the_clean_picture_first(bare, monkeypatch) -> None:
 
 
 def test_st_lpips_is_taken_where_it_can_be_had(bare, monkeypatch, caplog) -> None:
-    module = ModuleType("refvid.metrics.st_lpips")
-    module.load_st_lpips = lambda device, network: network  # type: ignore[attr-defined]
-    module.st_lpips_distance = lambda network, a, b: float(network == "alex")  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "refvid.metrics.st_lpips", module)
-    compare = load_networks(CPU).st_lpips
-    assert compare is not None
-    assert compare(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1, 3), np.uint8)) == 1
-
-    def refuse(device: torch.device, network: str) -> None:
-        raise OptionError("its weights are not installed")
-
-    module.load_st_lpips = refuse  # type: ignore[attr-defined]
+    monkeypatch.setattr(measures, "missing_packages", lambda measure: ())
+    monkeypatch.setattr(measures, "load_lpips", refuse)
+    monkeypatch.setattr(measures, "load_st_lpips", lambda device: "its network")
+    monkeypatch.setattr(
+        measures, "lpips_distance", lambda network, a, b: float(network == "its network")
+    )
+    networks = load_networks(CPU)
+    assert networks.lpips is None
+    assert networks.st_lpips is not None
+    assert networks.st_lpips(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1, 3), np.uint8)) == 1
+    monkeypatch.setattr(measures, "load_st_lpips", refuse)
     assert load_networks(CPU).st_lpips is None
-    assert "no ST-LPIPS: its weights are not installed" in caplog.text
+    assert "no ST-LPIPS: its weights are damaged" in caplog.text
+
+
+def refuse(device: torch.device) -> None:
+    raise OptionError("its weights are damaged")
 
 
 def test_slow_measures_take_few_frames_and_frame_0_never_counts() -> None:

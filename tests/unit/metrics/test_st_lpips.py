@@ -14,16 +14,14 @@ from torch.nn import functional
 
 from refvid.errors import CheckpointMismatch, CheckpointUnavailable, OptionError
 from refvid.metrics.catalog import MEASURES
+from refvid.metrics.perceptual import Lpips, NetworkName, lpips_distance
 from refvid.metrics.picture import EmptyMask
 from refvid.metrics.st_lpips import (
     PACKAGE,
     SMALLEST_SIDE,
-    NetworkName,
-    StLpips,
     StLpipsNetwork,
     load_st_lpips,
     load_st_lpips_network,
-    st_lpips_distance,
 )
 
 CPU = torch.device("cpu")
@@ -79,8 +77,8 @@ def test_equals_the_package(
 ) -> None:
     network = load_st_lpips(CPU, name)
     picture, reference = waves(*size, 0.7), waves(*size)
-    assert st_lpips_distance(network, picture, reference) == pytest.approx(expected, abs=1e-5)
-    assert st_lpips_distance(network, picture, picture) == 0
+    assert lpips_distance(network, picture, reference) == pytest.approx(expected, abs=1e-5)
+    assert lpips_distance(network, picture, picture) == 0
     bare = load_st_lpips_network(name)
     both = clip_of(picture, reference)
     assert bare(both, clip_of(reference, reference)).tolist() == pytest.approx(
@@ -163,33 +161,33 @@ def test_bfloat16_is_near(random_alex, layout: torch.memory_format) -> None:
 
 
 def test_masks_and_depth(random_alex) -> None:
-    network = StLpips(random_alex, CPU)
+    network = Lpips(random_alex, CPU)
     noisy, clean = waves(160, 160, 1), waves(160, 160)
-    whole = st_lpips_distance(network, noisy, clean)
-    assert st_lpips_distance(
+    whole = lpips_distance(network, noisy, clean)
+    assert lpips_distance(
         network, noisy.astype(np.uint16) * 257, clean.astype(np.uint16) * 257
     ) == pytest.approx(whole, rel=1e-4)
     left = np.ones((160, 160), np.float32)
-    assert st_lpips_distance(network, noisy, clean, left) == pytest.approx(whole, rel=1e-4)
+    assert lpips_distance(network, noisy, clean, left) == pytest.approx(whole, rel=1e-4)
     left[:, 40:] = 0
     spoiled = noisy.copy()
     spoiled[:, 140:] = 0  # farther away than the layers see
-    assert st_lpips_distance(network, spoiled, clean, left) == pytest.approx(
-        st_lpips_distance(network, noisy, clean, left), rel=1e-5
+    assert lpips_distance(network, spoiled, clean, left) == pytest.approx(
+        lpips_distance(network, noisy, clean, left), rel=1e-5
     )
     with pytest.raises(EmptyMask):
-        st_lpips_distance(network, noisy, clean, left * 0)
+        lpips_distance(network, noisy, clean, left * 0)
     with pytest.raises(ValueError, match="differ"):
-        st_lpips_distance(network, noisy[1:], clean)
+        lpips_distance(network, noisy[1:], clean)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_smallest_side(name: NetworkName) -> None:
-    network = StLpips(StLpipsNetwork(name), CPU)
+    network = Lpips(StLpipsNetwork(name), CPU)
     smallest = waves(SMALLEST_SIDE, SMALLEST_SIDE)
-    assert st_lpips_distance(network, smallest, smallest) == 0
+    assert lpips_distance(network, smallest, smallest) == 0
     with pytest.raises(ValueError, match="at least 21 pixels a side, not 21x20"):
-        st_lpips_distance(network, smallest[1:], smallest[1:])
+        lpips_distance(network, smallest[1:], smallest[1:])
     assert MEASURES["st_lpips"].smallest_side == SMALLEST_SIDE
 
 

@@ -9,7 +9,7 @@ from refvid.models.mini.alignment import (
     Flow,
     FramePlaced,
     align,
-    correlate,
+    correlate_cells,
     find_coarse,
     fine_detail,
     gray,
@@ -117,7 +117,7 @@ def test_what_is_not_shown_is_not_trusted(scene: np.ndarray) -> None:
 def test_plain_places_say_nothing() -> None:
     rng = np.random.default_rng(0)
     plain = (128 + rng.integers(-1, 2, (64, 64))).astype(np.uint8)
-    correlation, texture = correlate(plain, np.full((64, 64), 128, np.uint8), 4)
+    correlation, texture = correlate_cells(plain, np.full((64, 64), 128, np.uint8), 4)
     assert np.abs(correlation).max() < 0.2
     assert texture.max() < 0.2
 

@@ -18,9 +18,11 @@ from refvid.errors import InputError, OptionError, OutOfMemory, OutputError
 from refvid.media.encoding import Encoding as EncodingOptions
 from refvid.media.frame_range import FrameRange
 from refvid.media.image import write_image
+from refvid.media.inputs import Job
 from refvid.progress import Progress
+from refvid.rebuild import enhance as work
 from refvid.rebuild.choose_backbone import LoadedBackbone
-from refvid.rebuild.options import ModelOptions, ReferenceSource
+from refvid.rebuild.options import ModelOptions, RebuildOptions, References, ReferenceSource
 from tests.asking import EnhanceOptions, enhance, plan_enhance
 
 
@@ -219,6 +221,16 @@ def test_a_range_outside_the_video(make_video, loaded, tmp_path: Path) -> None:
     with pytest.raises(InputError):
         enhance(options, loaded)
     assert not options.output.exists()
+
+
+def test_a_plan_waits_for_no_folder(make_video, loaded, tmp_path: Path) -> None:
+    source, output = make_video(5), tmp_path / "later" / "out.mp4"
+    asked = (References(), RebuildOptions(), loaded)
+    batch_job = Job(source=source, output=output, create_folder=True)
+    assert work.plan_enhance(batch_job, *asked).output == output
+    with pytest.raises(OutputError, match="does not exist"):
+        work.plan_enhance(Job(source=source, output=output), *asked)
+    assert not output.parent.exists()
 
 
 def test_plan_and_report_are_json(make_video, loaded, tmp_path: Path) -> None:

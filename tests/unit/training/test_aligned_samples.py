@@ -11,10 +11,10 @@ import torch
 from refvid.training.aligned_samples import AlignedSampleDrawer
 from refvid.training.batch import Batch
 from refvid.training.clips import TrainingClip
-from refvid.training.config import SampleOptions
 from refvid.training.losses import log_error
 from refvid.training.photographs import photograph
 from refvid.training.recipes.mini import FrameCondition
+from refvid.training.sample_options import SampleOptions
 
 OPTIONS = SampleOptions(
     clips=2, frames=2, crop=64, reference_crop=64, max_distance=8, unrelated=0.0, missing=0.0,

@@ -9,7 +9,7 @@ import torch
 
 from refvid.errors import OptionError
 from refvid.training import losses
-from refvid.training.config import LossConfig
+from refvid.training.loss_config import LossConfig
 from refvid.training.losses import (
     TrainingLoss,
     choose_frames,

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refvid.errors import OptionError
+from refvid.training.clip_source import weigh_groups
 from refvid.training.clips import TrainingClip
-from refvid.training.config import SampleOptions
-from refvid.training.samples import SampleDrawer, to_unit, weigh_groups
+from refvid.training.sample_options import SampleOptions
+from refvid.training.samples import SampleDrawer, to_unit
 
 
 def coordinate_clip(height: int, width: int, source: str, frames: int = 5) -> TrainingClip:
@@ -151,9 +152,9 @@ def test_without_degraded_versions_the_clip_is_its_own_target() -> None:
 def test_clips_too_small_or_short_are_left_out() -> None:
     clips = [coordinate_clip(40, 96, "a"), coordinate_clip(64, 64, "b")]
     drawer = SampleDrawer(clips, SampleOptions(crop=48))
-    assert [[clip.source for clip in group] for group in drawer.groups] == [["b"]]
+    assert [[clip.source for clip in group] for group in drawer.clips.groups] == [["b"]]
     long = SampleOptions(crop=48, frames=9, consecutive=True)
-    assert SampleDrawer(clips, long).groups == []
+    assert SampleDrawer(clips, long).clips.groups == []
 
 
 @pytest.mark.parametrize("frames", [1, 2])

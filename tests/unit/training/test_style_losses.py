@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from refvid.training import style_losses
-from refvid.training.config import StyleLossConfig
+from refvid.training.loss_config import StyleLossConfig
 from refvid.training.style_losses import (
     StyleLoss,
     stroke_error,

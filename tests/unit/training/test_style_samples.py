@@ -14,7 +14,7 @@ from torch import Tensor
 from refvid.errors import InputError, OptionError
 from refvid.training.batch import Batch
 from refvid.training.clips import TrainingClip
-from refvid.training.config import SampleOptions, StyleSampleOptions
+from refvid.training.sample_options import SampleOptions, StyleSampleOptions
 from refvid.training.style_pictures import (
     StylePicture,
     cache_styles,

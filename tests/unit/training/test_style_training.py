@@ -15,12 +15,12 @@ from refvid.errors import CheckpointMismatch, CheckpointUnavailable, InputError,
 from refvid.models.mini_style.autoencoder import MiniStyleBackbone
 from refvid.progress import ignore_progress
 from refvid.training.batch import Batch
-from refvid.training.config import SampleOptions
 from refvid.training.engine import write_weights
 from refvid.training.make_recipe import make_recipe
 from refvid.training.objective import make_objective
 from refvid.training.read_config import build_config
 from refvid.training.recipes.mini_style import MiniStyleRecipe
+from refvid.training.sample_options import SampleOptions
 from refvid.training.style_samples import StyleSample, make_style_batch
 from refvid.training.train import train
 

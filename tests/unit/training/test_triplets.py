@@ -14,8 +14,8 @@ from torch import Tensor
 
 from refvid.errors import InputError
 from refvid.training import triplets as module
-from refvid.training.config import SampleOptions, StyleSampleOptions
 from refvid.training.degradations import write_h264
+from refvid.training.sample_options import SampleOptions, StyleSampleOptions
 from refvid.training.triplet_samples import TripletDrawer
 from refvid.training.triplets import Triplet, check_triplets, find_triplets
 

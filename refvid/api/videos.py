@@ -1,0 +1,224 @@
+"""Videos that come back in another look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from refvid.api.keywords import (
+    File,
+    Position,
+    Rate,
+    Tracks,
+    check_job,
+    make_encoding,
+)
+from refvid.api.models import use_model
+from refvid.errors import InputError, OptionError
+from refvid.progress import ProgressCallback, ignore_progress
+from refvid.words import parse_keyframe, parse_range, parse_rate, parse_reference, parse_style
+
+if TYPE_CHECKING:
+    from refvid.rebuild.choose_backbone import LoadedBackbone
+    from refvid.rebuild.options import Hdr, ReferenceFit
+    from refvid.rebuild.pixels import Pixels
+    from refvid.rebuild.plan import Report
+
+
+def enhance(
+    source: File,
+    output: File,
+    *,
+    ref: File | None = None,
+    ref_fit: ReferenceFit = "auto",
+    strength: float = 1.0,
+    start: Position | None = None,
+    end: Position | None = None,
+    frames: int | None = None,
+    preview: Position | None = None,
+    cut_detection: bool = True,
+    model: File | LoadedBackbone = "auto",
+    codec: str | None = None,
+    crf: float | None = None,
+    pix_fmt: str | None = None,
+    encoder_options: Mapping[str, object] | None = None,
+    audio: Tracks = "copy",
+    subs: Tracks = "copy",
+    metadata: bool = True,
+    hdr: Hdr = "refuse",
+    rate: Rate | None = None,
+    overwrite: bool = False,
+    on_progress: ProgressCallback = ignore_progress,
+) -> Report:
+    """Rebuild a video's lost details with a picture of the scene.
+
+    The result keeps size, frame times, sound, subtitles, chapters, colours and rotation.
+
+    Args:
+        source: A video, an image, a folder of images, or a pattern such as `shot_%04d.png`.
+        output: A file whose suffix names the container, or a pattern for images.
+        ref: An image file, or a frame of the source as `frame:N` or `time:T`.
+        ref_fit: How a reference of another shape meets the frame; auto finds its place.
+        strength: 0 gives the source back, 1 the full result.
+        start: Begin here.
+        end: Stop before this.
+        frames: At most so many.
+        preview: Only so long, from `start` on; excludes `end` and `frames`.
+        cut_detection: Begin anew at shot cuts.
+        model: What `load_model` gave, or a name or path to load for this call.
+        codec: h264, hevc, vp9, av1, prores, ffv1, png or an FFmpeg encoder; None: as the source.
+        crf: Quality: smaller is better and bigger.
+        pix_fmt: FFmpeg pixel format; None: as the source.
+        encoder_options: For the encoder, e.g. `{"preset": "slow"}`.
+        audio: Whether sound is copied.
+        subs: Whether subtitles are.
+        metadata: Keep tags and chapters, and write the provenance.
+        hdr: What to do with HDR video, which the models have not learned.
+        rate: Frame rate of image sequences; None is 24.
+        overwrite: Replace an existing output.
+        on_progress: Told how many frames are done; not always in the calling thread, but never in
+            two at once.
+
+    Returns:
+        What was done, and the `plan` that was followed; see `refvid.rebuild.plan`.
+
+    Raises:
+        InputError: Source or reference is missing, damaged, or HDR and not allowed.
+        OutputError: The output exists, or cannot be written there or like that.
+        OptionError: Options are impossible, or do not fit each other or the source.
+        CheckpointError: The weights are missing or do not fit.
+        DeviceError: There is no such device, or not enough memory (`OutOfMemory`).
+    """
+    from refvid.rebuild.options import RebuildOptions, References
+
+    references = References(source=parse_reference(ref), fit=ref_fit)
+    options = RebuildOptions(
+        range=parse_range(start, end, frames, preview),
+        strength=strength,
+        cut_detection=cut_detection,
+        hdr=hdr,
+        sequence_rate=parse_rate(rate),
+        overwrite=overwrite,
+        encoding=make_encoding(codec, crf, pix_fmt, encoder_options, metadata, audio, subs),
+    )
+    job = check_job(source, output, overwrite=overwrite, images=references.images)
+    from refvid.rebuild import enhance as work
+
+    return work.enhance(job, references, options, use_model(model), on_progress)
+
+
+def enhance_frames(
+    frames: Pixels,
+    *,
+    ref: File | Pixels | None = None,
+    ref_fit: ReferenceFit = "auto",
+    strength: float = 1.0,
+    cut_detection: bool = True,
+    model: File | LoadedBackbone = "auto",
+    on_progress: ProgressCallback = ignore_progress,
+) -> Pixels:
+    """Rebuild frames in memory, as `enhance` does those of a file.
+
+    Args:
+        frames: (T, H, W, 3) RGB, uint8 or uint16 at full scale.
+        ref: (h, w, 3) likewise; or an image file, or one of the frames as `frame:N`.
+        ref_fit: See `enhance`, as for the others.
+
+    Returns:
+        Frames of the same shape and type.
+
+    Raises:
+        OptionError: These are no frames, or options are impossible.
+        InputError: The reference is missing or damaged, or there is no such frame.
+        CheckpointError, DeviceError: See `enhance`.
+    """
+    from refvid.rebuild import frames as work
+    from refvid.rebuild.options import RebuildOptions, References
+
+    options = RebuildOptions(strength=strength, cut_detection=cut_detection)
+    fit = References(fit=ref_fit).fit
+    picture, index = _find_picture(frames, ref)
+    loaded = use_model(model)
+    return work.enhance_frames(frames, picture, options, loaded, on_progress, fit=fit, frame=index)
+
+
+def stylize(
+    source: File,
+    output: File,
+    *,
+    style: File | Iterable[File] = (),
+    keyframe: str | Iterable[str] = (),
+    style_scale: float = 1.0,
+    preserve_color: bool = False,
+    strength: float = 1.0,
+    start: Position | None = None,
+    end: Position | None = None,
+    frames: int | None = None,
+    preview: Position | None = None,
+    cut_detection: bool = True,
+    model: File | LoadedBackbone = "mini-style",
+    codec: str | None = None,
+    crf: float | None = None,
+    pix_fmt: str | None = None,
+    encoder_options: Mapping[str, object] | None = None,
+    audio: Tracks = "copy",
+    subs: Tracks = "copy",
+    metadata: bool = True,
+    hdr: Hdr = "refuse",
+    rate: Rate | None = None,
+    overwrite: bool = False,
+    on_progress: ProgressCallback = ignore_progress,
+) -> Report:
+    """Restyle a video after one painting, or several. Nothing is random.
+
+    Args:
+        style: Paintings, as `art.jpg` or with a weight as `art.jpg:2`.
+        keyframe: Frames of the source that you have painted, as `k.png@0` or `k.png@1.5s`.
+        style_scale: Size of the strokes, 0.25 to 4; 1 takes the painting as large as the frame.
+        preserve_color: Keep the source's colours; only lightness changes.
+        source: See `enhance`, as for the others, and for what is returned and raised.
+    """
+    from refvid.rebuild.options import RebuildOptions, Styles
+
+    styles = Styles(
+        styles=tuple(parse_style(word) for word in _several(style)),
+        keyframes=tuple(parse_keyframe(str(word)) for word in _several(keyframe)),
+        style_scale=style_scale,
+        preserve_color=preserve_color,
+    )
+    options = RebuildOptions(
+        range=parse_range(start, end, frames, preview),
+        strength=strength,
+        cut_detection=cut_detection,
+        hdr=hdr,
+        sequence_rate=parse_rate(rate),
+        overwrite=overwrite,
+        encoding=make_encoding(codec, crf, pix_fmt, encoder_options, metadata, audio, subs),
+    )
+    job = check_job(source, output, overwrite=overwrite, images=styles.images)
+    from refvid.rebuild import stylize as work
+
+    return work.stylize(job, styles, options, use_model(model, "style"), on_progress)
+
+
+def _several(files: File | Iterable[File]) -> list[File]:
+    return [files] if isinstance(files, str | Path) else list(files)
+
+
+def _find_picture(frames: Pixels, ref: File | Pixels | None) -> tuple[Pixels | None, int | None]:
+    """A reference for frames in memory, and which of them it is, if it is one."""
+    from refvid.media.image import read_image
+
+    if ref is not None and not isinstance(ref, str | Path):
+        return ref, None
+    source = parse_reference(ref)
+    if source is None:
+        return None, None
+    if source.image is not None:
+        return read_image(source.image), None
+    if source.frame is None:
+        raise OptionError("frames in memory have no times: give the reference as frame:N")
+    if source.frame >= len(frames):
+        raise InputError(f"there is no frame {source.frame}: the last one is {len(frames) - 1}")
+    return frames[source.frame], source.frame

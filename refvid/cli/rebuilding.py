@@ -1,0 +1,104 @@
+"""What `enhance` and `stylize` have in common: some flags, and the loop over their jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from refvid.cli import comparing, flags
+from refvid.cli.batch import Batch, find_jobs
+from refvid.cli.console import Console
+from refvid.words import parse_rate
+
+if TYPE_CHECKING:
+    from refvid.rebuild.choose_backbone import LoadedBackbone
+    from refvid.rebuild.options import RebuildOptions, References, Styles
+    from refvid.rebuild.plan import Plan, Report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebuilding:
+    """How a video is rebuilt, whatever the decoder is conditioned on."""
+
+    compare: flags.Compare = False
+    rate: flags.Rate = None
+    no_cut_detection: flags.NoCutDetection = False
+    hdr: flags.Hdr = "refuse"
+
+    def parse(
+        self,
+        part: flags.Range,
+        rules: flags.BatchRules,
+        encoding: flags.Encoding,
+        *,
+        strength: float,
+    ) -> RebuildOptions:
+        from refvid.rebuild.options import RebuildOptions
+
+        options = RebuildOptions(
+            range=part.parse(),
+            strength=strength,
+            cut_detection=not self.no_cut_detection,
+            hdr=self.hdr,
+            sequence_rate=parse_rate(self.rate),
+            overwrite=rules.overwrite,
+            encoding=encoding.parse(),
+        )
+        if self.compare:
+            comparing.check_range(options.range)
+        return options
+
+
+class Work(NamedTuple):
+    """How a job is done, once the model is there."""
+
+    loaded: LoadedBackbone
+    plan: Callable[..., Plan]
+    """Takes job, conditions, options and the model."""
+
+    rebuild: Callable[..., Report]
+    """Takes what hears of the progress, too."""
+
+
+def rebuild_all(
+    console: Console,
+    inputs: Sequence[str],
+    rules: flags.BatchRules,
+    conditions: References | Styles,
+    options: RebuildOptions,
+    begin: Callable[[], Work],
+    *,
+    compare: bool,
+) -> int:
+    """Rebuild all inputs, and give the exit code.
+
+    Args:
+        console: Where results and messages go.
+        inputs: Files, folders, wildcards, patterns.
+        rules: Where results go.
+        conditions: What the decoder is conditioned on.
+        options: How videos are rebuilt.
+        begin: Loads the model, once there is something to do.
+        compare: Write a page beside every result.
+    """
+    from refvid.media.outputs import check_replaces_no
+
+    jobs = find_jobs(inputs, rules, rate=options.sequence_rate)
+    check_replaces_no([job.output for job in jobs], conditions.images, "the reference")
+    batch = Batch(console, rules, jobs)
+    if batch.ready:
+        loaded, plan, rebuild = begin()
+        for job in batch:
+            with batch.attempt(job) as outcome:
+                if compare:
+                    comparing.check_page(job.output, overwrite=rules.overwrite)
+                if rules.dry_run:
+                    outcome.report = plan(job, conditions, options, loaded)
+                    continue
+                with console.progress(job.source.name) as on_progress:
+                    report = rebuild(job, conditions, options, loaded, on_progress)
+                if compare:
+                    comparing.compare_with_input(console, job, options, report.frames)
+                outcome.report = report
+    return batch.finish()

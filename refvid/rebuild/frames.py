@@ -1,0 +1,107 @@
+"""Frames in memory through the model, as `enhance` takes those of a file."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+
+from refvid.errors import OptionError
+from refvid.progress import Progress, ProgressCallback, ignore_progress
+from refvid.rebuild.choose_backbone import LoadedBackbone
+from refvid.rebuild.chunks import split_into_chunks
+from refvid.rebuild.cuts import mark_shots
+from refvid.rebuild.findings import Findings, sum_up
+from refvid.rebuild.memory import Budget, plan_memory
+from refvid.rebuild.options import RebuildOptions, ReferenceFit
+from refvid.rebuild.pixels import Pixels
+from refvid.rebuild.rebuilder import Rebuilder
+from refvid.rebuild.references import Conditions, condition_on
+
+logger = logging.getLogger(__name__)
+
+
+def enhance_frames(
+    frames: Pixels,
+    picture: Pixels | None,
+    options: RebuildOptions,
+    loaded: LoadedBackbone,
+    on_progress: ProgressCallback = ignore_progress,
+    *,
+    fit: ReferenceFit = "auto",
+    frame: int | None = None,
+) -> Pixels:
+    """Rebuild frames with a picture of their scene, or with none.
+
+    What was found in the picture is logged.
+
+    Args:
+        frames: (T, H, W, 3) RGB, uint8 or uint16 at full scale.
+        picture: (h, w, 3), likewise.
+        options: `strength` and `cut_detection` count.
+        loaded: The model.
+        on_progress: Told how many frames are done.
+        fit: How the picture meets frames of another shape.
+        frame: Which of the frames the picture is, if it is one of them.
+
+    Returns:
+        Frames of the same shape and type.
+
+    Raises:
+        OptionError: These are no frames.
+        OutOfMemory: It does not fit, even in the smallest chunks and tiles.
+    """
+    check_pixels(frames, 4, "frames are (T, H, W, 3)")
+    height, width = frames.shape[1:3]
+    memory = plan_memory(loaded, "the frames", height, width)
+    conditions = Conditions()
+    if picture is not None and options.strength > 0:
+        check_pixels(picture, 3, "a reference is (H, W, 3)")
+        conditions = condition_on(
+            picture, loaded, (width, height), fit=fit, first=lambda: frames[0], frame=frame
+        )
+    rebuilt, findings = rebuild_frames(
+        loaded,
+        frames,
+        conditions,
+        memory.budget,
+        strength=options.strength,
+        cut_detection=options.cut_detection,
+        on_progress=on_progress,
+    )
+    if findings is not None:
+        logger.info("%s", findings.describe())
+        if (warning := findings.warning(fit=fit)) is not None:
+            logger.warning("%s", warning)
+    return rebuilt
+
+
+def rebuild_frames(
+    loaded: LoadedBackbone,
+    frames: Pixels,
+    conditions: Conditions,
+    budget: Budget,
+    *,
+    strength: float = 1.0,
+    cut_detection: bool = False,
+    on_progress: ProgressCallback = ignore_progress,
+) -> tuple[Pixels, Findings | None]:
+    """Take frames (T, H, W, 3) through the model: what it makes of them, and what it found."""
+    rebuilder = Rebuilder(loaded, conditions, budget, strength=strength)
+    marked = mark_shots(frames, lambda pixels: pixels, detect_cuts=cut_detection)
+    rebuilt, done = np.empty_like(frames), 0
+    for chunk in split_into_chunks(marked, budget.lengths):
+        for pixels in rebuilder.rebuild(chunk, chunk.frames):
+            rebuilt[done] = pixels
+            done += 1
+        on_progress(Progress(done, len(frames)))
+    assert done == len(frames), f"{len(frames)} in, {done} out"
+    return rebuilt, sum_up(rebuilder.session.uses)
+
+
+def check_pixels(pixels: Pixels, axes: int, shape: str) -> None:
+    """Raise `OptionError` where an array is not of the shape that is told, or has no pixels."""
+    if pixels.ndim != axes or pixels.shape[-1] != 3 or not pixels.size:
+        raise OptionError(f"{shape}, not {pixels.shape}")
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise OptionError(f"{shape} of uint8 or uint16, not of {pixels.dtype}")

@@ -1,0 +1,64 @@
+"""What becomes of a video's chunks between reading and writing, in files and in memory alike."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+
+from refvid.rebuild.choose_backbone import LoadedBackbone
+from refvid.rebuild.chunks import Chunk
+from refvid.rebuild.memory import Budget
+from refvid.rebuild.pixels import Pixels, blend, clip_to_frames, frames_to_clip
+from refvid.rebuild.references import Conditions
+from refvid.rebuild.session import Session, out_of_memory_errors
+
+logger = logging.getLogger(__name__)
+
+
+class Rebuilder:
+    """Takes chunks through the session, and mixes the result with the input.
+
+    Args:
+        loaded: The model.
+        conditions: What it is given beside the frames.
+        budget: How much is computed at once.
+        strength: 0 gives the input back, 1 the model's full result.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedBackbone,
+        conditions: Conditions,
+        budget: Budget,
+        *,
+        strength: float = 1.0,
+    ) -> None:
+        self.cuts: list[int] = []
+        """Index of the first frame of every shot but the first."""
+
+        self.session = Session(loaded.backbone, loaded.device, budget, conditions.reference)
+        self._strength = strength
+        self._finish = conditions.finish
+
+    @out_of_memory_errors()
+    @torch.inference_mode()
+    def rebuild(self, chunk: Chunk[Any], pictures: Sequence[Pixels]) -> Iterable[Pixels]:
+        """Rebuild a chunk, whose frames are `pictures` (H, W, 3): its frames that are final.
+
+        Raises:
+            OutOfMemory: It does not fit, even in the smallest chunks and tiles.
+        """
+        if chunk.starts_shot and chunk.index:
+            self.cuts.append(chunk.index)
+            logger.info("Shot cut at frame %s.", chunk.index)
+        if self._strength == 0:
+            return pictures[: len(chunk.final)]
+        clip = frames_to_clip(pictures, self.session.device)
+        rebuilt = self.session.rebuild(clip, chunk)
+        original = clip[:, :, : rebuilt.shape[2]]
+        if self._finish is not None:
+            rebuilt = self._finish(original, rebuilt)
+        return clip_to_frames(blend(original, rebuilt, self._strength), pictures[0].dtype)

@@ -1,0 +1,274 @@
+"""How what a user writes becomes values: the words of flags, which Python may give as numbers, too.
+
+Messages name the flag; in Python, the keyword has its name. Loads nothing heavy.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from refvid.errors import CheckpointUnavailable, InputError, OptionError
+from refvid.media.frame_range import FrameRange
+
+if TYPE_CHECKING:
+    from refvid.rebuild.latents_options import LatentReferences
+    from refvid.rebuild.options import (
+        KeyframeSource,
+        ModelOptions,
+        ReferenceFit,
+        ReferenceSource,
+        StyleSource,
+    )
+
+Number = float | Fraction
+"""Also an int."""
+
+_CLOCK = re.compile(r"(?:([0-9]+):)?([0-9]+):([0-9]{1,2}(?:\.[0-9]+)?)", re.ASCII)
+_SECONDS = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)s?", re.ASCII)
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([KMGT]?)(?:i?B)?", re.ASCII | re.IGNORECASE)
+_FRAMES = re.compile(r"([0-9]+)f", re.ASCII)
+_WEIGHT = re.compile(r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+", re.ASCII)
+_FRAME = re.compile(r"([0-9]+)f?", re.ASCII)
+_TIME = re.compile(r".+s|.*:.*")
+_NTSC = {
+    "23.976": Fraction(24000, 1001),
+    "23.98": Fraction(24000, 1001),
+    "29.97": Fraction(30000, 1001),
+    "47.95": Fraction(48000, 1001),
+    "59.94": Fraction(60000, 1001),
+    "119.88": Fraction(120000, 1001),
+}
+
+
+def parse_range(
+    start: str | Number | None,
+    end: str | Number | None,
+    frames: int | None,
+    preview: str | Number | None,
+) -> FrameRange:
+    """`--start`, `--end`, `--frames` and `--preview`: positions as for `parse_position`.
+
+    Raises:
+        OptionError: They make no sense, alone or together.
+    """
+    first = None if start is None else parse_position(start, "--start")
+    last = None if end is None else parse_position(end, "--end")
+    if preview is not None:
+        if last is not None or frames is not None:
+            raise OptionError("--preview excludes --end and --frames")
+        length = parse_position(preview, "--preview")
+        if length <= 0:
+            raise OptionError("--preview must be longer than nothing")
+        if isinstance(length, int):
+            frames = length
+        elif isinstance(first, int):
+            raise OptionError(
+                "--preview in seconds needs --start in seconds; "
+                "with --start in frames write --preview 48f"
+            )
+        else:
+            last = (first or 0) + length
+    if type(first) is type(last) and first is not None and last is not None and last <= first:
+        raise OptionError(f"--end {end} is not after --start {start}")
+    return FrameRange(start=first, end=last, frames=frames)
+
+
+def parse_position(value: str | Number, option: str) -> Fraction | int:
+    """`90`, `5s`, `1:30`, `00:01:30.5` -> exact seconds; `120f` -> a frame index as int.
+
+    A number is seconds: a float means what it prints as, so that 0.1 is a tenth.
+    """
+    if isinstance(value, str) and (match := _FRAMES.fullmatch(value.strip())):
+        return int(match[1])
+    return parse_time(value, option)
+
+
+def parse_time(value: str | Number, option: str) -> Fraction:
+    """`90`, `5s`, `1:30`, `00:01:30.5`, or a number -> exact seconds."""
+    word = str(value).strip()
+    if match := _SECONDS.fullmatch(word):
+        return Fraction(match[1])
+    if match := _CLOCK.fullmatch(word):
+        hours, minutes, seconds = int(match[1] or 0), int(match[2]), Fraction(match[3])
+        # `90:00` is ninety minutes, but `1:90` and `1:75:00` are slips.
+        if seconds < 60 and (match[1] is None or minutes < 60):
+            return hours * 3600 + minutes * 60 + seconds
+    if isinstance(value, float | Fraction) and 0 <= value < float("inf"):
+        return Fraction(word)  # such as 1e-05 and 1/3
+    raise OptionError(
+        f"{option}: {word!r} is not a time; write 90, 5s, 1:30, 00:01:30.5 or frames as 120f"
+    )
+
+
+def parse_reference(value: str | Path | None) -> ReferenceSource | None:
+    """`--ref`: an image's path, `frame:N` or `time:1:30`; an image must exist.
+
+    Raises:
+        OptionError: The words after `frame:` or `time:` make no sense.
+        InputError: There is no such image.
+    """
+    if value is None:
+        return None
+    from refvid.rebuild.options import ReferenceSource
+
+    kind, _, rest = ("", "", "") if isinstance(value, Path) else value.partition(":")
+    if kind == "frame":
+        if not re.fullmatch(r"[0-9]+", rest):
+            raise OptionError(f"--ref: {value!r} needs a frame number, as in frame:0")
+        return ReferenceSource(frame=int(rest))
+    if kind == "time":
+        return ReferenceSource(time=parse_time(rest, "--ref time:"))
+    image = Path(value)
+    if not _is(Path.is_file, image):
+        problem = "is a folder" if _is(Path.is_dir, image) else "does not exist"
+        raise InputError(
+            f"--ref: the image {value} {problem}; give an image file, frame:N or time:SECONDS"
+        )
+    return ReferenceSource(image=image)
+
+
+def parse_latent_references(
+    ref: str | Path | None, refs: str | Path | None, fit: ReferenceFit, *, baseline: bool
+) -> LatentReferences:
+    """`--ref`, `--refs`, `--ref-fit` and `--baseline` of decode.
+
+    Raises:
+        OptionError: The reference is no image, or they exclude each other.
+        InputError: There is no such image or folder.
+    """
+    from refvid.rebuild.latents_options import LatentReferences
+
+    source = parse_reference(ref)
+    if source is not None and source.image is None:
+        raise OptionError(f"--ref: {ref!r} is no image file; latents have no frames to take")
+    folder = None if refs is None else Path(refs)
+    if folder is not None and not folder.is_dir():
+        raise InputError(f"--refs: there is no folder {folder}")
+    return LatentReferences(
+        image=None if source is None else source.image, folder=folder, fit=fit, baseline=baseline
+    )
+
+
+def parse_style(value: str | Path) -> StyleSource:
+    """`--style`: an image's path, and after a colon its weight; an existing file wins.
+
+    Raises:
+        OptionError: The weight is 0 or beyond all measure.
+        InputError: There is no such image.
+    """
+    from refvid.rebuild.options import StyleSource
+
+    path, _, tail = str(value).rpartition(":")
+    if path and _WEIGHT.fullmatch(tail) and not _is(Path.is_file, Path(value)):
+        return StyleSource(image=_existing(Path(path), "--style"), weight=float(tail))
+    return StyleSource(image=_existing(Path(value), "--style"))
+
+
+def parse_keyframe(word: str) -> KeyframeSource:
+    """`--keyframe`: an image's path, `@`, and its frame's number (12, 12f) or time (1.5s, 1:30).
+
+    Raises:
+        OptionError: What comes after the last `@` is neither.
+        InputError: There is no such image.
+    """
+    from refvid.rebuild.options import KeyframeSource
+
+    path, _, place = word.rpartition("@")
+    if path and (match := _FRAME.fullmatch(place)):
+        return KeyframeSource(image=_existing(Path(path), "--keyframe"), frame=int(match[1]))
+    if path and _TIME.fullmatch(place):
+        time = parse_time(place, f"--keyframe {path}@")
+        return KeyframeSource(image=_existing(Path(path), "--keyframe"), time=time)
+    raise OptionError(
+        f"--keyframe: {word!r} does not say which frame it is; write {path or word}@0 for the "
+        "frame's number, or @1.5s or @1:30 for its time"
+    )
+
+
+def parse_model(given: Mapping[str, Any]) -> ModelOptions:
+    """Flags for a model, under their names, `tile` and `memory` as words.
+
+    Raises:
+        OptionError: A word makes no sense.
+        CheckpointUnavailable: There is no such file with weights.
+    """
+    from refvid.rebuild.options import ModelOptions
+
+    values = dict(given)
+    if "tile" in values:
+        values["tile"] = parse_tile(values["tile"])
+    if values.get("memory") is not None:
+        values["memory"] = parse_size(values["memory"], "--memory")
+    weights = values.get("weights")
+    if weights is not None:
+        values["weights"] = Path(weights)
+        if not values["weights"].is_file():
+            raise CheckpointUnavailable(f"--weights: there is no file {weights}")
+    return ModelOptions(**values)
+
+
+def parse_tile(value: str | int) -> int | Literal["auto", "off"]:
+    """`--tile`: auto, off or a number of pixels."""
+    word = str(value)
+    if word == "auto":
+        return "auto"
+    if word == "off":
+        return "off"
+    if re.fullmatch(r"[0-9]+", word) and int(word) > 0:
+        return int(word)
+    raise OptionError(f"--tile: {word!r} is neither auto, off nor a number of pixels")
+
+
+def parse_size(value: str | int, option: str) -> int:
+    """An amount of memory [bytes]: a number, and K, M, G or T for powers of 1024."""
+    word = str(value)
+    if (match := _SIZE.fullmatch(word.strip())) is None:
+        raise OptionError(f"{option}: {word!r} is no amount of memory; write 8G or 900M")
+    number, unit = match.groups()
+    count = int(Fraction(number) * 1024 ** " KMGT".index(unit.upper() or " "))
+    if count < 1:
+        raise OptionError(f"{option}: {word!r} is too little")
+    return count
+
+
+def parse_rate(value: str | Number | None, option: str = "--rate") -> Fraction | None:
+    """`--rate` and `--fps`: `24`, `30000/1001` or `23.976`, which means the exact NTSC rate."""
+    if value is None:
+        return None
+    word = str(value).strip()
+    if re.fullmatch(r"[0-9]+(?:\.[0-9]+)?|[0-9]+/[0-9]+", word):
+        try:
+            rate = _NTSC.get(word) or Fraction(word)
+        except ZeroDivisionError:
+            rate = Fraction(0)
+        if 0 < rate <= 1000:
+            return rate
+    raise OptionError(f"{option}: {word!r} is not a frame rate; write 24, 23.976 or 24000/1001")
+
+
+def parse_encoder_options(words: list[str]) -> dict[str, str]:
+    """`-e preset=slow -e tune=grain` -> a dict; the last word for a key wins."""
+    options = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key.strip():
+            raise OptionError(f"--encoder-option: {word!r} is not of the form key=value")
+        options[key.strip()] = value
+    return options
+
+
+def _existing(image: Path, option: str) -> Path:
+    if not _is(Path.is_file, image):
+        raise InputError(f"{option}: there is no image file {image}")
+    return image
+
+
+def _is(kind: Callable[[Path], bool], path: Path) -> bool:
+    try:
+        return kind(path)
+    except OSError:
+        return False  # such as a name that is too long for the system

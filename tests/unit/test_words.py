@@ -1,0 +1,224 @@
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from refvid import words as opt
+from refvid.errors import InputError, OptionError
+from refvid.rebuild.options import ReferenceSource
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("90", Fraction(90)),
+        ("0", Fraction(0)),
+        ("5s", Fraction(5)),
+        ("0.1", Fraction(1, 10)),
+        (".5s", Fraction(1, 2)),
+        ("1:30", Fraction(90)),
+        ("90:00", Fraction(5400)),
+        ("00:01:30.5", Fraction(181, 2)),
+        (" 2:05 ", Fraction(125)),
+        ("120f", 120),
+        ("0f", 0),
+    ],
+)
+def test_positions(text, value):
+    found = opt.parse_position(text, "--start")
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "-1", "1:60", "1:75:00", "1:2:3:4", "1.5f", "f", "s", "nan", "1e3", "٣", "5 s", ":30"],
+)
+def test_nonsense_positions(text):
+    with pytest.raises(OptionError, match="--start"):
+        opt.parse_position(text, "--start")
+
+
+def part(*words):
+    found = opt.parse_range(*words)
+    return found.start, found.end, found.frames
+
+
+def test_range():
+    assert part("10", "0:12", 5, None) == (10, 12, 5)
+    assert part(None, None, None, None) == (None, None, None)
+
+
+def test_preview_begins_at_start():
+    assert part("1:00", None, None, "5s") == (60, 65, None)
+    assert part(None, None, None, "5s") == (None, 5, None)
+    assert part("48f", None, None, "24f") == (48, None, 24)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "frames", "preview"),
+    [
+        ("5", "5", None, None),
+        ("9f", "3f", None, None),
+        (None, "5", None, "2s"),
+        (None, None, 5, "2s"),
+        (None, None, None, "0s"),
+        (None, None, None, "0f"),
+        ("48f", None, None, "2s"),
+    ],
+)
+def test_impossible_ranges(start, end, frames, preview):
+    with pytest.raises(OptionError):
+        opt.parse_range(start, end, frames, preview)
+
+
+def test_references(tmp_path):
+    image = tmp_path / "frame.png"
+    image.touch()
+    assert opt.parse_reference(None) is None
+    assert opt.parse_reference(str(image)) == ReferenceSource(image=image)
+    assert opt.parse_reference("frame:12") == ReferenceSource(frame=12)
+    assert opt.parse_reference("time:1:30") == ReferenceSource(time=Fraction(90))
+
+
+@pytest.mark.parametrize("text", ["frame:", "frame:-1", "frame:first", "time:", "time:12f"])
+def test_nonsense_references(text):
+    with pytest.raises(OptionError, match="--ref"):
+        opt.parse_reference(text)
+
+
+@pytest.mark.parametrize("name", ["missing.png", "."])
+def test_reference_must_be_a_file(name):
+    with pytest.raises(InputError, match="--ref"):
+        opt.parse_reference(name)
+
+
+def test_a_file_may_look_like_a_word(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("framed.png").touch()
+    assert opt.parse_reference("framed.png") == ReferenceSource(image=Path("framed.png"))
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [
+        ("24", 24),
+        ("12.5", Fraction(25, 2)),
+        ("23.976", Fraction(24000, 1001)),
+        ("29.97", Fraction(30000, 1001)),
+        ("30000/1001", Fraction(30000, 1001)),
+    ],
+)
+def test_rates(text, rate):
+    assert opt.parse_rate(text) == rate
+
+
+@pytest.mark.parametrize("text", ["0", "-24", "24/0", "0/1", "fast", "1001", ""])
+def test_nonsense_rates(text):
+    with pytest.raises(OptionError, match="--rate"):
+        opt.parse_rate(text)
+
+
+def test_tiles():
+    assert [opt.parse_tile(word) for word in ("auto", "off", "512")] == ["auto", "off", 512]
+    for word in ("0", "-5", "big", "1.5"):
+        with pytest.raises(OptionError, match="--tile"):
+            opt.parse_tile(word)
+
+
+def test_encoder_options():
+    words = ["preset=slow", "x265-params=keyint=10:bframes=0", "tune="]
+    assert opt.parse_encoder_options(words) == {
+        "preset": "slow",
+        "x265-params": "keyint=10:bframes=0",
+        "tune": "",
+    }
+    for word in ("slow", "=slow", " =x"):
+        with pytest.raises(OptionError, match="encoder-option"):
+            opt.parse_encoder_options([word])
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """Make empty files in the current folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(*names: str) -> None:
+        for name in names:
+            (tmp_path / name).touch()
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("word", "image", "weight"),
+    [
+        ("art.jpg", "art.jpg", 1),
+        ("art.jpg:2", "art.jpg", 2),
+        ("art.jpg:0.25", "art.jpg", 0.25),
+        ("art.jpg:.5", "art.jpg", 0.5),
+        ("a:b.jpg", "a:b.jpg", 1),
+        ("a:b.jpg:3", "a:b.jpg", 3),
+        ("plan:9", "plan:9", 1),  # a file of the whole name wins
+        ("plan:9:2", "plan:9", 2),
+        ("me@home.png", "me@home.png", 1),
+        (":7", ":7", 1),
+    ],
+)
+def test_styles(files, word, image, weight):
+    files("art.jpg", "a:b.jpg", "plan:9", "plan", "me@home.png", ":7")
+    style = opt.parse_style(word)
+    assert (str(style.image), style.weight) == (image, weight)
+
+
+@pytest.mark.parametrize(
+    "word", ["none.jpg", "none.jpg:2", "art.jpg:x", "art.jpg:", "art.jpg:-1", "x" * 5000]
+)
+def test_styles_that_are_not_there(files, word):
+    files("art.jpg")
+    with pytest.raises(InputError, match="there is no image file"):
+        opt.parse_style(word)
+
+
+@pytest.mark.parametrize("weight", ["0", "0.0", "0.0000001", "9" * 400])
+def test_weights_that_are_none(files, weight):
+    files("art.jpg")
+    with pytest.raises(OptionError, match="weight"):
+        opt.parse_style(f"art.jpg:{weight}")
+
+
+@pytest.mark.parametrize(
+    ("word", "image", "frame", "time"),
+    [
+        ("k.png@0", "k.png", 0, None),
+        ("k.png@12f", "k.png", 12, None),
+        ("k.png@1.5s", "k.png", None, Fraction(3, 2)),
+        ("k.png@2s", "k.png", None, Fraction(2)),
+        ("k.png@1:30", "k.png", None, Fraction(90)),
+        ("me@3@7", "me@3", 7, None),
+        ("a:b.png@7", "a:b.png", 7, None),
+    ],
+)
+def test_keyframes(files, word, image, frame, time):
+    files("k.png", "me@3", "a:b.png")
+    keyframe = opt.parse_keyframe(word)
+    assert (str(keyframe.image), keyframe.frame, keyframe.time) == (image, frame, time)
+
+
+@pytest.mark.parametrize(
+    ("word", "error"),
+    [
+        ("k.png", OptionError),
+        ("k.png@", OptionError),
+        ("k.png@-1", OptionError),
+        ("k.png@1.5", OptionError),  # a time has its unit
+        ("k.png@lates", OptionError),
+        ("@3", OptionError),
+        ("other.png@3", InputError),
+        ("other.png@3s", InputError),
+    ],
+)
+def test_keyframes_that_are_none(files, word, error):
+    files("k.png")
+    with pytest.raises(error, match="--keyframe"):
+        opt.parse_keyframe(word)
