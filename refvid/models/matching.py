@@ -180,6 +180,9 @@ class _Search:
     ) -> None:
         self.index, self.home, self.grid = index, home, grid
         self.height, self.width = index.size
+        self.high = last_corner(self.height, self.width, frames.device)
+        steps = steps_around(4, 4, frames.device)
+        self.steps = [*steps[:4], *steps[5:]]  # without standing still
         queries, _ = _patches(functional.avg_pool2d(frames, 4), size=4, core=2, stride=2)
         self.queries = queries  # (B, M, 48)
         batch, tokens, _ = queries.shape
@@ -190,7 +193,7 @@ class _Search:
 
     def try_positions(self, position: Tensor) -> None:
         """Weigh one place (B, M, 2) per token; the better one stays."""
-        position = _clamp(position, self.height, self.width)
+        position = _clamp(position, self.high)
         row = (position[..., 0] + 2).div(4, rounding_mode="floor")
         column = (position[..., 1] + 2).div(4, rounding_mode="floor")
         row = row.clamp_(max=self.height // 4 - 2)
@@ -207,10 +210,8 @@ class _Search:
     def step(self) -> None:
         """Look at the eight places around the best one."""
         center = self.position
-        for row in (-4, 0, 4):
-            for column in (-4, 0, 4):
-                if row or column:
-                    self.try_positions(center + center.new_tensor((row, column)))
+        for step in self.steps:
+            self.try_positions(center + step)
 
     def exchange(self) -> None:
         """Try the displacements of the four neighbours."""
@@ -229,16 +230,16 @@ def _refine_half(frames: Tensor, index: MatchIndex, position: Tensor, home: Tens
     flat = index.half.flatten(0, 1)
     best_cost = torch.full(position.shape[:2], 1e9, device=frames.device)
     best = position
-    for row in range(-4, 5, 2):
-        for column in range(-4, 5, 2):
-            moved = _clamp(position + position.new_tensor((row, column)), height, width)
-            patch = moved[..., 0] // 2 * (width // 2) + moved[..., 1] // 2 + offset
-            found = flat.index_select(0, patch.flatten()).view_as(queries)
-            cost = (found - queries).square_().mean(-1)
-            cost += _DISTANCE_PENALTY * (moved - home).square().sum(-1)
-            better = cost < best_cost
-            best_cost = torch.where(better, cost, best_cost)
-            best = torch.where(better[..., None], moved, best)
+    high = last_corner(height, width, frames.device)
+    for step in steps_around(4, 2, frames.device):
+        moved = _clamp(position + step, high)
+        patch = moved[..., 0] // 2 * (width // 2) + moved[..., 1] // 2 + offset
+        found = flat.index_select(0, patch.flatten()).view_as(queries)
+        cost = (found - queries).square_().mean(-1)
+        cost += _DISTANCE_PENALTY * (moved - home).square().sum(-1)
+        better = cost < best_cost
+        best_cost = torch.where(better, cost, best_cost)
+        best = torch.where(better[..., None], moved, best)
     return Matches(best, best_cost)
 
 
@@ -280,8 +281,27 @@ def _token_corners(rows: int, columns: int, device: torch.device) -> Tensor:
     return _grid(rows, columns, TOKEN, device).long()
 
 
-def _clamp(position: Tensor, height: int, width: int) -> Tensor:
-    high = position.new_tensor((height - TOKEN, width - TOKEN))
+def place(row: int, column: int, device: torch.device) -> Tensor:
+    """(2,) int64, made on the device: to copy it there, the processor would wait for a card."""
+    return torch.stack([torch.full((), number, device=device) for number in (row, column)])
+
+
+def last_corner(height: int, width: int, device: torch.device) -> Tensor:
+    """Where the last token of a picture lies: (2,) int64 row and column [pixels]."""
+    return place(height - TOKEN, width - TOKEN, device)
+
+
+def steps_around(reach: int, step: int, device: torch.device) -> list[Tensor]:
+    """Moves by up to `reach` up, down and to both sides, in steps of `step` [pixels].
+
+    Returns:
+        (2,) int64 row and column each, row by row; none at all is the middle one.
+    """
+    along = torch.arange(-reach, reach + 1, step, device=device)
+    return list(torch.cartesian_prod(along, along).unbind(0))
+
+
+def _clamp(position: Tensor, high: Tensor) -> Tensor:
     return position.clamp(min=torch.zeros_like(high), max=high)
 
 

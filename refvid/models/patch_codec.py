@@ -55,15 +55,14 @@ def patch_basis(patch: int, chroma: int) -> Tensor:
     dct = _dct_matrix(patch)
     # Axes: vertical frequency, horizontal frequency, row, column.
     waves = torch.einsum("iy,jx->ijyx", dct, dct)
-    low = min(patch // 2, chroma)
-    is_low = torch.zeros(patch, patch, dtype=torch.bool)
-    is_low[:low, :low] = True
-    is_kept = torch.zeros(patch, patch, dtype=torch.bool)
-    is_kept[:chroma, :chroma] = True
+    kept = [(row, column) for row in range(chroma) for column in range(chroma)]
+    low = [place for place in kept if max(place) < patch // 2]
+    rest = [place for place in kept if max(place) >= patch // 2]
     luma, *chromas = _colors()
     rows = [_rows(waves.flatten(0, 1), luma)]
-    for chosen in (is_low, is_kept & ~is_low):
-        rows += [_rows(waves[chosen], color) for color in chromas]
+    for places in (low, rest):
+        index = torch.tensor(places, dtype=torch.int64).view(-1, 2)
+        rows += [_rows(waves[index[:, 0], index[:, 1]], color) for color in chromas]
     return torch.cat(rows).float()
 
 

@@ -14,6 +14,10 @@ from torch import Tensor
 _LUMA = 64
 """Luma frequencies of an 8x8 patch, first among the latents."""
 
+_LOW = ((1, 4), (8, 11), (16, 18), (24, 25))
+"""The lowest luma frequencies but the mean, whose row and column add up to at most 3: start and
+stop among the 64, for each row."""
+
 _CHROMA = 32
 """The low chroma frequencies, next."""
 
@@ -41,8 +45,8 @@ def measure_losses(latents: Tensor, frames: Tensor) -> Tensor:
     """
     luma = latents[:, :_LUMA].float().flatten(2)  # (N, 64, patches)
     strength = luma.abs()
-    low = _low_frequencies(luma.device)
-    energy = luma[:, low].square().mean(1)
+    low = torch.cat([luma[:, start:stop] for start, stop in _LOW], 1)
+    energy = low.square().mean(1)
     texture = energy / (energy + _TEXTURE)  # (N, patches)
     amount = texture.mean(1, keepdim=True)
     weight = (texture / texture.sum(1, keepdim=True).clamp(min=1e-6))[:, :, None]
@@ -63,13 +67,6 @@ def measure_losses(latents: Tensor, frames: Tensor) -> Tensor:
     light = luma[:, 0] / 8 / 3**0.5  # mean of a patch, in [-1, 1]
     overall = torch.stack((light.mean(1), light.std(1)), 1)
     return torch.cat((measured * certain, amount.mul(2).sub(1), overall), 1)
-
-
-def _low_frequencies(device: torch.device) -> Tensor:
-    """Indices of the lowest luma frequencies but the mean."""
-    row, column = torch.meshgrid(torch.arange(8), torch.arange(8), indexing="ij")
-    chosen = (row + column <= 3) & (row + column > 0)
-    return chosen.flatten().nonzero()[:, 0].to(device)
 
 
 def _block_steps(frames: Tensor) -> Tensor:

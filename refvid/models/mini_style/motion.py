@@ -8,7 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from refvid.models.matching import TOKEN, index_reference, match_tokens
+from refvid.models.matching import (
+    TOKEN,
+    index_reference,
+    last_corner,
+    match_tokens,
+    place,
+    steps_around,
+)
 from refvid.models.mini_style.tokens import PATCH, STRIDE, cut_patches, join_patches
 
 _FOLLOWS = 0.06
@@ -54,9 +61,8 @@ def find_motion(frame: Tensor, before: Tensor, prior: Motion | None = None) -> M
     height, width = frame.shape[1:]
     search = _Search(frame, before, matches.position[0].view(height // TOKEN, width // TOKEN, 2))
     center = search.position
-    for row in (-1, 0, 1):
-        for column in (-1, 0, 1):
-            search.offer(center + center.new_tensor((row, column)))
+    for step in steps_around(1, 1, frame.device):
+        search.offer(center + step)
     search.rest()
     for _ in range(_SWEEPS):
         search.agree()
@@ -71,8 +77,8 @@ class _Search:
         # Brightness tells motion nearly as well as colour, at a third of the cost.
         self.blocks = _blocks(frame.mean(0))
         self.places = before.mean(0)
-        high = position.new_tensor(frame.shape[1:]) - TOKEN
-        self.low, self.high = torch.zeros_like(high), high
+        self.high = last_corner(frame.shape[1], frame.shape[2], frame.device)
+        self.low = torch.zeros_like(self.high)
         rows, columns = position.shape[:2]
         row = torch.arange(rows, device=position.device) * TOKEN
         column = torch.arange(columns, device=position.device) * TOKEN
@@ -159,7 +165,8 @@ def move(picture: Tensor, motion: Motion) -> Tensor:
     source = padded.permute(1, 2, 0).contiguous()[None]
     half = STRIDE // 2
     corners = (grid - half + moved + PATCH).clamp(min=0)
-    corners = torch.minimum(corners, corners.new_tensor(source.shape[1:3]) - PATCH)
+    last = place(source.shape[1] - PATCH, source.shape[2] - PATCH, device)
+    corners = torch.minimum(corners, last)
     patches = cut_patches(source, functional.pad(corners, (1, 0)).view(-1, 3))
     joined = join_patches(patches, (rows + 2, columns + 2))
     return joined[:, half : half + rows * STRIDE, half : half + columns * STRIDE]

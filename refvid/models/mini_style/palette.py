@@ -59,8 +59,9 @@ def mix_moments(parts: Sequence[tuple[Moments, float]]) -> Moments:
 
 def recolour(frame: Tensor, source: Moments, target: Moments) -> Tensor:
     """Move the colours of a frame (3, H, W) in [-1, 1] from one distribution to another."""
-    # Nine numbers: not every graphics card has eigenvectors.
-    matrix = _transport(source.covariance.cpu(), target.covariance.cpu()).to(frame.device)
+    # Nine numbers each: not every graphics card has eigenvectors.
+    covariances = torch.stack((source.covariance, target.covariance)).cpu()
+    matrix = _transport(covariances[0], covariances[1]).to(frame.device)
     moved = matrix @ (frame.flatten(1) - source.mean[:, None]) + target.mean[:, None]
     return moved.clamp_(-1, 1).view_as(frame)
 

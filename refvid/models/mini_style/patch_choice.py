@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+from refvid.models.matching import place
 from refvid.models.mini_style.motion import Motion
 from refvid.models.mini_style.style_index import TURNS, StyleIndex
 from refvid.models.mini_style.style_search import search_each_style, search_varied
@@ -51,28 +53,40 @@ class PatchChoice:
     def __init__(self, queries: Tensor, style: StyleIndex) -> None:
         self.queries, self.style = queries, style
         self.rows, self.columns = queries.shape[:2]
-        row = torch.arange(self.rows, device=queries.device)
-        column = torch.arange(self.columns, device=queries.device)
+        device = queries.device
+        row = torch.arange(self.rows, device=device)
+        column = torch.arange(self.columns, device=device)
         self.even = (row[:, None] + column) % 2 == 0
         self.number = row[:, None] * self.columns + column
         self.carried: Tensor | None = None
         self.phase = 0
-        sides = [(0, STRIDE * down, STRIDE * right) for down, right in _NEIGHBOURS]
-        self.offsets = torch.tensor(sides, device=queries.device)[:, None, None]
+        sides = [place(STRIDE * row, STRIDE * column, device) for row, column in _NEIGHBOURS]
+        self.offsets = functional.pad(torch.stack(sides), (1, 0))[:, None, None]
 
     def begin(self) -> None:
         """Search anywhere for every token, and begin with large pieces."""
         cost, places = search_each_style(self.queries.flatten(0, 1), self.style)
         shares = self.style.shares
         self.prices = torch.zeros_like(shares)
+        number = torch.arange(len(shares), device=shares.device)
         # Several styles find their prices by trying: each is to paint its share.
-        for attempt in range(1 if len(shares) == 1 else _ATTEMPTS):
-            self.anywhere = self._cheapest(cost, places).view(self.rows, self.columns, 3)
-            self.corners = self._follow_leaders()
-            if attempt < _ATTEMPTS - 1 and len(shares) > 1:
-                painted = self.settle()[..., 0].flatten() // TURNS
-                excess = torch.bincount(painted, minlength=len(shares)) / len(painted) - shares
-                self.prices = self.prices + float(cost.std()) * 2 * 0.8**attempt * excess
+        for step in self._price_steps(cost) if len(shares) > 1 else ():
+            self._begin_with(cost, places)
+            painted = self.settle()[..., :1].flatten(0, 1) // TURNS
+            excess = (painted == number).sum(0) / len(painted) - shares
+            self.prices = self.prices + step * excess
+        self._begin_with(cost, places)
+
+    def _begin_with(self, cost: Tensor, places: Tensor) -> None:
+        self.anywhere = self._cheapest(cost, places).view(self.rows, self.columns, 3)
+        self.corners = self._follow_leaders()
+
+    def _price_steps(self, cost: Tensor) -> Tensor:
+        """By how much prices change at each attempt but the last, for a whole frame of excess."""
+        # In double precision, which not every graphics card has.
+        spread = cost.std().cpu().double()
+        steps = torch.stack([spread * 2 * 0.8**attempt for attempt in range(_ATTEMPTS - 1)])
+        return steps.float().to(cost.device)
 
     def carry(self, corners: Tensor, prices: Tensor, phase: int, motion: Motion) -> None:
         """Begin with the patches of the frame before, moved with what they painted."""
@@ -81,18 +95,33 @@ class PatchChoice:
         lost = trust < 0.5
         # Most tokens stay with what they have: a few at a time look for something better.
         searching = lost | ((self.number + self.phase) % _SEARCH_PERIOD == 0)
-        found = self._cheapest(*search_each_style(self.queries[searching], self.style))
-        self.anywhere = moved.clone()
-        self.anywhere[searching] = found
+        # On a card, how many these are is known to the card alone: to wait for that would cost
+        # more than to search for all.
+        search = self.search_some if lost.device.type == "cpu" else self.search_all
+        self.anywhere = search(searching, moved)
         self.carried = moved
         self.corners = torch.where(lost[..., None], self.anywhere, moved)
+
+    def search_some(self, searching: Tensor, others: Tensor) -> Tensor:
+        """Search anywhere for some tokens (rows, columns); the others keep what they have."""
+        found = others.clone()
+        queries = self.queries[searching]
+        found[searching] = self._cheapest(*search_each_style(queries, self.style))
+        return found
+
+    def search_all(self, searching: Tensor, others: Tensor) -> Tensor:
+        """`search_some`, in as many operations of the same sizes whichever tokens these are."""
+        queries = self.queries.flatten(0, 1)
+        found = self._cheapest(*search_each_style(queries, self.style)).view_as(others)
+        return torch.where(searching[..., None], found, others)
 
     def _moved(self, corners: Tensor, motion: Motion) -> tuple[Tensor, Tensor]:
         """Where the tokens' content was painted from, and how sure that is."""
         # A token's middle is the corner of a block; the last row and column have none of their own.
         position = motion.position
-        position = torch.cat((position, position[-1:] + position.new_tensor((STRIDE, 0))))
-        position = torch.cat((position, position[:, -1:] + position.new_tensor((0, STRIDE))), 1)
+        down, right = place(STRIDE, 0, position.device), place(0, STRIDE, position.device)
+        position = torch.cat((position, position[-1:] + down))
+        position = torch.cat((position, position[:, -1:] + right), 1)
         trust = torch.cat((motion.trust, motion.trust[-1:]))
         trust = torch.cat((trust, trust[:, -1:]), 1)
         row = (position[..., 0] + STRIDE // 2).div(STRIDE, rounding_mode="floor")

@@ -50,6 +50,9 @@ class StyleIndex:
     key_places: Tensor
     """(K, 3) int64: picture, row and column of their corners."""
 
+    key_counts: tuple[int, ...]
+    """How many of them are of each style; those of a style lie together."""
+
     shares: Tensor
     """(styles,) how much of the frame each should paint; they sum to 1."""
 
@@ -68,7 +71,10 @@ def index_styles(styles: Sequence[tuple[Tensor, float]]) -> StyleIndex:
         raise ValueError("Painting needs at least one style, and positive weights.")
     side = max(max(picture.shape[1:]) for picture, _ in styles)
     turned: list[Tensor] = []
-    described, keys, places = [], [], []
+    described: list[Tensor] = []
+    keys: list[Tensor] = []
+    places: list[Tensor] = []
+    counts = []
     for picture, _ in styles:
         for turn in range(TURNS):
             view = torch.rot90(picture.float(), turn // 2, (1, 2))
@@ -79,6 +85,7 @@ def index_styles(styles: Sequence[tuple[Tensor, float]]) -> StyleIndex:
             places.append(place)
             turned.append(_in_square(_to_bytes(view), side))
             described.append(_described_square(descriptor, side))
+        counts.append(sum(len(place) for place in places[-TURNS:]))
     weights = torch.tensor([weight for _, weight in styles], device=keys[0].device)
     return StyleIndex(
         mix_moments([(measure_moments(picture), weight) for picture, weight in styles]),
@@ -87,6 +94,7 @@ def index_styles(styles: Sequence[tuple[Tensor, float]]) -> StyleIndex:
         torch.stack(described),
         torch.cat(keys),
         torch.cat(places),
+        tuple(counts),
         weights / weights.sum(),
     )
 

@@ -19,18 +19,17 @@ _QUERIES_AT_ONCE = 1024
 
 def search_each_style(queries: Tensor, style: StyleIndex) -> tuple[Tensor, Tensor]:
     """Best patch of each style: costs (queries, styles) and corners (queries, styles, 3)."""
-    style_of = style.key_places[:, 0] // TURNS
     costs, places = [], []
-    for number in range(len(style.shares)):
-        mine = style_of == number
-        keys, places_of = style.keys[mine], style.key_places[mine]
+    counts = list(style.key_counts)
+    keys_of, places_of = torch.split(style.keys, counts), torch.split(style.key_places, counts)
+    for keys, corners in zip(keys_of, places_of, strict=True):
         squares = keys.square().sum(-1)
         found = [
             torch.addmm(squares, part, keys.T, alpha=-2).min(-1)
             for part in torch.split(queries, _QUERIES_AT_ONCE)
         ]
         costs.append(torch.cat([f.values for f in found]))
-        places.append(places_of[torch.cat([f.indices for f in found])])
+        places.append(corners[torch.cat([f.indices for f in found])])
     return torch.stack(costs, -1), torch.stack(places, 1)
 
 

@@ -61,12 +61,15 @@ class ChannelNorm(nn.Module):
     def silu_into(self, x: Tensor, out: Tensor) -> None:
         """Write SiLU(norm(x)) to `out`, without another tensor of that size where possible."""
         if x.is_cuda:
-            # One kernel each; the smallest epsilon there is stands for the clamp at 1e-12.
-            gamma = self.gamma.flatten().to(x.dtype)
-            normed = functional.rms_norm(x, gamma.shape, gamma, _TINY)
-            torch.ops.aten.silu.out(normed, out=out)
+            self._silu_in_two_kernels(x, out)
         else:
             functional.silu(self._normalise(x, out), inplace=True)
+
+    def _silu_in_two_kernels(self, x: Tensor, out: Tensor) -> None:
+        """The same for a card: the smallest epsilon there is stands for the clamp at 1e-12."""
+        gamma = self.gamma.flatten().to(x.dtype)
+        normed = functional.rms_norm(x, gamma.shape, gamma, _TINY)
+        torch.ops.aten.silu.out(normed, out=out)
 
     def _normalise(self, x: Tensor, out: Tensor) -> Tensor:
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)

@@ -1,18 +1,20 @@
 """Training and inference run different lines where memory is saved: they give equal numbers.
 
-One case for each place in the large backbones that asks `torch.is_grad_enabled()`; the small
-backbone's are in test_mini_attention.py.
+One case for each place that asks `torch.is_grad_enabled()`; that none is missing is a test, too.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+import refvid.models
 from refvid.models import reference_attention as joint
 from refvid.models.videovaeplus import autoencoder as vae_plus
 from refvid.models.videovaeplus import blocks as plus
@@ -65,8 +67,8 @@ CASES: dict[str, tuple[Callable[[], Callable[..., Tensor]], tuple[int, ...], tup
 }
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_training_and_inference_give_equal_numbers(case: str) -> None:
+def both_ways(case: str) -> tuple[Tensor, Tensor]:
+    """What a case gives where gradients are needed, and where they are not."""
     make, shape, arguments = CASES[case]
     torch.manual_seed(0)
     layer = make()
@@ -79,6 +81,34 @@ def test_training_and_inference_give_equal_numbers(case: str) -> None:
         if isinstance(argument, dict):
             argument.clear()  # what a shot left for its next frames
     with torch.inference_mode():
-        inferred = layer(x.clone(), *arguments)
+        return trained, layer(x.clone(), *arguments)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_training_and_inference_give_equal_numbers(case: str) -> None:
+    trained, inferred = both_ways(case)
     assert not inferred.requires_grad
     torch.testing.assert_close(trained, inferred, atol=2e-5, rtol=1e-4)
+
+
+def test_every_place_that_asks_has_a_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path(*refvid.models.__path__)
+    places = {
+        (str(path), number)
+        for path in folder.rglob("*.py")
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if "is_grad_enabled()" in line
+    }
+    went: set[tuple[str, int, bool]] = set()
+    is_grad_enabled = torch.is_grad_enabled
+
+    def ask() -> bool:
+        caller, answer = sys._getframe(1), is_grad_enabled()
+        went.add((caller.f_code.co_filename, caller.f_lineno, answer))
+        return answer
+
+    monkeypatch.setattr(torch, "is_grad_enabled", ask)
+    for case in CASES:
+        both_ways(case)
+    assert places
+    assert {(*place, answer) for place in places for answer in (True, False)} <= went

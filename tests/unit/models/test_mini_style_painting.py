@@ -9,7 +9,9 @@ from refvid.models.mini_style.keyframes import KeyframeIndex
 from refvid.models.mini_style.motion import Motion, find_motion, move
 from refvid.models.mini_style.painting import PaintState, paint, paint_clip
 from refvid.models.mini_style.palette import Moments, measure_moments, mix_moments, recolour
+from refvid.models.mini_style.patch_choice import PatchChoice
 from refvid.models.mini_style.style_index import STATISTICS, TURNS, index_styles
+from refvid.models.mini_style.style_search import search_each_style
 from refvid.models.mini_style.tokens import (
     PATCH,
     STRIDE,
@@ -194,6 +196,30 @@ class TestPainting:
             index_styles([])
         with pytest.raises(ValueError, match="positive"):
             index_styles([(texture(32, 32, 25), 0.0)])
+
+
+class TestChoice:
+    def test_a_card_searches_for_all_tokens_and_finds_the_same(self) -> None:
+        styles = [(texture(64, 48, 34), 1.0), (texture(96, 80, 35) * 0.5, 2.0)]
+        queries = describe(pad_for_tokens(texture(64, 96, 36)))[::2, ::2]
+        choice = PatchChoice(queries, index_styles(styles))
+        choice.begin()
+        others = choice.corners + 1
+        searching = torch.rand(queries.shape[:2], generator=torch.Generator().manual_seed(0)) < 0.3
+        some, found = choice.search_some(searching, others), choice.search_all(searching, others)
+        assert torch.equal(found[~searching], others[~searching])
+        # Sums of other lengths are rounded in other ways: a tie may be broken in another one.
+        assert (some == found).all(-1).float().mean() > 0.98
+        assert (found[searching] != others[searching]).any(-1).float().mean() > 0.9
+
+    def test_every_style_is_searched_in_its_own_patches(self) -> None:
+        styles = [texture(64, 48, 37), texture(96, 80, 38), texture(32, 32, 39)]
+        index = index_styles([(style, 1.0) for style in styles])
+        assert sum(index.key_counts) == len(index.keys)
+        queries = describe(styles[1])[1:3, 2:4].flatten(0, 1)
+        costs, places = search_each_style(queries, index)
+        assert costs.shape == (4, 3)
+        assert (places[..., 0] // TURNS == torch.arange(3)).all()
 
 
 class TestKeyframes:
