@@ -1,0 +1,183 @@
+"""One picture, moving pictures or a video: told by what a file holds, not by its name.
+
+PNG, WebP, AVIF and GIF files may hold one picture or many under the same suffix, and a picture may
+have been given a video's name.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple
+
+from refvid.errors import InputError
+from refvid.media.container import is_moving
+from refvid.media.image import IMAGE_SUFFIXES
+
+_PNG: Final = b"\x89PNG\r\n\x1a\n"
+_MOST_PIECES: Final = 100_000
+"""Chunks looked at: more are no animation."""
+
+# First bytes of pictures that never move.
+_STILL: Final = {
+    b"\xff\xd8\xff": "jpeg",
+    b"II*\0": "tiff",
+    b"MM\0*": "tiff",
+    b"II+\0": "tiff",
+    b"MM\0+": "tiff",
+    b"BM": "bmp",
+    b"\0\0\0\x0cjP  ": "jp2",
+    b"\xffO\xffQ": "jp2",
+    b"P3": "ppm",
+    b"P5": "ppm",
+    b"P6": "ppm",
+}
+_AVIF_BRANDS: Final = {b"avif", b"avis", b"heic", b"heix", b"hevc", b"hevx", b"mif1", b"msf1"}
+
+
+class _Contents(NamedTuple):
+    format: str
+    pictures: int
+    """2 stands for more, too."""
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file is a single picture.
+
+    Where its first bytes say nothing, its suffix decides, and whoever reads it says what is wrong.
+    """
+    contents = _look(path)
+    if contents is None:
+        return path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES
+    if contents.pictures > 1:
+        return False
+    # Cameras' raw streams are pictures in a row: libav knows, where the name leaves it open.
+    return path.suffix.lower() in IMAGE_SUFFIXES or not is_moving(path)
+
+
+def is_animation(path: Path) -> bool:
+    """Whether a file of a picture format holds moving pictures."""
+    contents = _look(path)
+    return contents is not None and contents.pictures > 1
+
+
+def picture_suffix(path: Path) -> str:
+    """Return the suffix of a picture's format, under which its like can be written."""
+    contents = _look(path)
+    suffix = path.suffix.lower()
+    if suffix in IMAGE_SUFFIXES or contents is None:
+        return suffix
+    told = {"jpeg": ".jpg", "tiff": ".tif"}.get(contents.format, f".{contents.format}")
+    return told if told in IMAGE_SUFFIXES else ".png"
+
+
+def _look(path: Path) -> _Contents | None:
+    """Look into a file; None where it is none, or of no format that holds pictures."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+            file.seek(0)
+            if head.startswith(_PNG):
+                return _Contents("png", _count_png(file))
+            if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+                return _Contents("webp", len(list(webp_durations(file, most=2))) or 1)
+            if head.startswith((b"GIF87a", b"GIF89a")):
+                return _Contents("gif", _count_gif(file))
+            if head[4:8] == b"ftyp":
+                return _look_into_boxes(file)
+    except (OSError, ValueError, struct.error):
+        return None
+    kind = next((kind for start, kind in _STILL.items() if head.startswith(start)), None)
+    return None if kind is None else _Contents(kind, 1)
+
+
+def _count_png(file: BinaryIO) -> int:
+    """1, or 2 where the animation chunk comes before the picture."""
+    file.seek(len(_PNG))
+    for _ in range(_MOST_PIECES):
+        length, name = struct.unpack(">I4s", file.read(8))
+        if name == b"acTL":
+            (frames,) = struct.unpack(">I", file.read(4))
+            return 2 if frames > 1 else 1
+        if name in (b"IDAT", b"IEND"):
+            break
+        file.seek(length + 4, 1)
+    return 1
+
+
+def webp_durations(file: BinaryIO, most: int = _MOST_PIECES) -> Iterator[int]:
+    """Give how long each picture of an animated WebP is shown [ms]; nothing where it is still."""
+    file.seek(12)
+    found = 0
+    while found < most and len(header := file.read(8)) == 8:
+        name, length = struct.unpack("<4sI", header)
+        after = file.tell() + length + length % 2
+        if name == b"ANMF":
+            found += 1
+            yield int.from_bytes(file.read(16)[12:15], "little")
+        elif name in (b"VP8 ", b"VP8L"):
+            return
+        file.seek(after)
+
+
+def _count_gif(file: BinaryIO) -> int:
+    """Count pictures up to 2, by the blocks between them."""
+    flags = file.read(13)[10]
+    _skip_palette(file, flags)
+    pictures = 0
+    for _ in range(_MOST_PIECES):
+        block = file.read(1)
+        if block == b",":
+            pictures += 1
+            if pictures == 2:
+                break
+            _skip_palette(file, file.read(9)[8])
+            file.seek(1, 1)  # bits per code
+        elif block == b"!":
+            file.seek(1, 1)  # what it is
+        else:
+            break
+        while length := file.read(1)[0]:
+            file.seek(length, 1)
+    return max(1, pictures)
+
+
+def _skip_palette(file: BinaryIO, flags: int) -> None:
+    if flags & 0x80:
+        file.seek(3 << ((flags & 7) + 1), 1)
+
+
+def _look_into_boxes(file: BinaryIO) -> _Contents | None:
+    """AVIF and HEIC: a picture, or a sequence of them with the sample tables of a video."""
+    (length,) = struct.unpack(">I4x", file.read(8))
+    brands = file.read(max(0, min(length - 8, 4096)))
+    brand = brands[:4]
+    if brand not in _AVIF_BRANDS:
+        return None
+    file.seek(0)
+    pictures = max(_sample_counts(file, 2**63), default=1)
+    name = "avif" if b"avi" in brands else "heic"
+    return _Contents(name, min(2, max(1, pictures)))
+
+
+def _sample_counts(file: BinaryIO, end: int) -> Iterator[int]:
+    """Number of samples of every track below the boxes from here on."""
+    for _ in range(_MOST_PIECES):
+        start = file.tell()
+        header = file.read(8)
+        if start + 8 > end or len(header) < 8:
+            return
+        length, name = struct.unpack(">I4s", header)
+        if name in (b"moov", b"trak", b"mdia", b"minf", b"stbl"):
+            yield from _sample_counts(file, start + length)
+        elif name == b"stsz":
+            yield int(struct.unpack(">8xI", file.read(12))[0])
+        if length < 8:
+            return
+        file.seek(start + length)
+
+
+def count_pages(path: Path) -> int:
+    """Number of pictures in a file of which only the first one is used, if it holds several."""
+    raise InputError(str(path))
