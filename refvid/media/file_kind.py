@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
-from refvid.errors import InputError
 from refvid.media.container import is_moving
 from refvid.media.image import IMAGE_SUFFIXES
 
@@ -22,8 +21,6 @@ _MOST_PIECES: Final = 100_000
 # First bytes of pictures that never move.
 _STILL: Final = {
     b"\xff\xd8\xff": "jpeg",
-    b"II*\0": "tiff",
-    b"MM\0*": "tiff",
     b"II+\0": "tiff",
     b"MM\0+": "tiff",
     b"BM": "bmp",
@@ -33,7 +30,10 @@ _STILL: Final = {
     b"P5": "ppm",
     b"P6": "ppm",
 }
-_AVIF_BRANDS: Final = {b"avif", b"avis", b"heic", b"heix", b"hevc", b"hevx", b"mif1", b"msf1"}
+_PICTURE_BRANDS: Final = {b"avif", b"avis", b"heic", b"heix", b"hevc", b"hevx", b"mif1", b"msf1"}
+_TO_SAMPLES: Final = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsz")
+_SUBFILE: Final = 254
+_COPY_OR_MASK: Final = 1 | 4
 
 
 class _Contents(NamedTuple):
@@ -41,19 +41,23 @@ class _Contents(NamedTuple):
     pictures: int
     """2 stands for more, too."""
 
+    has_pages: bool = False
+    """Whether it holds further pictures that are no animation."""
+
 
 def is_picture(path: Path) -> bool:
     """Whether a file is a single picture.
 
-    Where its first bytes say nothing, its suffix decides, and whoever reads it says what is wrong.
+    Where its first bytes say nothing, its suffix decides, unless libav finds a video in it.
     """
+    has_suffix = path.suffix.lower() in IMAGE_SUFFIXES
     contents = _look(path)
     if contents is None:
-        return path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES
+        return has_suffix and path.is_file() and not is_moving(path)
     if contents.pictures > 1:
         return False
     # Cameras' raw streams are pictures in a row: libav knows, where the name leaves it open.
-    return path.suffix.lower() in IMAGE_SUFFIXES or not is_moving(path)
+    return has_suffix or not is_moving(path)
 
 
 def is_animation(path: Path) -> bool:
@@ -62,12 +66,17 @@ def is_animation(path: Path) -> bool:
     return contents is not None and contents.pictures > 1
 
 
-def picture_suffix(path: Path) -> str:
-    """Return the suffix of a picture's format, under which its like can be written."""
+def is_webp_animation(path: Path) -> bool:
+    """Whether it is one that libav does not decode."""
     contents = _look(path)
-    suffix = path.suffix.lower()
-    if suffix in IMAGE_SUFFIXES or contents is None:
-        return suffix
+    return contents is not None and contents.format == "webp" and contents.pictures > 1
+
+
+def picture_suffix(path: Path) -> str:
+    """Return the suffix of a picture, or where it has none, of a format like its own."""
+    contents = _look(path)
+    if path.suffix.lower() in IMAGE_SUFFIXES or contents is None:
+        return path.suffix
     told = {"jpeg": ".jpg", "tiff": ".tif"}.get(contents.format, f".{contents.format}")
     return told if told in IMAGE_SUFFIXES else ".png"
 
@@ -86,7 +95,9 @@ def _look(path: Path) -> _Contents | None:
                 return _Contents("gif", _count_gif(file))
             if head[4:8] == b"ftyp":
                 return _look_into_boxes(file)
-    except (OSError, ValueError, struct.error):
+            if head[:4] in (b"II*\0", b"MM\0*"):
+                return _Contents("tiff", 1, _has_pages(file))
+    except (OSError, ValueError, IndexError, struct.error):
         return None
     kind = next((kind for start, kind in _STILL.items() if head.startswith(start)), None)
     return None if kind is None else _Contents(kind, 1)
@@ -152,32 +163,58 @@ def _look_into_boxes(file: BinaryIO) -> _Contents | None:
     """AVIF and HEIC: a picture, or a sequence of them with the sample tables of a video."""
     (length,) = struct.unpack(">I4x", file.read(8))
     brands = file.read(max(0, min(length - 8, 4096)))
-    brand = brands[:4]
-    if brand not in _AVIF_BRANDS:
+    if brands[:4] not in _PICTURE_BRANDS:
         return None
     file.seek(0)
-    pictures = max(_sample_counts(file, 2**63), default=1)
-    name = "avif" if b"avi" in brands else "heic"
-    return _Contents(name, min(2, max(1, pictures)))
+    pictures = max(_sample_counts(file, _TO_SAMPLES, 2**63), default=1)
+    return _Contents("avif" if b"avi" in brands else "heic", min(2, max(1, pictures)))
 
 
-def _sample_counts(file: BinaryIO, end: int) -> Iterator[int]:
-    """Number of samples of every track below the boxes from here on."""
+def _sample_counts(file: BinaryIO, names: tuple[bytes, ...], end: int) -> Iterator[int]:
+    """Give the number of samples of every track in the boxes from here on."""
     for _ in range(_MOST_PIECES):
         start = file.tell()
         header = file.read(8)
         if start + 8 > end or len(header) < 8:
             return
         length, name = struct.unpack(">I4s", header)
-        if name in (b"moov", b"trak", b"mdia", b"minf", b"stbl"):
-            yield from _sample_counts(file, start + length)
-        elif name == b"stsz":
+        if name == names[0] == b"stsz":
             yield int(struct.unpack(">8xI", file.read(12))[0])
+        elif name == names[0]:
+            yield from _sample_counts(file, names[1:], start + length)
         if length < 8:
             return
         file.seek(start + length)
 
 
-def count_pages(path: Path) -> int:
-    """Number of pictures in a file of which only the first one is used, if it holds several."""
-    raise InputError(str(path))
+def _has_pages(file: BinaryIO) -> bool:
+    """Whether a TIFF has a second page that is no smaller copy of the first, and no mask."""
+    order = "<" if file.read(2) == b"II" else ">"
+    version, place = struct.unpack(f"{order}HI", file.read(6))
+    if version != 42:
+        return False
+    for _ in range(2):
+        if place == 0:
+            return False
+        file.seek(place)
+        (count,) = struct.unpack(f"{order}H", file.read(2))
+        entries = file.read(12 * count)
+        (place,) = struct.unpack(f"{order}I", file.read(4))
+    is_copy_or_mask = any(
+        number == _SUBFILE and value & _COPY_OR_MASK
+        for number, value in struct.iter_unpack(f"{order}H6xI", entries)
+    )
+    return not is_copy_or_mask
+
+
+def notes_on_picture(path: Path) -> tuple[str, ...]:
+    """Say where a picture is not what it looks like: of several, or under a video's name."""
+    contents = _look(path)
+    if contents is None:
+        return ()
+    notes = []
+    if contents.pictures > 1 or contents.has_pages:
+        notes.append(f"{path.name} holds several pictures: only the first one is used")
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        notes.append(f"{path.name} is a single picture ({contents.format}), not a video")
+    return tuple(notes)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,12 @@ from typing import TYPE_CHECKING
 from refvid.errors import InputError, OptionError
 from refvid.media.image import IMAGE_SUFFIXES
 from refvid.media.outputs import check_output, check_replaces_no, path_identity
-from refvid.media.sequence import find_images, is_sequence_pattern
+from refvid.media.sequence import (
+    find_images,
+    is_pattern,
+    is_sequence_pattern,
+    stem_without_number,
+)
 
 if TYPE_CHECKING:
     from refvid.media.video_info import VideoInfo
@@ -29,8 +33,6 @@ VIDEO_SUFFIXES = frozenset({
 })
 # fmt: on
 RESULT_MARK = "_refvid"
-
-_PATTERN = re.compile(r"%(?:0?[0-9]+)?d")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,8 +213,11 @@ def _result_name(path: Path, suffix_of: Callable[[Path], str]) -> Path:
 
 def _stem(path: Path) -> str:
     if is_sequence_pattern(path):
-        return _PATTERN.sub("", path.stem).strip("_.- ") or "frames"
-    return path.resolve().name if path.is_dir() else path.stem
+        return stem_without_number(path).strip("_.- ") or "frames"
+    if path.is_dir():
+        return path.resolve().name
+    # A single image may be called take%d.png: its result is one image, too.
+    return path.stem.replace("%", "_") if is_pattern(path) else path.stem
 
 
 def _fill_template(template: str, path: Path, suffix_of: Callable[[Path], str]) -> str:
@@ -220,9 +225,11 @@ def _fill_template(template: str, path: Path, suffix_of: Callable[[Path], str]) 
         pieces = list(Formatter().parse(template))
     except ValueError as error:
         raise OptionError(f"--output {template}: {error}") from error
+    # In a pattern, a percent sign of the input's own name must not become a number.
+    percent = "%%" if is_pattern(Path(template)) else "%"
     words = {
         "dir": lambda: str(_parent(path)),
-        "stem": lambda: _stem(path),
+        "stem": lambda: _stem(path).replace("%", percent),
         "ext": lambda: suffix_of(path),
     }
     filled = ""

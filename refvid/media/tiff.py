@@ -7,7 +7,7 @@ planes up: each is asked for what it reads right.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -130,8 +130,8 @@ def _over_gray(strip: npt.NDArray[np.uint16], extra: int) -> npt.NDArray[np.uint
     alpha /= _FULL
     if extra == _UNASSOCIATED:
         colors *= alpha
-    mixed: npt.NDArray[Any] = np.minimum(colors + 128 * 257 * (1 - alpha), _FULL)
-    return np.rint(mixed).astype(np.uint16)
+    mixed = np.rint(np.minimum(colors + 128 * 257 * (1 - alpha), _FULL))
+    return cast("npt.NDArray[np.uint16]", mixed.astype(np.uint16))
 
 
 def _tag(image: TiffImageFile, number: int, default: tuple[int, ...]) -> tuple[int, ...]:

@@ -15,7 +15,12 @@ from av.stream import Disposition, Stream
 from av.subtitles.stream import SubtitleStream
 from av.video.stream import VideoStream
 
-from refvid.media.container import find_video_stream, is_cover_art, open_container
+from refvid.media.container import (
+    find_video_stream,
+    is_cover_art,
+    is_poster,
+    open_container,
+)
 from refvid.media.encoding import Encoding
 
 if TYPE_CHECKING:
@@ -100,7 +105,7 @@ def list_companions(container: InputContainer, video: VideoStream) -> Companions
         tracks=tuple(
             _describe(stream, container)
             for stream in container.streams
-            if stream.index != video.index
+            if stream.index != video.index and not is_poster(stream)
         ),
         chapters=tuple(container.chapters()),
         tags=stream_metadata(video),

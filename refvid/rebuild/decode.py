@@ -215,7 +215,7 @@ def _prepare(
             source=None if image is None else ReferenceSource(image=image), fit=references.fit
         )
     )
-    picture.read(info)
+    remarks = picture.read(info)
     check_job_output(job, overwrite=options.overwrite, images=picture.images)
     output = plan_output(job.output, info, options.encoding)
     memory = plan_memory(loaded, latents.path, info.height, info.width)
@@ -230,7 +230,7 @@ def _prepare(
         memory,
         frames=latents.frames,
         output=output,
-        notes=(*latents.warnings, *output.notes, *memory.notes),
+        notes=(*latents.warnings, *remarks, *output.notes, *memory.notes),
         latents=latents.to_json(),
         frame_rate=str(rate),
         frame_rate_reason=rate_reason,

@@ -138,6 +138,7 @@ class TestNames:
         assert outputs(["i"]) == ["i_refvid/%06d.png"]
         assert outputs(["i/shot_%04d.png"]) == ["i/shot_refvid/shot_%04d.png"]
         assert outputs(["i/%d.png"]) == ["i/frames_refvid/%d.png"]
+        assert outputs(["i/100%%_%d.png"]) == ["i/100%_refvid/100%%_%d.png"]
         assert outputs(["i"], "new/") == ["new/i_refvid/%06d.png"]
         assert outputs(["i"], "i.mp4") == ["i.mp4"]
 

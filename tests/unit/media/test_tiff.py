@@ -38,7 +38,7 @@ class Layout:
 def write_tiff(path: Path, pixels: np.ndarray, layout: Layout) -> Path:
     """Write (H, W, channels) without compression."""
     height, width, channels = pixels.shape
-    pixels = pixels.astype(pixels.dtype.newbyteorder(layout.order))
+    pixels = pixels.astype(f"{layout.order}{pixels.dtype.str[1:]}")
     planes = [pixels[:, :, i : i + 1] for i in range(channels)] if layout.is_planar else [pixels]
     blocks = [block for plane in planes for block in cut(plane, layout)]
     tags: dict[int, tuple[int, list[int]]] = {
