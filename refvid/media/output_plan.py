@@ -119,7 +119,7 @@ def plan_output(output: Path, like: VideoInfo, encoding: Encoding) -> OutputPlan
         notes.append("transparency is not kept")
     if not like.is_image_sequence:
         companions = like.companions or read_companions(like.path)
-        tracks, track_notes = plan_copies(companions, container, encoding)
+        tracks, track_notes = plan_copies(companions, like.path, container, encoding)
         plan = replace(plan, tracks=tracks, companions=companions)
         notes += track_notes
     return replace(plan, notes=tuple(notes))

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
+from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 from av.subtitles.stream import SubtitleStream
 
 from refvid.media.container import input_errors, open_unmanaged
+from refvid.media.sound import add_sound
+from refvid.media.sound_conversion import SoundConverter
 from refvid.media.tracks import (
     TEXT_SUBTITLES,
     TrackCopy,
@@ -46,6 +49,7 @@ class StreamCopier:
         self._targets: dict[int, Stream] = {}
         self._copies = {copy.index: copy for copy in copies}
         self._last_dts: dict[int, int] = {}
+        self._sounds: dict[int, SoundConverter] = {}
         self._start: Fraction | None = None
         self._limit: Fraction | None = None
         self._packets: Generator[Packet[Stream], None, None] | None = None
@@ -59,7 +63,12 @@ class StreamCopier:
 
     def _add(self, copy: TrackCopy, *, keep_metadata: bool) -> None:
         template = self._container.streams[copy.index]
-        target = add_target(self._output, template, copy.converted_to)
+        if copy.sound is None:
+            target = add_target(self._output, template, copy.converted_to)
+        else:
+            assert isinstance(template, AudioStream)
+            target = add_sound(self._output, copy.sound)
+            self._sounds[copy.index] = SoundConverter(template, target, copy.sound, self._source)
         tags = stream_metadata(template) if keep_metadata else {}
         if "language" in template.metadata:
             tags["language"] = template.metadata["language"]
@@ -80,6 +89,8 @@ class StreamCopier:
         """
         self._start = start
         self._limit = limit
+        for sound in self._sounds.values():
+            sound.begin(start)
         streams = [
             self._container.streams[index]
             for index, copy in self._copies.items()
@@ -104,6 +115,8 @@ class StreamCopier:
             elif time > until + _INTERLEAVING:
                 break
             self._waiting = self._next()
+        for index, sound in self._sounds.items():
+            self._mux_sound(index, sound.finish())
 
     def close(self) -> None:
         """Close the source."""
@@ -142,6 +155,9 @@ class StreamCopier:
         assert packet.pts is not None
         assert packet.dts is not None
         end = self._limit if end is None else end
+        if index in self._sounds:
+            self._mux_sound(index, self._sounds[index].convert(packet, end))
+            return
         is_text = codec_name(packet.stream) in TEXT_SUBTITLES
         if self._start is not None:
             late = self._start - packet.pts * time_base
@@ -174,6 +190,11 @@ class StreamCopier:
         self._last_dts[index] = converted.dts
         converted.stream = self._targets[index]
         self._output.mux_one(converted)
+
+    def _mux_sound(self, index: int, packets: Iterable[Packet[Stream]]) -> None:
+        for packet in packets:
+            packet.stream = self._targets[index]
+            self._output.mux_one(packet)
 
     def _convert(self, packet: Packet[Stream]) -> Packet[Stream] | None:
         if self._copies[packet.stream_index].converted_to is None:
