@@ -31,10 +31,11 @@ _BITS_PER_CHANNEL: Final = {"aac": 128_000, "libopus": 96_000}
 _USUAL_LAYOUTS: Final = {
     1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1",
 }  # fmt: skip
-# Every muxer that accepts one of these has a specification for it.
-_SURE_CODECS: Final = frozenset(
+SURE_CODECS: Final = frozenset(
     {"aac", "ac3", "alac", "dts", "eac3", "flac", "mp3", "opus", "truehd", "vorbis"}
 )
+"""Every muxer that accepts one of these has a specification for it: a copy need not be tried."""
+
 _TRIED_PACKETS: Final = 20
 _TRIED_ALL_PACKETS: Final = 2000
 _DEEPER_THAN_16: Final = ("s32", "flt", "dbl", "s64")
@@ -169,8 +170,6 @@ def survives_copy(source: Path, index: int, container: str) -> bool:
         if getattr(stream, "codec_context", None) is None:
             return True
         assert isinstance(stream, AudioStream)
-        if stream.codec_context.name in _SURE_CODECS:
-            return True
         with input_errors(source):
             packets = _first_packets(opened, index)
         copied = io.BytesIO()

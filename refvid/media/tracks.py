@@ -23,7 +23,7 @@ from refvid.media.container import (
     open_container,
 )
 from refvid.media.encoding import Encoding
-from refvid.media.sound import SoundFormat, choose_sound, survives_copy
+from refvid.media.sound import SURE_CODECS, SoundFormat, choose_sound, survives_copy
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
@@ -50,6 +50,7 @@ class Track:
     kind: str
     """audio, subtitle, attachment, video or data."""
 
+    codec: str
     title: str
     """For people."""
 
@@ -175,7 +176,8 @@ def plan_copies(
 def _is_held(track: Track, source: Path, container: str) -> bool:
     if container not in track.held_by:
         return False
-    return track.kind != "audio" or survives_copy(source, track.index, container)
+    is_sure = track.kind != "audio" or track.codec in SURE_CODECS
+    return is_sure or survives_copy(source, track.index, container)
 
 
 def stream_metadata(stream: Stream) -> dict[str, str]:
@@ -204,6 +206,7 @@ def _describe(stream: Stream, container: InputContainer) -> Track:
     return Track(
         index=stream.index,
         kind=kind,
+        codec=codec_name(stream),
         title=_title(stream, word),
         time_base=stream.time_base or Fraction(1, 1000),
         held_by=held_by,

@@ -275,7 +275,7 @@ def test_sound_that_nobody_can_keep_is_an_error_and_not_a_silent_film(samples, m
     monkeypatch.setattr("refvid.media.tracks.choose_sound", lambda *_: None)
     plan = plan_output(both, info, Encoding())
     assert "audio track 1 (pcm_mulaw) cannot be stored in matroska and is left out" in plan.notes
-    monkeypatch.setattr("refvid.media.tracks.survives_copy", lambda *_: False)
+    monkeypatch.setattr("refvid.media.tracks._is_held", lambda *_: False)
     with pytest.raises(OutputError, match="--audio none"):
         plan_output(both, info, Encoding())
     assert plan_output(both, info, Encoding(audio="none")).tracks == ()
