@@ -14,6 +14,7 @@ from string import Formatter
 from typing import TYPE_CHECKING
 
 from refvid.errors import InputError, OptionError
+from refvid.media.file_name import fitting_name, is_full
 from refvid.media.image import IMAGE_SUFFIXES
 from refvid.media.outputs import check_output, check_replaces_no, path_identity
 from refvid.media.sequence import (
@@ -140,12 +141,18 @@ def _walk(folder: Path, results: Path | None) -> list[Path]:
 def _without_results(files: list[Path]) -> list[Path]:
     """Leave out results of an earlier run that lie beside their own input."""
     stems = {(file.parent, file.stem) for file in files}
-    return [
-        file
-        for file in files
-        if not file.stem.endswith(RESULT_MARK)
-        or (file.parent, file.stem.removesuffix(RESULT_MARK)) not in stems
-    ]
+
+    def is_result(file: Path) -> bool:
+        if not file.stem.endswith(RESULT_MARK):
+            return False
+        begin = file.stem.removesuffix(RESULT_MARK)
+        # Of an input whose name is very long, the result has only the beginning.
+        return (file.parent, begin) in stems or (
+            is_full(file.name)
+            and any(at == file.parent and stem.startswith(begin) for at, stem in stems)
+        )
+
+    return [file for file in files if not is_result(file)]
 
 
 def plan_jobs(
@@ -203,12 +210,11 @@ def _parent(path: Path) -> Path:
 
 def _result_name(path: Path, suffix_of: Callable[[Path], str]) -> Path:
     """Name of a result below its folder; a sequence gets a folder of its own."""
-    name = f"{_stem(path)}{RESULT_MARK}"
     if is_sequence_pattern(path):
-        return Path(name, path.name)
+        return Path(fitting_name(_stem(path), RESULT_MARK), path.name)
     if path.is_dir():
-        return Path(name, "%06d.png")
-    return Path(f"{name}{suffix_of(path)}")
+        return Path(fitting_name(_stem(path), RESULT_MARK), "%06d.png")
+    return Path(fitting_name(_stem(path), f"{RESULT_MARK}{suffix_of(path)}"))
 
 
 def _stem(path: Path) -> str:
