@@ -19,6 +19,7 @@ Position = str | Number
 Rate = str | Number
 """`24`, `30000/1001`; 23.976 and the like mean the exact NTSC rate."""
 
+Sound = Literal["auto", "copy", "none"]
 Tracks = Literal["copy", "none"]
 
 
@@ -38,7 +39,7 @@ def make_encoding(
     pix_fmt: str | None,
     options: Mapping[str, object] | None,
     metadata: bool,
-    audio: Tracks = "copy",
+    audio: Sound = "auto",
     subs: Tracks = "copy",
 ) -> Encoding:
     """How a result is written; values of encoder options may be numbers."""

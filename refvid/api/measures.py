@@ -60,11 +60,12 @@ def compare(
     """
     from refvid.comparison.clips import check_compare
     from refvid.comparison.options import CompareOptions
+    from refvid.media.file_name import fitting_name
     from refvid.metrics.options import parse_measures
 
     paths = tuple(Path(video) for video in videos)
     if paths and output is None and montage is None and sheet is None:
-        output = paths[0].with_name(f"{paths[0].stem}_compare.html")
+        output = paths[0].with_name(fitting_name(paths[0].stem, "_compare.html"))
     wanted = split_words(metrics)
     options = CompareOptions(
         sources=paths,

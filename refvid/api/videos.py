@@ -10,6 +10,7 @@ from refvid.api.keywords import (
     File,
     Position,
     Rate,
+    Sound,
     Tracks,
     check_job,
     make_encoding,
@@ -43,7 +44,7 @@ def enhance(
     crf: float | None = None,
     pix_fmt: str | None = None,
     encoder_options: Mapping[str, object] | None = None,
-    audio: Tracks = "copy",
+    audio: Sound = "auto",
     subs: Tracks = "copy",
     metadata: bool = True,
     hdr: Hdr = "refuse",
@@ -71,7 +72,7 @@ def enhance(
         crf: Quality: smaller is better and bigger.
         pix_fmt: FFmpeg pixel format; None: as the source.
         encoder_options: For the encoder, e.g. `{"preset": "slow"}`.
-        audio: Whether sound is copied.
+        audio: Whether sound is kept; `copy` fails where the container cannot hold it as it is.
         subs: Whether subtitles are.
         metadata: Keep tags and chapters, and write the provenance.
         hdr: What to do with HDR video, which the models have not learned.
@@ -162,7 +163,7 @@ def stylize(
     crf: float | None = None,
     pix_fmt: str | None = None,
     encoder_options: Mapping[str, object] | None = None,
-    audio: Tracks = "copy",
+    audio: Sound = "auto",
     subs: Tracks = "copy",
     metadata: bool = True,
     hdr: Hdr = "refuse",

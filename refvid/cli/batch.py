@@ -223,12 +223,12 @@ def find_jobs(
 
 
 def _suffix_like(source: Path, rate: Fraction | None, infos: dict[Path, VideoInfo]) -> str:
-    from refvid.media.image import IMAGE_SUFFIXES
+    from refvid.media.file_kind import is_picture, picture_suffix
     from refvid.media.output_plan import default_suffix
     from refvid.media.video_info import read_video_info
 
-    if source.suffix.lower() in IMAGE_SUFFIXES and source.is_file():
-        return source.suffix
+    if is_picture(source):
+        return picture_suffix(source)
     try:
         infos[source] = read_video_info(source, rate=rate, companions=True)
     except InputError:

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 def page_beside(output: Path) -> Path:
     """Name the page of a result; a sequence of images has one in its folder."""
+    from refvid.media.file_name import fitting_name
     from refvid.media.sequence import is_pattern
 
     if is_pattern(output):
         return output.with_name("compare.html")
-    return output.with_name(f"{output.stem}_compare.html")
+    return output.with_name(fitting_name(output.stem, "_compare.html"))
 
 
 def check_page(output: Path, *, overwrite: bool) -> None:

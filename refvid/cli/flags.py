@@ -223,9 +223,13 @@ class Encoding(_Codec):
     """How a result is written; None follows the input."""
 
     audio: Annotated[
-        Literal["copy", "none"],
-        _encoding("--audio", metavar="copy|none", help="Sound tracks."),
-    ] = "copy"
+        Literal["auto", "copy", "none"],
+        _encoding(
+            "--audio",
+            metavar="auto|copy|none",
+            help="Sound tracks; auto encodes anew what the container cannot hold as it is.",
+        ),
+    ] = "auto"
     subtitles: Annotated[
         Literal["copy", "none"],
         _encoding("--subs", metavar="copy|none", help="Subtitles."),

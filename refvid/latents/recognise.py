@@ -12,11 +12,11 @@ from torch import Tensor
 from refvid.errors import InputError
 from refvid.latents.choose_tensor import check_entry, choose_key
 from refvid.latents.latents import Latents
-from refvid.latents.layout import decide_layout, to_bcthw
+from refvid.latents.layout import Decision, decide_layout, to_bcthw
 from refvid.latents.measure import Measures, measure
 from refvid.latents.own_facts import OwnFacts
 from refvid.latents.producers import FORMAT, Producer, identify_producer
-from refvid.latents.scale import decide_scale
+from refvid.latents.scale import decide_scale, scale_warning
 from refvid.latents.tensor_file import TensorFile, open_tensor_file
 from refvid.latents.wan import CHANNELS, SPATIAL_STRIDE, TEMPORAL_STRIDE
 from refvid.latents.wishes import LatentWishes
@@ -41,7 +41,7 @@ def recognise_latents(path: Path, wishes: LatentWishes | None = None) -> Latents
     key = choose_key(file, wishes.key)
     producer = identify_producer(file, key)
     entry = file.entries[key]
-    facts = OwnFacts.of(file) if producer is not None and producer.name == "refvid" else None
+    facts = OwnFacts.of(file) if producer is not None and producer.is_own else None
     check_entry(path, key, entry)
     saved = entry.load()
     known = producer.name if producer is not None and producer.is_channels_first else None
@@ -58,6 +58,7 @@ def recognise_latents(path: Path, wishes: LatentWishes | None = None) -> Latents
     tensor = _drop(path, whole[_choose_item(path, items, wishes.item)], wishes.drop)
     measures = measure(tensor)
     backbone, backbone_reason = _decide_backbone(facts, producer, wishes)
+    scale = decide_scale(wishes, producer, backbone, measures)
     return Latents(
         path=path,
         container=file.container,
@@ -68,7 +69,7 @@ def recognise_latents(path: Path, wishes: LatentWishes | None = None) -> Latents
         backbone_reason=backbone_reason,
         producer=None if producer is None else producer.name,
         layout=layout,
-        scale=decide_scale(wishes, producer, backbone, measures),
+        scale=scale,
         items=items,
         measures=measures,
         tensor=tensor,
@@ -78,7 +79,7 @@ def recognise_latents(path: Path, wishes: LatentWishes | None = None) -> Latents
         frame_rate=_frame_rate(file.metadata),
         image_name=_text(file.metadata, "image_name"),
         metadata={name: str(value) for name, value in file.metadata.items()},
-        warnings=tuple(_warnings(file, producer, tensor, items, wishes, measures)),
+        warnings=tuple(_warnings(file, producer, tensor, items, wishes, measures, scale)),
     )
 
 
@@ -179,7 +180,10 @@ def _warnings(
     items: int,
     wishes: LatentWishes,
     measures: Measures,
+    scale: Decision,
 ) -> Iterator[str]:
+    if (warning := scale_warning(scale, producer)) is not None:
+        yield warning
     if items > 1 and wishes.item is None:
         yield f"there are {items} videos in it: this is number 0, --item chooses another"
     if measures.bad_values:

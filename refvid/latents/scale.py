@@ -20,12 +20,16 @@ from refvid.latents.wishes import LatentWishes
 from refvid.models.registry import VIDEOVAE_PLUS, WAN
 
 LEAST_MARGIN: Final = 0.03
+_CLEAR_MARGIN: Final = 0.1
+"""From here on numbers that speak against what is known are worth a warning."""
 
 
 def decide_scale(
     wishes: LatentWishes, producer: Producer | None, backbone: str, measures: Measures
 ) -> Decision:
     """Decide by what is asked for, by who wrote the file, and by the numbers, in this order.
+
+    Where the numbers speak against a guess about who made the latents, nothing is decided.
 
     Raises:
         InputError: The backbone has no normalised latents.
@@ -34,13 +38,32 @@ def decide_scale(
         if wishes.scale == "normalized":
             raise InputError(f"{backbone} has raw latents only: leave out --latent-scale.")
         return Decision(value="raw", reason=f"{backbone} has no other")
-    if wishes.scale is not None:
-        return Decision(value=wishes.scale, reason="as asked")
     by_numbers = decide_scale_by_spread(measures.channel_stds) if backbone == WAN else None
     margin = by_numbers.margin if by_numbers else None
+    if wishes.scale is not None:
+        return Decision(value=wishes.scale, reason="as asked", margin=margin)
     if producer is not None and producer.scale is not None:
-        return Decision(value=producer.scale, reason=producer.scale_reason, margin=margin)
+        told, reason = producer.scale, producer.scale_reason
+        numbers = by_numbers.value if by_numbers else None
+        if numbers not in (None, told) and not producer.is_certain:
+            reason = f"{reason}, which is usually {told}, but the numbers look {numbers}"
+            return Decision(value=None, reason=reason, margin=margin)
+        return Decision(value=told, reason=reason, margin=margin)
     return by_numbers or Decision(value="raw", reason=f"{backbone} has no other")
+
+
+def scale_warning(scale: Decision, producer: Producer | None) -> str | None:
+    """Say where the numbers speak clearly against what was decided by other means."""
+    margin = scale.margin
+    if scale.value is None or margin is None or (producer is not None and producer.is_own):
+        return None
+    looks = "normalized" if margin > 0 else "raw"
+    if looks == scale.value or abs(margin) < _CLEAR_MARGIN:
+        return None
+    return (
+        f"taken for {scale.value} latents ({scale.reason}), but the numbers look {looks} (margin "
+        f"{margin:+.2f}): if the colours come out wrong, use --latent-scale {looks}"
+    )
 
 
 def decide_scale_by_spread(stds: Sequence[float]) -> Decision:

@@ -6,12 +6,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Final
 
 import av
 from av.container import InputContainer
 from av.format import formats_available
-from av.stream import Disposition
+from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from refvid.errors import InputError
@@ -26,7 +27,11 @@ _REFUSED_FORMATS: Final = frozenset({
     "imf", "lavfi", "rtp", "rtsp", "sap", "sdp", "svg_pipe", "tty", "xbin",
 })
 # fmt: on
-_FORMATS: Final = ",".join(sorted(formats_available - _REFUSED_FORMATS))
+_PICTURE_BRANDS: Final = frozenset({"avif", "avis", "heic", "heix", "hevc", "mif1", "msf1"})
+_OPTIONS: Final = {
+    "protocol_whitelist": "file",
+    "format_whitelist": ",".join(sorted(formats_available - _REFUSED_FORMATS)),
+}
 
 
 def libav_name(path: Path) -> str:
@@ -80,14 +85,44 @@ def open_unmanaged(path: Path) -> InputContainer:
             raise InputError(f"{path} is empty (0 bytes). Copy or download it again.")
         return av.open(
             libav_name(path),
+            format=_format_of(path),
             metadata_errors="replace",
-            container_options={"protocol_whitelist": "file", "format_whitelist": _FORMATS},
+            container_options=dict(_OPTIONS),
         )
+
+
+def _format_of(path: Path) -> str | None:
+    """Tell a file's format where libav would go by its name: `%d` in an image's is a number."""
+    if "%" not in path.name:
+        return None
+    with path.open("rb") as file:
+        nameless = SimpleNamespace(read=file.read, seek=file.seek, tell=file.tell)
+        options = dict(_OPTIONS)
+        with av.open(nameless, metadata_errors="replace", container_options=options) as container:
+            return container.format.name.partition(",")[0]
+
+
+def is_moving(path: Path) -> bool:
+    """Whether a file holds more than one picture, by what libav finds in it; False if nothing."""
+    try:
+        with open_container(path) as container:
+            stream = find_video_stream(container, path)
+            with input_errors(path):
+                packets = (packet for packet in container.demux(stream) if packet.size)
+                return next(packets, None) is not None and next(packets, None) is not None
+    except InputError:
+        return False
 
 
 def is_cover_art(stream: VideoStream) -> bool:
     """Whether a video stream is only a picture attached to the file."""
     return bool(stream.disposition & Disposition.attached_pic)
+
+
+def is_poster(stream: Stream) -> bool:
+    """Whether a video stream is the still picture of an AVIF or HEIC file, not a track."""
+    brand = stream.container.metadata.get("major_brand", "")
+    return stream.duration is None and brand in _PICTURE_BRANDS
 
 
 def find_video_stream(container: InputContainer, path: Path) -> VideoStream:
@@ -101,6 +136,8 @@ def find_video_stream(container: InputContainer, path: Path) -> VideoStream:
         kinds = sorted({stream.type for stream in container.streams})
         has = f"only {' and '.join(kinds)}" if kinds else "nothing that can be read"
         raise InputError(f"{path} has no video track ({has}). Give a video file.")
+    # The still that animated AVIFs show where nobody knows animations comes first.
+    streams = [stream for stream in streams if not is_poster(stream)] or streams
     default = [stream for stream in streams if stream.disposition & Disposition.default]
     stream = (default or streams)[0]
     # PyAV leaves the context out when libav has no decoder, whatever its type stubs say.

@@ -25,7 +25,9 @@ class Encoding:
     encoder_options: dict[str, str] = field(default_factory=dict)
     """Passed to the encoder as they are; a name it does not know is an OptionError."""
 
-    audio: Literal["copy", "none"] = "copy"
+    audio: Literal["auto", "copy", "none"] = "auto"
+    """`auto` copies what the container holds and encodes the rest anew; `copy` insists."""
+
     subtitles: Literal["copy", "none"] = "copy"
     metadata: bool = True
     """Keep metadata and chapters, and write the provenance."""
@@ -33,8 +35,8 @@ class Encoding:
     def __post_init__(self) -> None:
         if self.crf is not None and self.crf < 0:
             raise OptionError(f"crf must not be negative, not {self.crf:g}.")
-        if self.audio not in ("copy", "none"):
-            raise OptionError(f"audio must be 'copy' or 'none', not {self.audio!r}.")
+        if self.audio not in ("auto", "copy", "none"):
+            raise OptionError(f"audio must be 'auto', 'copy' or 'none', not {self.audio!r}.")
         if self.subtitles not in ("copy", "none"):
             raise OptionError(f"subtitles must be 'copy' or 'none', not {self.subtitles!r}.")
 

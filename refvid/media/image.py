@@ -17,6 +17,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from refvid.errors import InputError, OutputError
 from refvid.media.partial_file import partial_file
 from refvid.media.pixel_conversion import Pixels, to_uint8, to_uint16
+from refvid.media.tiff import check_tiff, is_deep_tiff, is_planar, read_deep_tiff
 
 _log = logging.getLogger(__name__)
 
@@ -72,9 +73,7 @@ def read_image(path: Path) -> Pixels:
     except IsADirectoryError as error:
         raise InputError(f"{path} is a folder, not an image.") from error
     except UnidentifiedImageError as error:
-        raise InputError(
-            f"{path} is not an image that can be read. Give a PNG, JPEG, WebP, AVIF or TIFF file."
-        ) from error
+        raise InputError(f"{path} is not an image that can be read. {_advice(path)}") from error
     except Image.DecompressionBombError as error:
         raise InputError(f"{path} is too large to be read. Make it smaller.") from error
     # Pillow's decoders report damage with whatever the parsing code ran into.
@@ -95,6 +94,16 @@ def read_image(path: Path) -> Pixels:
     ) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise InputError(f"Cannot read the image {path}: {reason}. It may be damaged.") from error
+
+
+def _advice(path: Path) -> str:
+    with path.open("rb") as file:
+        if file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+            return (
+                "It is a damaged TIFF, or one of a rare kind: save it again with 8 or 16 bits per "
+                "channel."
+            )
+    return "Give a PNG, JPEG, WebP, AVIF or TIFF file."
 
 
 def write_image(path: Path, pixels: Pixels, *, overwrite: bool = True) -> None:
@@ -197,18 +206,17 @@ def _resize(
 
 def _decode(path: Path, image: Image.Image) -> Pixels:
     profile = image.info.get("icc_profile")
+    check_tiff(image)
     if _is_deep_color(image):
-        pixels = _decode_deep(path)
         if profile:
             _log.warning("%s: its colour profile is ignored, as it has 16 bits per channel", path)
-        return _apply_exif(pixels, image)
+        if is_deep_tiff(image) and not is_planar(image):
+            return read_deep_tiff(path, image)
+        return _apply_exif(_decode_deep(path), image)
     upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith("I;16") or upright.mode == "I":
         gray = np.clip(np.asarray(upright), 0, 65535).astype(np.uint16)
         return np.repeat(gray[:, :, np.newaxis], 3, axis=2)
-    if upright.mode == "F":
-        gray8 = np.clip(np.nan_to_num(np.asarray(upright)), 0, 255).astype(np.uint8)
-        return np.repeat(gray8[:, :, np.newaxis], 3, axis=2)
     alpha = None
     if upright.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in upright.info:
         upright = upright.convert("RGBA")
@@ -242,7 +250,9 @@ def _to_srgb(path: Path, image: Image.Image, profile: bytes | None) -> Image.Ima
 
 def _is_deep_color(image: Image.Image) -> bool:
     """Whether the file holds 16-bit colour, which Pillow would cut to 8 bits."""
-    if image.mode not in ("RGB", "RGBA", "LA") or image.format not in ("PNG", "TIFF", "PPM"):
+    if is_deep_tiff(image) and image.mode != "CMYK":
+        return True
+    if image.mode not in ("RGB", "RGBA", "LA") or image.format not in ("PNG", "PPM"):
         return False
     for tile in getattr(image, "tile", []):
         raw_mode = tile.args[0] if isinstance(tile.args, tuple) and tile.args else tile.args

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,15 @@ from string import Formatter
 from typing import TYPE_CHECKING
 
 from refvid.errors import InputError, OptionError
+from refvid.media.file_name import fitting_name, is_full
 from refvid.media.image import IMAGE_SUFFIXES
 from refvid.media.outputs import check_output, check_replaces_no, path_identity
-from refvid.media.sequence import find_images, is_sequence_pattern
+from refvid.media.sequence import (
+    find_images,
+    is_pattern,
+    is_sequence_pattern,
+    stem_without_number,
+)
 
 if TYPE_CHECKING:
     from refvid.media.video_info import VideoInfo
@@ -29,8 +34,6 @@ VIDEO_SUFFIXES = frozenset({
 })
 # fmt: on
 RESULT_MARK = "_refvid"
-
-_PATTERN = re.compile(r"%(?:0?[0-9]+)?d")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,12 +141,18 @@ def _walk(folder: Path, results: Path | None) -> list[Path]:
 def _without_results(files: list[Path]) -> list[Path]:
     """Leave out results of an earlier run that lie beside their own input."""
     stems = {(file.parent, file.stem) for file in files}
-    return [
-        file
-        for file in files
-        if not file.stem.endswith(RESULT_MARK)
-        or (file.parent, file.stem.removesuffix(RESULT_MARK)) not in stems
-    ]
+
+    def is_result(file: Path) -> bool:
+        if not file.stem.endswith(RESULT_MARK):
+            return False
+        begin = file.stem.removesuffix(RESULT_MARK)
+        # Of an input whose name is very long, the result has only the beginning.
+        return (file.parent, begin) in stems or (
+            is_full(file.name)
+            and any(at == file.parent and stem.startswith(begin) for at, stem in stems)
+        )
+
+    return [file for file in files if not is_result(file)]
 
 
 def plan_jobs(
@@ -201,18 +210,20 @@ def _parent(path: Path) -> Path:
 
 def _result_name(path: Path, suffix_of: Callable[[Path], str]) -> Path:
     """Name of a result below its folder; a sequence gets a folder of its own."""
-    name = f"{_stem(path)}{RESULT_MARK}"
     if is_sequence_pattern(path):
-        return Path(name, path.name)
+        return Path(fitting_name(_stem(path), RESULT_MARK), path.name)
     if path.is_dir():
-        return Path(name, "%06d.png")
-    return Path(f"{name}{suffix_of(path)}")
+        return Path(fitting_name(_stem(path), RESULT_MARK), "%06d.png")
+    return Path(fitting_name(_stem(path), f"{RESULT_MARK}{suffix_of(path)}"))
 
 
 def _stem(path: Path) -> str:
     if is_sequence_pattern(path):
-        return _PATTERN.sub("", path.stem).strip("_.- ") or "frames"
-    return path.resolve().name if path.is_dir() else path.stem
+        return stem_without_number(path).strip("_.- ") or "frames"
+    if path.is_dir():
+        return path.resolve().name
+    # A single image may be called take%d.png: its result is one image, too.
+    return path.stem.replace("%", "_") if is_pattern(path) else path.stem
 
 
 def _fill_template(template: str, path: Path, suffix_of: Callable[[Path], str]) -> str:
@@ -220,9 +231,11 @@ def _fill_template(template: str, path: Path, suffix_of: Callable[[Path], str]) 
         pieces = list(Formatter().parse(template))
     except ValueError as error:
         raise OptionError(f"--output {template}: {error}") from error
+    # In a pattern, a percent sign of the input's own name must not become a number.
+    percent = "%%" if is_pattern(Path(template)) else "%"
     words = {
         "dir": lambda: str(_parent(path)),
-        "stem": lambda: _stem(path),
+        "stem": lambda: _stem(path).replace("%", percent),
         "ext": lambda: suffix_of(path),
     }
     filled = ""

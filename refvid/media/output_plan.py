@@ -19,10 +19,11 @@ from av.video.stream import VideoStream
 from refvid.errors import OptionError, OutputError
 from refvid.media.color import MATRIX_RGB, RANGE_FULL, ColorInfo, resolve_color
 from refvid.media.encoding import CodecPreset, Encoding, preset_for
+from refvid.media.file_kind import notes_on_picture
 from refvid.media.image import IMAGE_SUFFIXES
 from refvid.media.pixel_conversion import format_depth, has_alpha, is_rgb
 from refvid.media.pixel_formats import chroma_shift, pixel_formats
-from refvid.media.sequence import is_pattern
+from refvid.media.sequence import check_pattern, is_image_sequence, is_pattern
 from refvid.media.tracks import Companions, TrackCopy, plan_copies, read_companions
 from refvid.media.video_info import VideoInfo
 
@@ -104,7 +105,7 @@ def plan_output(output: Path, like: VideoInfo, encoding: Encoding) -> OutputPlan
         OptionError: Options that the encoder does not know or take.
         InputError: The source cannot be read any more.
     """
-    if is_pattern(output) or output.suffix.lower() in IMAGE_SUFFIXES:
+    if output.suffix.lower() in IMAGE_SUFFIXES:
         return _plan_sequence(output, like, encoding)
     container = _CONTAINERS.get(output.suffix.lower())
     if container is None:
@@ -113,11 +114,12 @@ def plan_output(output: Path, like: VideoInfo, encoding: Encoding) -> OutputPlan
             "such as frame_%04d.png."
         )
     plan, notes = _plan_video(container, like, encoding)
+    notes += _source_notes(like)
     if has_alpha(like.pix_fmt):
         notes.append("transparency is not kept")
     if not like.is_image_sequence:
         companions = like.companions or read_companions(like.path)
-        tracks, track_notes = plan_copies(companions, container, encoding)
+        tracks, track_notes = plan_copies(companions, like.path, container, encoding)
         plan = replace(plan, tracks=tracks, companions=companions)
         notes += track_notes
     return replace(plan, notes=tuple(notes))
@@ -334,9 +336,7 @@ def _try(plan: OutputPlan) -> None:
 
 def _plan_sequence(output: Path, like: VideoInfo, encoding: Encoding) -> OutputPlan:
     suffix = output.suffix.lower()
-    if suffix not in IMAGE_SUFFIXES:
-        known = ", ".join(sorted(IMAGE_SUFFIXES))
-        raise OutputError(f"Cannot write {output}: use one of the image formats {known}.")
+    check_pattern(output)
     is_single = like.is_image_sequence and like.frame_count == 1
     if not is_pattern(output) and not is_single:
         raise OutputError(
@@ -347,7 +347,7 @@ def _plan_sequence(output: Path, like: VideoInfo, encoding: Encoding) -> OutputP
         raise OptionError("Images take no codec, pixel format or encoder options. Leave them out.")
     if encoding.crf is not None:
         raise OptionError("Images have no crf. Leave it out.")
-    notes = list(_sequence_notes(like, suffix))
+    notes = [*_sequence_notes(like, suffix), *_source_notes(like)]
     is_deep = like.bit_depth > 8 and suffix in (".png", ".tif", ".tiff")
     return OutputPlan(
         container="image sequence",
@@ -364,6 +364,10 @@ def _plan_sequence(output: Path, like: VideoInfo, encoding: Encoding) -> OutputP
         allows_b_frames=False,
         notes=tuple(notes),
     )
+
+
+def _source_notes(like: VideoInfo) -> tuple[str, ...]:
+    return notes_on_picture(like.path) if is_image_sequence(like.path) else ()
 
 
 def _sequence_notes(like: VideoInfo, suffix: str) -> Iterator[str]:

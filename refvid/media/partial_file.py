@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,7 +30,9 @@ def check_target(output: Path, *, overwrite: bool) -> None:
 def partial_path(output: Path) -> Path:
     """Return the name under which `output` is written until it is whole."""
     # Same folder, so that the rename stays on one file system; same suffix, for tools that look.
-    return output.with_name(f".{output.stem}.partial-{os.getpid()}{output.suffix}")
+    # Of the name itself only a mark: it may be as long as a name can be.
+    mark = f"{zlib.crc32(os.fsencode(output.name)):08x}"
+    return output.with_name(f".{mark}.partial-{os.getpid()}{output.suffix[:16]}")
 
 
 def publish(partial: Path, output: Path, *, overwrite: bool) -> None:

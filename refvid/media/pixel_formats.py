@@ -16,6 +16,11 @@ _LOSSLESS_ENCODERS: Final = frozenset(
 )
 
 
+def is_lossless(encoder: str) -> bool:
+    """Whether an encoder, by libavcodec's name, gives back every pixel that it was given."""
+    return encoder in _LOSSLESS_ENCODERS
+
+
 def pixel_formats(
     encoder: str, names: Sequence[str], like: VideoInfo, wanted: str | None
 ) -> list[str]:
@@ -40,11 +45,11 @@ def pixel_formats(
         except ValueError as error:
             raise OptionError(f"There is no pixel format {wanted}.") from error
         return [wanted]
-    is_lossless = encoder in _LOSSLESS_ENCODERS
+    keeps_all = is_lossless(encoder)
     if not names:
         names = ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv444p10le", "rgb24"]
-    usable = [name for name in names if _is_usable(name, is_lossless=is_lossless)]
-    return sorted(usable, key=lambda name: _loss(name, like, is_lossless=is_lossless))
+    usable = [name for name in names if _is_usable(name, is_lossless=keeps_all)]
+    return sorted(usable, key=lambda name: _loss(name, like, is_lossless=keeps_all))
 
 
 def _is_usable(name: str, *, is_lossless: bool) -> bool:

@@ -18,6 +18,7 @@ from refvid.media.frame_range import FrameRange
 from refvid.media.pixel_conversion import Pixels
 from refvid.media.truncation import missing_bytes
 from refvid.media.video_info import VideoInfo, read_video_info
+from refvid.media.webp_animation import webp_pictures
 
 _log = logging.getLogger(__name__)
 
@@ -230,6 +231,8 @@ def open_video(
     info = info or read_video_info(path, rate=rate)
     if info.is_image_sequence:
         return VideoReader(info, sequence_pictures(info), lambda: None, part)
+    if info.container == "webp animation":
+        return VideoReader(info, webp_pictures(info), lambda: None, part)
     lacking = missing_bytes(path)
     if lacking and part.is_open_ended:
         raise cut_off(path, lacking)

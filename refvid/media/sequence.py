@@ -1,4 +1,7 @@
-"""Image sequences: a folder of images, a pattern such as `shot_%04d.png`, or one image."""
+"""Image sequences: a folder of images, a pattern such as `shot_%04d.png`, or one image.
+
+Only names of images are patterns: `take%d.mp4` is a video's. In a pattern, `%%` stands for `%`.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from refvid.errors import InputError
+from refvid.errors import InputError, OptionError
+from refvid.media.file_kind import is_picture
 from refvid.media.image import IMAGE_SUFFIXES, read_image
 from refvid.media.pixel_conversion import Pixels
 
-_PATTERN: Final = re.compile(r"%(0?)(\d*)d")
+_MARKS: Final = re.compile(r"%%|%(?P<zeros>0?)(?P<width>\d*)d")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,31 +29,45 @@ class NumberedImage:
 
 def is_pattern(path: Path) -> bool:
     """Whether a path stands for numbered files, as `shot_%04d.png` does."""
-    return _PATTERN.search(path.name) is not None
+    return path.suffix.lower() in IMAGE_SUFFIXES and _count_numbers(path.name) > 0
+
+
+def check_pattern(path: Path) -> None:
+    """Raise `OptionError` where it is not clear which part of a pattern is the number."""
+    if _count_numbers(path.name) > 1:
+        raise OptionError(
+            f"{path.name} has two places for numbers. Write %% for a percent sign in a name."
+        )
+
+
+def _count_numbers(name: str) -> int:
+    return sum(mark[0] != "%%" for mark in _MARKS.finditer(name))
 
 
 def is_sequence_pattern(path: Path) -> bool:
     """Whether a path is an image-sequence pattern such as `shot_%04d.png`."""
-    return is_pattern(path) and not path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES
+    return is_pattern(path) and not path.is_file()
 
 
 def is_image_sequence(path: Path) -> bool:
-    """Whether an input is a folder of images, a pattern, or a single image."""
+    """Whether an input is a folder of images, a pattern, or a single image that does not move."""
     if path.is_dir():
         return True
-    if path.is_file():
-        return path.suffix.lower() in IMAGE_SUFFIXES
-    return is_pattern(path)
+    return is_picture(path) if path.is_file() else is_pattern(path)
+
+
+def stem_without_number(pattern: Path) -> str:
+    """Return what the images of a pattern have in common, without their suffix."""
+    return _MARKS.sub(lambda mark: "%" if mark[0] == "%%" else "", pattern.stem)
 
 
 def numbered_path(pattern: Path, number: int) -> Path:
-    """Fill a number into a pattern."""
+    """Fill a number into a pattern; a name that is none stays as it is."""
 
-    def digits(match: re.Match[str]) -> str:
-        padding, width = match.groups()
-        return f"{number:{'0' if padding else ''}{width}d}"
+    def fill(mark: re.Match[str]) -> str:
+        return "%" if mark[0] == "%%" else f"{number:{mark['zeros']}{mark['width']}d}"
 
-    return pattern.with_name(_PATTERN.sub(digits, pattern.name, count=1))
+    return pattern.with_name(_MARKS.sub(fill, pattern.name)) if is_pattern(pattern) else pattern
 
 
 def find_images(path: Path) -> list[NumberedImage]:
@@ -66,6 +84,7 @@ def find_images(path: Path) -> list[NumberedImage]:
         images = _folder_images(path)
         missing = f"{path} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})."
     elif is_pattern(path) and not path.is_file():
+        check_pattern(path)
         images = _pattern_images(path)
         missing = f"No file matches {path}."
     else:
@@ -92,8 +111,12 @@ def read_same_size(path: Path, width: int, height: int) -> Pixels:
 
 
 def _pattern_images(pattern: Path) -> list[NumberedImage]:
-    before, after = _PATTERN.split(pattern.name, maxsplit=1)[::3]
-    wanted = re.compile(re.escape(before) + r"(\d+)" + re.escape(after))
+    wanted = re.compile(
+        "".join(
+            r"(\d+)" if _count_numbers(piece) else re.escape(piece.replace("%%", "%"))
+            for piece in re.split(r"(%%|%0?\d*d)", pattern.name)
+        )
+    )
     images = []
     for candidate in _files(pattern.parent):
         match = wanted.fullmatch(candidate.name)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
+from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 from av.subtitles.stream import SubtitleStream
 
 from refvid.media.container import input_errors, open_unmanaged
+from refvid.media.sound import add_sound
+from refvid.media.sound_conversion import SoundConverter
+from refvid.media.subtitle_conversion import SubtitleConverter
 from refvid.media.tracks import (
     TEXT_SUBTITLES,
     TrackCopy,
@@ -46,6 +50,8 @@ class StreamCopier:
         self._targets: dict[int, Stream] = {}
         self._copies = {copy.index: copy for copy in copies}
         self._last_dts: dict[int, int] = {}
+        self._sounds: dict[int, SoundConverter] = {}
+        self._texts: dict[int, SubtitleConverter] = {}
         self._start: Fraction | None = None
         self._limit: Fraction | None = None
         self._packets: Generator[Packet[Stream], None, None] | None = None
@@ -59,7 +65,17 @@ class StreamCopier:
 
     def _add(self, copy: TrackCopy, *, keep_metadata: bool) -> None:
         template = self._container.streams[copy.index]
-        target = add_target(self._output, template, copy.converted_to)
+        if copy.sound is not None:
+            assert isinstance(template, AudioStream)
+            target: Stream = add_sound(self._output, copy.sound)
+            sound = SoundConverter(template, target, copy.sound, self._source)  # type: ignore[arg-type]
+            self._sounds[copy.index] = sound
+        else:
+            target = add_target(self._output, template, copy.converted_to)
+        if copy.converted_to is not None:
+            assert isinstance(template, SubtitleStream)
+            assert isinstance(target, SubtitleStream)
+            self._texts[copy.index] = SubtitleConverter(template, target, self._source)
         tags = stream_metadata(template) if keep_metadata else {}
         if "language" in template.metadata:
             tags["language"] = template.metadata["language"]
@@ -80,6 +96,10 @@ class StreamCopier:
         """
         self._start = start
         self._limit = limit
+        for sound in self._sounds.values():
+            sound.begin(start)
+        for text in self._texts.values():
+            text.begin(start)
         streams = [
             self._container.streams[index]
             for index, copy in self._copies.items()
@@ -104,6 +124,10 @@ class StreamCopier:
             elif time > until + _INTERLEAVING:
                 break
             self._waiting = self._next()
+        for index, sound in self._sounds.items():
+            self._mux(index, sound.finish())
+        for index, text in self._texts.items():
+            self._mux(index, text.finish())
 
     def close(self) -> None:
         """Close the source."""
@@ -142,6 +166,9 @@ class StreamCopier:
         assert packet.pts is not None
         assert packet.dts is not None
         end = self._limit if end is None else end
+        if index in self._sounds:
+            self._mux(index, self._sounds[index].convert(packet, end))
+            return
         is_text = codec_name(packet.stream) in TEXT_SUBTITLES
         if self._start is not None:
             late = self._start - packet.pts * time_base
@@ -158,38 +185,24 @@ class StreamCopier:
             if longest <= 0:
                 return
             packet.duration = min(packet.duration or 0, longest)
-        converted = self._convert(packet)
-        if converted is None:
+        if index in self._texts:
+            self._mux(index, self._texts[index].convert(packet))
             return
         if self._start is not None:
             shift = round(self._start / time_base)
-            converted.pts = (converted.pts or 0) - shift
-            converted.dts = (converted.dts or 0) - shift
+            packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
         last = self._last_dts.get(index)
-        assert converted.dts is not None
-        if last is not None and converted.dts < last:
+        if last is not None and packet.dts < last:
             _log.warning("%s: track %s goes back in time", self._source, index)
-            converted.dts = last
-            converted.pts = max(converted.pts or last, last)
-        self._last_dts[index] = converted.dts
-        converted.stream = self._targets[index]
-        self._output.mux_one(converted)
+            packet.dts = last
+            packet.pts = max(packet.pts, last)
+        self._last_dts[index] = packet.dts
+        self._mux(index, (packet,))
 
-    def _convert(self, packet: Packet[Stream]) -> Packet[Stream] | None:
-        if self._copies[packet.stream_index].converted_to is None:
-            return packet
-        source, target = packet.stream, self._targets[packet.stream_index]
-        assert isinstance(source, SubtitleStream)
-        assert isinstance(target, SubtitleStream)
-        with input_errors(self._source, "decode the subtitles of"):
-            subtitle = source.codec_context.decode2(packet)
-        if subtitle is None or not len(subtitle):
-            return None  # a gap between two lines
-        encoded = target.codec_context.encode_subtitle(subtitle)
-        encoded.time_base = packet.time_base
-        encoded.pts, encoded.dts = packet.pts, packet.dts
-        encoded.duration = packet.duration
-        return encoded
+    def _mux(self, index: int, packets: Iterable[Packet[Stream]]) -> None:
+        for packet in packets:
+            packet.stream = self._targets[index]
+            self._output.mux_one(packet)
 
 
 def _packet_time(packet: Packet[Stream]) -> Fraction:

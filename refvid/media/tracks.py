@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,8 +15,15 @@ from av.stream import Disposition, Stream
 from av.subtitles.stream import SubtitleStream
 from av.video.stream import VideoStream
 
-from refvid.media.container import find_video_stream, is_cover_art, open_container
+from refvid.errors import OutputError
+from refvid.media.container import (
+    find_video_stream,
+    is_cover_art,
+    is_poster,
+    open_container,
+)
 from refvid.media.encoding import Encoding
+from refvid.media.sound import SURE_CODECS, SoundFormat, choose_sound, survives_copy
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
@@ -43,6 +50,7 @@ class Track:
     kind: str
     """audio, subtitle, attachment, video or data."""
 
+    codec: str
     title: str
     """For people."""
 
@@ -83,6 +91,9 @@ class TrackCopy:
     converted_to: str | None = None
     """Encoder for a subtitle that the container cannot hold as it is."""
 
+    sound: SoundFormat | None = None
+    """What sound that the container cannot hold as it is becomes."""
+
 
 def read_companions(path: Path) -> Companions:
     """Look through a file for what lies beside its pictures.
@@ -100,7 +111,7 @@ def list_companions(container: InputContainer, video: VideoStream) -> Companions
         tracks=tuple(
             _describe(stream, container)
             for stream in container.streams
-            if stream.index != video.index
+            if stream.index != video.index and not is_poster(stream)
         ),
         chapters=tuple(container.chapters()),
         tags=stream_metadata(video),
@@ -109,35 +120,64 @@ def list_companions(container: InputContainer, video: VideoStream) -> Companions
 
 
 def plan_copies(
-    companions: Companions, container: str, encoding: Encoding
+    companions: Companions, source: Path, container: str, encoding: Encoding
 ) -> tuple[tuple[TrackCopy, ...], list[str]]:
-    """Decide which tracks can be copied into a container format.
+    """Decide which tracks can be taken over into a container format, and how.
 
     Returns:
         The copies, and a note for every track that is converted or left out though the
         caller did not ask for it.
+
+    Raises:
+        OutputError: Sound is to be copied that the container does not hold, or all of it would be
+            lost.
+        InputError: The source cannot be read.
     """
     copies: list[TrackCopy] = []
     notes: list[str] = []
+    lost_sound: list[Track] = []
     for track in companions.tracks:
         asked = {"audio": encoding.audio, "subtitle": encoding.subtitles}.get(track.kind, "copy")
         if track.is_remade or asked == "none":
             continue
-        if container in track.held_by:
+        sound, is_held = None, _is_held(track, source, container)
+        if track.kind == "audio" and not is_held:
+            if asked == "copy":
+                raise OutputError(
+                    f"{track.title} of {source} cannot be stored in {container} as it is. Leave "
+                    "out --audio copy, so that it is encoded anew, or choose another container."
+                )
+            sound = choose_sound(source, track.index, container)
+        if sound is not None:
+            copies.append(replace(_copy(track), sound=sound, time_base=sound.time_base))
+            notes.append(
+                f"{track.title} cannot be stored in {container} as it is: encoded as {sound.name}"
+            )
+        elif is_held:
             copies.append(_copy(track))
         elif container in track.converted_by:
             encoder = _SUBTITLE_ENCODERS[container]
             copies.append(_copy(track, encoder))
             notes.append(f"{track.title} is converted to {encoder}")
-        elif track.kind == "audio" or (track.kind == "attachment" and container == "matroska"):
-            notes.append(f"{track.title} cannot be stored in {container} and is left out")
-        elif track.kind == "subtitle":
-            notes.append(f"{track.title} cannot be stored in {container}, is left out")
-        elif track.kind == "attachment":
-            notes.append(f"attachment {track.index} is left out: only .mkv holds them")
+        elif track.kind in ("audio", "subtitle", "attachment"):
+            only = ": only .mkv holds them" if track.kind == "attachment" else ""
+            notes.append(f"{track.title} cannot be stored in {container} and is left out{only}")
+            lost_sound += [track] if track.kind == "audio" else []
         else:
             notes.append(f"{track.title} is left out")
+    if lost_sound and not any(copy.kind == "audio" for copy in copies):
+        raise OutputError(
+            f"{lost_sound[0].title} of {source} can neither be stored in {container} nor be "
+            "decoded here. Choose another container, or leave the sound out with --audio none."
+        )
     return tuple(copies), notes
+
+
+def _is_held(track: Track, source: Path, container: str) -> bool:
+    if container not in track.held_by:
+        return False
+    is_sure = track.kind != "audio" or track.codec in SURE_CODECS
+    return is_sure or survives_copy(source, track.index, container)
 
 
 def stream_metadata(stream: Stream) -> dict[str, str]:
@@ -166,6 +206,7 @@ def _describe(stream: Stream, container: InputContainer) -> Track:
     return Track(
         index=stream.index,
         kind=kind,
+        codec=codec_name(stream),
         title=_title(stream, word),
         time_base=stream.time_base or Fraction(1, 1000),
         held_by=held_by,

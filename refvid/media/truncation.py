@@ -1,7 +1,9 @@
-"""Is a media file shorter than its own headers say?
+"""Is a media file shorter than what it holds?
 
 libav reads a truncated file to its last whole packet and then reports a normal end, so a
-half-finished download would silently become a short video.
+half-finished download would silently become a short video. But the sizes in a file's headers may be
+wrong where nothing is missing: recorders leave them open, count their own header, or lose an index
+that no frame depends on. So a size is where the search begins, and what lies in the file decides.
 """
 
 from __future__ import annotations
@@ -10,9 +12,19 @@ import struct
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from refvid.media.avi_chunks import missing_from_avi
+from refvid.media.container import input_errors, open_container
+
 _MP4_BOXES: Final = frozenset(
     b"ftyp moov mdat free skip wide uuid moof mfra sidx ssix styp meta pdin emsg prft".split()
 )
+# Padding, and indexes for seeking: without them every frame is still there.
+_SPARE_MP4_BOXES: Final = frozenset(b"free skip wide mfra sidx ssix pdin emsg prft".split())
+
+_EBML_HEADER: Final = 0x1A45DFA3
+_SEGMENT: Final = 0x18538067
+_CLUSTER: Final = 0x1F43B675
+_SPARE_ELEMENTS: Final = frozenset({0x1C53BB6B, 0xEC, 0xBF})  # Cues, Void, CRC-32
 
 
 def missing_bytes(path: Path) -> int:
@@ -22,19 +34,19 @@ def missing_bytes(path: Path) -> int:
         head = file.read(12)
         file.seek(0)
         if head[:4] == b"\x1aE\xdf\xa3":
-            end = _matroska_end(file)
-        elif head[:4] == b"RIFF" and head[8:12] == b"AVI ":
-            end = 8 + int(struct.unpack("<I", head[4:8])[0])
-        elif head[4:8] in _MP4_BOXES:
-            end = _mp4_end(file, size)
-        else:
-            return 0
-    return max(0, end - size)
+            return _missing_from_matroska(file, size)
+        if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+            return missing_from_avi(file, size)
+        if head[4:8] in _MP4_BOXES:
+            return _missing_from_mp4(path, file, size)
+    return 0
 
 
-def _mp4_end(file: BinaryIO, size: int) -> int:
+def _missing_from_mp4(path: Path, file: BinaryIO, size: int) -> int:
     """Follow the top-level boxes to the end of the last one."""
     position = 0
+    kind = b""
+    is_fragmented = False
     while position + 8 <= size:
         file.seek(position)
         length, kind = struct.unpack(">I4s", file.read(8))
@@ -44,28 +56,67 @@ def _mp4_end(file: BinaryIO, size: int) -> int:
                 break
             (length,) = struct.unpack(">Q", extended)
         if length == 0:  # the last box, open-ended
-            return size
+            return 0
         if length < 8 or kind not in _MP4_BOXES:  # trailing bytes that are no box do no harm
-            return size
+            return 0
+        is_fragmented |= kind == b"moof"
         position += length
-    return position
+    if position <= size or kind in _SPARE_MP4_BOXES:
+        return 0
+    if kind == b"mdat" and not is_fragmented and _has_all_samples(path, size):
+        return 0
+    return position - size
 
 
-def _matroska_end(file: BinaryIO) -> int:
-    """Return the end of the first segment; 0 when it was written as a live stream."""
-    for wanted in (b"\x1aE\xdf\xa3", b"\x18S\x80g"):
-        if file.read(4) != wanted:
+def _has_all_samples(path: Path, size: int) -> bool:
+    """Whether the index lists every sample of every track, and all of them lie in the file."""
+    with open_container(path) as container, input_errors(path):
+        if not container.streams:
+            return False
+        for stream in container.streams:
+            entries = stream.index_entries
+            if not 0 < stream.frames <= len(entries):
+                return False
+            if any(entry.pos + entry.size > size for entry in entries):
+                return False
+    return True
+
+
+def _missing_from_matroska(file: BinaryIO, size: int) -> int:
+    """Follow the elements of the first segment to its end; 0 where it is a live stream."""
+    for wanted in (_EBML_HEADER, _SEGMENT):
+        element, length = _read_element(file)
+        if element != wanted or length is None:
             return 0
-        length = _read_ebml_size(file)
-        if length is None:
+        if wanted == _EBML_HEADER:
+            file.seek(length, 1)
+    assert length is not None
+    end = file.tell() + length
+    if end <= size:
+        return 0
+    # The segment claims more than there is: which of its elements is cut?
+    has_clusters = False
+    while file.tell() < size:
+        element, length = _read_element(file)
+        if element is None or length is None:
+            break
+        if has_clusters and element in _SPARE_ELEMENTS and file.tell() + length > size:
             return 0
-        if wanted == b"\x18S\x80g":
-            return file.tell() + length
+        has_clusters |= element == _CLUSTER
         file.seek(length, 1)
-    return 0
+    return end - size
 
 
-def _read_ebml_size(file: BinaryIO) -> int | None:
+def _read_element(file: BinaryIO) -> tuple[int | None, int | None]:
+    """Read an EBML element's number, None at the end, and its size, None where it is left open."""
+    first = file.read(1)
+    if not first or first[0] < 0x10:
+        return None, None
+    rest = file.read(8 - first[0].bit_length())
+    return int.from_bytes(first + rest, "big"), _read_size(file)
+
+
+def _read_size(file: BinaryIO) -> int | None:
     """Read a variable-length size; None stands for "unknown"."""
     first = file.read(1)
     if not first or first[0] == 0:

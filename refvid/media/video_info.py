@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 from refvid.errors import InputError, OptionError
 from refvid.media.color import MATRIX_RGB, RANGE_FULL, RANGE_UNSPECIFIED, UNSPECIFIED, ColorInfo
 from refvid.media.container import find_video_stream, input_errors, open_container
+from refvid.media.file_kind import is_webp_animation, picture_suffix
 from refvid.media.image import read_image
 from refvid.media.orientation import Orientation, read_orientation
 from refvid.media.pixel_conversion import format_depth, is_rgb
@@ -60,7 +61,7 @@ class VideoInfo:
 
     path: Path
     container: str
-    """libav's name of the format, or `image sequence`."""
+    """libav's name of the format, `image sequence` or `webp animation`."""
 
     codec: str
     pix_fmt: str
@@ -171,6 +172,10 @@ def read_video_info(
     """
     if is_image_sequence(path):
         return _describe_sequence(path, rate)
+    if is_webp_animation(path):
+        from refvid.media.webp_animation import describe_webp  # noqa: PLC0415 -- makes VideoInfo
+
+        return describe_webp(path)
     with open_container(path) as container:
         stream = find_video_stream(container, path)
         timestamps, picture = _probe(container, stream, path)
@@ -191,7 +196,7 @@ def _describe_sequence(path: Path, rate: Fraction | None) -> VideoInfo:
     return VideoInfo(
         path=path,
         container="image sequence",
-        codec=images[0].path.suffix.lower().lstrip("."),
+        codec=picture_suffix(images[0].path).lower().lstrip("."),
         pix_fmt="rgb24" if depth == 8 else "rgb48le",
         bit_depth=depth,
         width=first.shape[1],

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from refvid.errors import InputError
 from refvid.media.aligned import AlignedReader, Mismatch
-from refvid.media.image import IMAGE_SUFFIXES, read_image
+from refvid.media.file_kind import is_picture
+from refvid.media.image import read_image
 from refvid.media.pixel_conversion import Pixels, to_uint16
 from refvid.media.reader import open_video
 from refvid.media.video_info import VideoInfo
@@ -61,7 +62,7 @@ class AlignedVideos(AlignedReader):
             self._enter(open_video(path, frames=self._frames)).info for path in self._paths
         )
         _check_size(self._paths[0], distorted.size, clean)
-        if self._mask is not None and _is_image(self._mask):
+        if self._mask is not None and is_picture(self._mask):
             self._image_mask = _mask_weights(read_image(self._mask))
             _check_size(self._mask, self._image_mask.shape[::-1], clean)
         elif self._mask is not None:
@@ -126,10 +127,6 @@ def check_inputs(options: MetricsOptions) -> VideoInfo:
                 f"needs {needed} pixels a side. Leave it out of the measures."
             )
     return clean
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES and "%" not in path.name and not path.is_dir()
 
 
 def _check_size(path: Path, size: tuple[int, ...], clean: VideoInfo) -> None:

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
+
+TOKEN_SIDE: Final = 16
+"""Side of what a token of the reference attention stands for [pixels]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +39,11 @@ class BackboneLimits:
     """Frames per chunk when the user asks for nothing; chunks after the first one of a shot."""
 
     max_chunk: int
-    """Most frames per chunk."""
+    """Most frames per chunk, whatever their size."""
+
+    chunk_tokens: int | None = None
+    """Tokens of 16x16 pixels that a chunk and its reference may have together: chunks of small
+    frames may be longer than `max_chunk`. None: they may not."""
 
     trained_pixels: int | None = None
     """Largest area of a frame that the network was trained with; larger ones go in tiles unless
@@ -52,6 +59,13 @@ class BackboneLimits:
 
     independent_chunks: bool = False
     """Whether every chunk is a shot of its own to the model: `first_chunk_extra` for all."""
+
+    def longest_chunk(self, height: int, width: int) -> int:
+        """Most frames per chunk of frames of a size [pixels]."""
+        if self.chunk_tokens is None:
+            return self.max_chunk
+        tokens = -(-height // TOKEN_SIDE) * -(-width // TOKEN_SIDE)
+        return max(self.max_chunk, self.chunk_tokens // tokens - 1)  # the reference is one more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

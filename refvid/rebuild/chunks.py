@@ -12,7 +12,7 @@ with the last frames of the one before, and the two results are cross-faded (`ov
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from refvid.errors import OptionError
@@ -74,7 +74,8 @@ def choose_chunk_lengths(limits: BackboneLimits, asked: int | None = None) -> Ch
         raise OptionError(f"A chunk needs at least 1 frame, not {asked}.")
     if asked is not None and asked > limits.max_chunk:
         raise OptionError(
-            f"A chunk of {asked} frames is too long: the model takes {limits.max_chunk} per call."
+            f"A chunk of {asked} frames is too long: the model takes {limits.max_chunk} of this "
+            "size per call."
         )
     stride, extra = limits.temporal_stride, limits.first_chunk_extra
     wanted = limits.default_chunk if asked is None else asked
@@ -93,6 +94,8 @@ def halve_chunk_lengths(lengths: ChunkLengths, limits: BackboneLimits) -> ChunkL
     """Give about half as long chunks, or None where they are the shortest already."""
     if lengths.longest <= limits.temporal_stride:
         return None
+    # Chunks of small frames may be longer than those of any.
+    limits = replace(limits, max_chunk=max(limits.max_chunk, lengths.longest))
     half = choose_chunk_lengths(limits, max(lengths.longest // 2, 1))
     return half if half.longest < lengths.longest else None
 

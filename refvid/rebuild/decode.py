@@ -22,9 +22,11 @@ from refvid.media.color import (
     UNSPECIFIED,
     ColorInfo,
 )
+from refvid.media.encoding import Encoding, preset_for
 from refvid.media.inputs import Job, check_job_output
 from refvid.media.output_plan import plan_output
 from refvid.media.pipeline import CheckStop, run_pipeline
+from refvid.media.pixel_formats import is_lossless
 from refvid.media.reader import Frame
 from refvid.media.sequence import numbered_path
 from refvid.media.video_info import VideoInfo
@@ -208,14 +210,14 @@ def _prepare(
     if references.baseline:
         plain_decoder(loaded.backbone)
     rate, rate_reason = _choose_rate(options, latents)
-    info = _describe(latents, rate)
+    info = _describe(latents, rate, options.encoding)
     image = references.find(job.source, latents.image_name)
     picture = Picture(
         References(
             source=None if image is None else ReferenceSource(image=image), fit=references.fit
         )
     )
-    picture.read(info)
+    remarks = picture.read(info)
     check_job_output(job, overwrite=options.overwrite, images=picture.images)
     output = plan_output(job.output, info, options.encoding)
     memory = plan_memory(loaded, latents.path, info.height, info.width)
@@ -230,7 +232,7 @@ def _prepare(
         memory,
         frames=latents.frames,
         output=output,
-        notes=(*latents.warnings, *output.notes, *memory.notes),
+        notes=(*latents.warnings, *remarks, *output.notes, *memory.notes),
         latents=latents.to_json(),
         frame_rate=str(rate),
         frame_rate_reason=rate_reason,
@@ -278,14 +280,18 @@ def _choose_rate(options: DecodeOptions, latents: Latents) -> tuple[Fraction, st
     return Fraction(DEFAULT_RATE), "what Wan's models generate; the file does not say"
 
 
-def _describe(latents: Latents, rate: Fraction) -> VideoInfo:
+def _describe(latents: Latents, rate: Fraction, encoding: Encoding) -> VideoInfo:
     """The video that the latents stand for: what the writer takes over as far as it can."""
     depth = 10 if latents.metadata.get("bit_depth") in ("10", "12", "16") else 8
+    # The decoder gives RGB, which is kept where nothing is to be lost. Elsewhere what every player
+    # knows is no less than anybody expects.
+    keeps_rgb = encoding.codec is not None and is_lossless(preset_for(encoding.codec).encoder)
+    pix_fmt = "gbrp" if keeps_rgb else "yuv420p"
     return VideoInfo(
         path=latents.path,
         container="latents",
         codec="h264",
-        pix_fmt="yuv420p" if depth == 8 else "yuv420p10le",
+        pix_fmt=pix_fmt if depth == 8 else f"{pix_fmt}10le",
         bit_depth=depth,
         width=latents.width,
         height=latents.height,

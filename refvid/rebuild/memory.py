@@ -108,7 +108,8 @@ def choose_budget(
     Raises:
         OptionError: The chunk is longer than the model takes, or chunk or tile is below 1.
     """
-    lengths = choose_chunk_lengths(limits, chunk)
+    longest = limits.longest_chunk(*padded_size(height, width, limits))
+    lengths = choose_chunk_lengths(replace(limits, max_chunk=longest), chunk)
     if tile == "off":
         return Budget(lengths, None, may_tile=False)
     if tile == "auto":

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from refvid.errors import InputError
+from refvid.media.file_kind import notes_on_picture
 from refvid.media.image import fit_image, read_image
 from refvid.media.pixel_conversion import to_uint8
 from refvid.media.reader import read_frame
@@ -93,7 +94,8 @@ class Picture:
     def read(self, info: VideoInfo) -> Sequence[str]:
         if self.images:
             self._pixels = read_image(self.images[0])
-        elif self._source is not None and self._source.frame is not None:
+            return notes_on_picture(self.images[0])
+        if self._source is not None and self._source.frame is not None:
             check_frame_exists(info, self._source.frame, "the reference")
         return ()
 

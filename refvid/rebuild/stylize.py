@@ -16,6 +16,7 @@ from typing import cast
 from torch import Tensor
 
 from refvid.media.color import luma_weights
+from refvid.media.file_kind import notes_on_picture
 from refvid.media.image import fit_image, read_image
 from refvid.media.inputs import Job
 from refvid.media.pixel_conversion import Pixels
@@ -116,6 +117,8 @@ class _Painting:
                     f"{keyframe.image} is {width}x{height}, but the clip {info.width}x"
                     f"{info.height}: it is stretched"
                 )
+        for image in self.images:
+            notes += notes_on_picture(image)
         return notes
 
     def _read(self, image: Path) -> tuple[int, int]:

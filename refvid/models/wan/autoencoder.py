@@ -340,6 +340,7 @@ LIMITS = BackboneLimits(
     first_chunk_extra=1,
     default_chunk=16,
     max_chunk=17,
+    chunk_tokens=1560 * 18,  # of the last decoder stage, which is the first to reach its limit
     trained_pixels=TRAINED_PIXELS,
 )
 

@@ -138,6 +138,7 @@ class TestNames:
         assert outputs(["i"]) == ["i_refvid/%06d.png"]
         assert outputs(["i/shot_%04d.png"]) == ["i/shot_refvid/shot_%04d.png"]
         assert outputs(["i/%d.png"]) == ["i/frames_refvid/%d.png"]
+        assert outputs(["i/100%%_%d.png"]) == ["i/100%_refvid/100%%_%d.png"]
         assert outputs(["i"], "new/") == ["new/i_refvid/%06d.png"]
         assert outputs(["i"], "i.mp4") == ["i.mp4"]
 
@@ -236,3 +237,26 @@ def test_folder_that_cannot_be_made(tree):
     blocked = Job(source=Path("s.mp4"), output=Path("v/b.mp4/x/y.mp4"), create_folder=True)
     (outcome,) = run_batch([blocked], lambda _: None)
     assert isinstance(outcome.error, OutputError)
+
+
+class TestLongNames:
+    @pytest.mark.parametrize("letter", ["x", "é", "夏", "🎬"])
+    @pytest.mark.parametrize("length", [240, 244, 248, 251])
+    def test_a_result_has_a_name_that_fits(self, tmp_path, monkeypatch, letter, length):
+        monkeypatch.chdir(tmp_path)
+        stem = "".ljust(length % len(letter.encode()), "y")
+        stem += letter * ((length - len(stem)) // len(letter.encode()))
+        Path(f"{stem}.mp4").touch()
+        (name,) = outputs([f"{stem}.mp4"])
+        assert len(name.encode()) <= 255
+        assert name.endswith("_refvid.mp4")
+        assert stem.startswith(name.removesuffix("_refvid.mp4"))
+        Path(name).touch()
+        assert expand(".") == [f"{stem}.mp4"], "not the result of the first run"
+
+    def test_two_that_would_become_one_are_refused(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        for end in "ab":
+            Path(f"{'x' * 249}{end}.mp4").touch()
+        with pytest.raises(OptionError, match="would both be written"):
+            outputs(["."])

@@ -186,7 +186,7 @@ def test_scale_does_not_depend_on_contrast(tmp_path, wan_latents, contrast):
         ("WanVideoEncode", {}, "normalized"),
         ("WanVideoLatentReScale", {"direction": "wrapper_to_comfy"}, "raw"),
         ("WanVideoLatentReScale", {"direction": "comfy_to_wrapper"}, "normalized"),
-        ("LatentCut", {"samples": ["4", 0]}, "raw"),  # a circle
+        ("LatentCut", {"samples": ["4", 0]}, "normalized"),  # a circle: by the numbers
     ],
 )
 def test_comfy_workflow_is_followed(tmp_path, wan_latents, kind, inputs, scale):
@@ -194,7 +194,7 @@ def test_comfy_workflow_is_followed(tmp_path, wan_latents, kind, inputs, scale):
     save_file(content, tmp_path / "a", {"prompt": comfy_prompt(kind, **inputs)})
     found = recognise_latents(tmp_path / "a")
     assert found.scale.value == scale
-    assert kind in found.scale.reason or "Reroute" in found.scale.reason
+    assert kind in found.scale.reason or "spread" in found.scale.reason
 
 
 @pytest.mark.parametrize("prompt", ["", "[1]", "{", '{"7": {"class_type": "SaveLatent"}}', "[" * 9])

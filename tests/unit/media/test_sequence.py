@@ -162,12 +162,34 @@ def test_existing_images_are_kept(samples):
     assert sorted(path.name for path in samples.folder.iterdir()) == ["f2.png", "in.mp4"]
 
 
+@pytest.mark.parametrize(
+    "name", ["take%d.mp4", "100%02d sure.mkv", "50%.mp4", "%04d.mov", "%%.mp4"]
+)
+def test_a_percent_sign_in_the_name_of_a_video(samples, name):
+    source = samples.make("in.mkv")
+    output = samples.folder / name
+    samples.copy(source, output)
+    frames = samples.read(output)
+    assert len(frames) == 8
+    samples.copy(output, samples.folder / f"again {name}")
+    assert len(samples.read(samples.folder / f"again {name}")) == 8
+
+
+def test_two_percent_signs_in_a_pattern_are_one(samples):
+    source = samples.make(frames=3)
+    pattern = samples.folder / "100%%_%02d.png"
+    samples.copy(source, pattern)
+    names = sorted(path.name for path in samples.folder.glob("*.png"))
+    assert names == ["100%_00.png", "100%_01.png", "100%_02.png"]
+    assert [frame.number for frame in samples.read(pattern)] == [0, 1, 2]
+
+
 def test_impossible_outputs(samples):
     info = read_video_info(samples.make())
     with pytest.raises(OutputError, match="Cannot write a video to one image"):
         plan_output(samples.folder / "out.png", info, Encoding())
-    with pytest.raises(OutputError, match="image formats"):
-        plan_output(samples.folder / "out_%d.mp4", info, Encoding())
+    with pytest.raises(OptionError, match="Write %% for a percent sign"):
+        plan_output(samples.folder / "take%d_%04d.png", info, Encoding())
     for encoding in (Encoding(crf=3), Encoding(codec="h264"), Encoding(pix_fmt="rgb24")):
         with pytest.raises(OptionError):
             plan_output(samples.folder / "out_%d.png", info, encoding)

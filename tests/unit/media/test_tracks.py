@@ -77,15 +77,17 @@ def test_sound_can_be_left_out(samples):
     assert info.subtitles == ()
 
 
-def test_what_a_container_forbids_is_left_out_with_a_note(samples):
+def test_what_a_container_forbids_is_encoded_or_left_out_with_a_note(samples):
     source = samples.make("in.mkv", audio=["ac3:eng", "libopus"], attachment=b"font")
     info = read_video_info(source)
     plan = plan_output(samples.folder / "out.webm", info, Encoding())
-    assert "audio track 1 (ac3, eng) cannot be stored in webm and is left out" in plan.notes
+    sound = "audio track 1 (ac3, eng) cannot be stored in webm as it is: encoded as opus, 192 kb/s"
+    assert sound in plan.notes
     assert any("attachment" in note for note in plan.notes)
     output = samples.folder / "out.webm"
     samples.copy(source, output)
-    assert [track.codec for track in read_video_info(output).audio] == ["opus"]
+    tracks = read_video_info(output).audio
+    assert [(track.codec, track.language) for track in tracks] == [("opus", "eng"), ("opus", None)]
 
 
 def test_second_video_is_left_out_with_a_note(samples):

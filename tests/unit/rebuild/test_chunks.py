@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from refvid.errors import OptionError
@@ -8,6 +10,7 @@ from refvid.rebuild.chunks import (
     halve_chunk_lengths,
     pad_length,
 )
+from refvid.rebuild.memory import choose_budget, shrink
 
 
 def wan(max_chunk: int = 81) -> BackboneLimits:
@@ -45,6 +48,24 @@ def test_halving_ends_at_the_shortest() -> None:
     while (half := halve_chunk_lengths(lengths[-1], wan())) is not None:
         lengths.append(half)
     assert [length.following for length in lengths] == [16, 8, 4]
+
+
+def test_small_frames_may_have_longer_chunks() -> None:
+    limits = replace(wan(max_chunk=17), chunk_tokens=1560 * 18)
+    assert limits.longest_chunk(480, 832) == 17
+    assert limits.longest_chunk(720, 1280) == 17
+    assert limits.longest_chunk(240, 416) == 28080 // (15 * 26) - 1
+    assert choose_budget(limits, 40, 56, 33).lengths == ChunkLengths(33, 32)
+    assert choose_budget(limits, 40, 56).lengths == ChunkLengths(17, 16), "as long as ever"
+    with pytest.raises(OptionError, match="takes 17 of this size"):
+        choose_budget(limits, 480, 832, 33)
+
+
+def test_long_chunks_of_small_frames_are_halved_when_memory_runs_out() -> None:
+    limits = replace(wan(max_chunk=17), chunk_tokens=1560 * 18)
+    budget = choose_budget(limits, 40, 56, 81)
+    lengths = [smaller.lengths.longest for smaller in shrink(budget, limits, 40, 56)]
+    assert lengths[:4] == [41, 21, 9, 5]
 
 
 def test_pad_length() -> None:

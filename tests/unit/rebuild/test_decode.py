@@ -240,6 +240,24 @@ def test_wan_latents_become_a_video(wan, wan_file, tmp_path, picture):
         assert str(tmp_path) not in container.metadata["comment"]
 
 
+@pytest.mark.parametrize(
+    ("codec", "pix_fmt"), [("ffv1", "bgr0"), ("png", "rgb24"), ("h264", "yuv420p")]
+)
+def test_lossless_codecs_get_the_decoder_s_own_rgb(wan, wan_file, tmp_path, codec, pix_fmt):
+    result = tmp_path / ("out.mov" if codec == "png" else "out.mkv")
+    encoding = Encoding(codec=codec)
+    report = decode(DecodeOptions(source=wan_file, output=result, encoding=encoding), wan)
+    assert report.plan.pix_fmt == pix_fmt
+    if codec == "h264":
+        return
+    pictures = tmp_path / "%d.png"
+    decode(DecodeOptions(source=wan_file, output=pictures), wan)
+    first = frames_of(result)[0]
+    with av.open(str(tmp_path / "0.png")) as container:
+        exact = next(container.decode(video=0)).to_ndarray(format="rgb24")
+    assert np.array_equal(first, exact)
+
+
 def test_plain_decoder_does_not_depend_on_chunks(wan, wan_file, tmp_path):
     results = []
     for chunk in (5, 9, 17):

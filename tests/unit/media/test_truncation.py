@@ -1,0 +1,149 @@
+"""A file's end is missing where frames are, not where a size in a header says so."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import av
+import pytest
+
+from refvid.errors import InputError
+from refvid.media.reader import open_video
+from refvid.media.truncation import missing_bytes
+
+FRAMES = 25
+
+
+@pytest.fixture
+def avi(samples) -> bytes:
+    path = samples.make("whole.avi", codec="mpeg4", frames=FRAMES, audio=["pcm_s16le"])
+    return bytes(path.read_bytes())
+
+
+def put(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+def patch(data: bytes, position: int, size: int) -> bytes:
+    return data[:position] + struct.pack("<I", size) + data[position + 4 :]
+
+
+def movi_start(data: bytes) -> int:
+    return data.index(b"movi") - 8
+
+
+def count_frames(path: Path) -> int:
+    with open_video(path) as video:
+        return sum(1 for _ in video)
+
+
+@pytest.mark.parametrize("riff_size", ["itself", "zero", "open", "odd", "much too large"])
+def test_the_size_of_an_avi_may_be_wrong(avi, tmp_path, riff_size):
+    size = {
+        "itself": len(avi),
+        "zero": 0,
+        "open": 0xFFFFFFFF,
+        "odd": len(avi) - 7,
+        "much too large": 3 * len(avi),
+    }[riff_size]
+    path = put(tmp_path / "a.avi", patch(avi, 4, size))
+    assert missing_bytes(path) == 0
+    assert count_frames(path) == FRAMES
+
+
+def test_an_avi_may_lack_its_index(avi, tmp_path):
+    path = put(tmp_path / "a.avi", avi[: avi.rindex(b"idx1")])
+    assert missing_bytes(path) == 0
+    assert count_frames(path) == FRAMES
+
+
+@pytest.mark.parametrize("movi_size", [0, 0xFFFFFFFF, 2**30])
+def test_an_avi_whose_list_of_frames_was_left_open_is_whole(avi, tmp_path, movi_size):
+    whole = avi[: avi.rindex(b"idx1")]
+    path = put(
+        tmp_path / "a.avi", patch(patch(whole, 4, movi_size), movi_start(avi) + 4, movi_size)
+    )
+    assert missing_bytes(path) == 0
+    assert count_frames(path) == FRAMES
+
+
+def test_an_avi_without_its_last_frames_is_cut_off(avi, tmp_path):
+    end = avi.rindex(b"idx1")
+    path = put(tmp_path / "a.avi", avi[: end * 2 // 3])
+    assert missing_bytes(path) == len(avi) - end * 2 // 3
+    with pytest.raises(InputError, match="cut off"):
+        count_frames(path)
+
+
+def test_an_avi_cut_between_two_frames_is_cut_off_too(avi, tmp_path):
+    last = avi.rindex(b"00dc", 0, avi.rindex(b"idx1"))
+    path = put(tmp_path / "a.avi", avi[:last])
+    assert missing_bytes(path) == len(avi) - last
+
+
+def open_dml(avi: bytes) -> bytes:
+    """The frames of an AVI once more, in a second part as large files have it."""
+    start = movi_start(avi)
+    (length,) = struct.unpack("<I", avi[start + 4 : start + 8])
+    frames = avi[start : start + 8 + length]
+    first = patch(avi, 4, len(avi) - 8)
+    return first + b"RIFF" + struct.pack("<I", len(frames) + 4) + b"AVIX" + frames
+
+
+def test_the_second_part_of_a_large_avi_counts(avi, tmp_path):
+    data = open_dml(avi)
+    assert missing_bytes(put(tmp_path / "a.avi", data)) == 0
+    assert missing_bytes(put(tmp_path / "b.avi", data[:-100])) == 100
+
+
+def test_bytes_after_an_avi_do_no_harm(avi, tmp_path):
+    assert missing_bytes(put(tmp_path / "a.avi", avi + b"\0" * 99 + b"RIFF")) == 0
+
+
+def remux(samples, source: Path, flags: str) -> bytes:
+    path = samples.folder / "remuxed.mp4"
+    with (
+        av.open(str(source)) as old,
+        av.open(str(path), "w", container_options={"movflags": flags}) as new,
+    ):
+        stream = new.add_stream_from_template(old.streams.video[0], opaque=True)
+        for packet in old.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                new.mux(packet)
+    return bytes(path.read_bytes())
+
+
+def test_an_mp4_whose_last_box_claims_too_much_is_whole_where_every_sample_is_there(
+    samples, tmp_path
+):
+    data = remux(samples, samples.make("in.mp4"), "+faststart")
+    box = data.index(b"mdat") - 4
+    (length,) = struct.unpack(">I", data[box : box + 4])
+    assert box + length == len(data), "the frames come last"
+    path = put(tmp_path / "a.mp4", data[:box] + struct.pack(">I", length + 8) + data[box + 4 :])
+    assert missing_bytes(path) == 0
+    assert missing_bytes(put(tmp_path / "b.mp4", data[:-1])) == 1
+
+
+def test_a_fragmented_mp4_is_cut_off_where_its_last_fragment_is(samples, tmp_path):
+    source = samples.make("in.mp4", frames=50, options={"g": "5"})
+    data = remux(samples, source, "+frag_keyframe+empty_moov")
+    cut = data[: data.rindex(b"mdat") + 10]
+    assert missing_bytes(put(tmp_path / "a.mp4", data)) == 0
+    assert missing_bytes(put(tmp_path / "b.mp4", cut)) > 0
+
+
+def test_padding_and_seek_tables_may_be_cut(samples, tmp_path):
+    whole = remux(samples, samples.make("in.mp4"), "+faststart")
+    data = whole + struct.pack(">I4s", 1000, b"free") + bytes(10)
+    assert missing_bytes(put(tmp_path / "a.mp4", data)) == 0
+
+
+def test_a_matroska_file_may_lack_its_index(samples, tmp_path):
+    data = samples.make("in.mkv", frames=30).read_bytes()
+    cues = data.rindex(b"\x1c\x53\xbb\x6b")
+    assert missing_bytes(put(tmp_path / "a.mkv", data[: cues + 6])) == 0
+    assert missing_bytes(put(tmp_path / "b.mkv", data[: cues - 6])) > 0
