@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from refvid.errors import OutputError
-from refvid.training.degradations import degrade, random_degradation
+from refvid.training.degradations import degrade, random_degradation, slight_degradation
 from refvid.training.made import MADE_KINDS, PHOTO_KINDS, make_clip
 from refvid.training.synthetic import moving_photo
 
@@ -36,6 +36,9 @@ VIDEO_SUFFIXES = {".mp4", ".mkv", ".webm", ".mov", ".avi"}
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
 MADE_PREFIX = "made:"
 """What the sources of clips made by code begin with."""
+
+_MADE_VERSION = 2
+"""Raised when clips are made or degraded in another way: those in a cache are made again."""
 
 # What PyAV and Pillow raise on files that are damaged or something else.
 _BROKEN = (
@@ -294,10 +297,11 @@ def _shrunk(frame: NDArray[np.uint8], short_side: int | None) -> NDArray[np.uint
 def _write(
     record: Path, source: _Source, clean: Frames, options: ClipCacheOptions, rng: random.Random
 ) -> None:
-    degraded = [
-        degrade(clean, random_degradation(rng), seed=rng.randrange(2**31))
-        for _ in range(options.variants)
-    ]
+    draws = [random_degradation] * options.variants
+    if isinstance(source, _Made):
+        # What clips of these kinds teach is to leave alone what needs no help.
+        draws[: options.variants // 2] = [slight_degradation] * (options.variants // 2)
+    degraded = [degrade(clean, draw(rng), seed=rng.randrange(2**31)) for draw in draws]
     if isinstance(source, _Made):
         name, file = f"{MADE_PREFIX}{source.kind}", source.photo and source.photo.name
     else:
@@ -322,7 +326,7 @@ def _records(source: _Source, options: ClipCacheOptions) -> list[Path]:
         shown = source.photo and (source.photo.name, source.photo.stat().st_size)
         made_facts = (
             source.kind, source.number, shown, options.variants,
-            options.photo_frames, options.photo_size, options.seed,
+            options.photo_frames, options.photo_size, options.seed, _MADE_VERSION,
         )  # fmt: skip
         return [options.cache / f"made-{source.kind}-{_key(made_facts)}-0.json"]
     is_video = source.suffix.lower() in VIDEO_SUFFIXES

@@ -74,6 +74,11 @@ def random_degradation(rng: random.Random) -> Degradation:
     return Degradation(crf=rng.randint(2, 22))
 
 
+def slight_degradation(rng: random.Random) -> Degradation:
+    """Draw a degradation that leaves a clip nearly clean."""
+    return Degradation(crf=rng.randint(2, 14))
+
+
 def degrade(frames: Frames, degradation: Degradation, *, seed: int = 0) -> Frames:
     """Degrade a clip.
 

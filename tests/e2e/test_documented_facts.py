@@ -90,8 +90,8 @@ def test_what_the_small_model_learns_from() -> None:
     text = page("docs/train.md").text
     assert f"learns from {config.data.made} clips made by code" in text
     assert f"mini: {config.data.made}\n" in text
-    assert config.samples.made == 0.25
-    assert "a quarter of its samples" in text
+    assert config.samples.made == 0.35
+    assert "35 % of its samples" in text
     assert config.run.checkpoint_minutes == 5
     assert build_config(flags={"output": "run", "backbone": "wan2.1"}).run.checkpoint_minutes == 20
 
