@@ -36,6 +36,11 @@ SURE_CODECS: Final = frozenset(
 )
 """Every muxer that accepts one of these has a specification for it: a copy need not be tried."""
 
+UNKNOWN_TO_PLAYERS: Final = frozenset(
+    ("mp4", f"pcm_f{bits}{order}") for bits in (32, 64) for order in ("le", "be")
+)
+"""What a container holds by a standard that hardly any program reads."""
+
 _TRIED_PACKETS: Final = 20
 _TRIED_ALL_PACKETS: Final = 2000
 _DEEPER_THAN_16: Final = ("s32", "flt", "dbl", "s64")

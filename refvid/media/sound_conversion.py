@@ -36,13 +36,22 @@ class SoundConverter:
         target: From `add_sound`.
         sound: How it is encoded.
         path: The source's file, for messages.
+        has_gaps: Whether times may leave gaps; AVI has none: there libav counts itself, of some
+            codecs wrongly.
     """
 
     def __init__(
-        self, source: AudioStream, target: AudioStream, sound: SoundFormat, path: Path
+        self,
+        source: AudioStream,
+        target: AudioStream,
+        sound: SoundFormat,
+        path: Path,
+        *,
+        has_gaps: bool = True,
     ) -> None:
         self._source, self._target, self._sound = source, target, sound
         self._path = path
+        self._has_gaps = has_gaps
         self._start = Fraction(0)
         self._end: int | None = None
         self._resampler: av.AudioResampler | None = None
@@ -54,6 +63,9 @@ class SoundConverter:
 
         self._next: int | None = None
         """Position of the next sample that the resampler gives; None before the first."""
+
+        self._told: int | None = None
+        """The last position that a time gave."""
 
         self._damaged = 0
 
@@ -99,13 +111,21 @@ class SoundConverter:
                 yield from self._restart(kind)
             if frame.pts is not None and frame.time_base is not None:
                 position = self._position(frame.pts * frame.time_base)
-                known = position if self._next is None else self._next
-                if self._next is None or abs(position - known) > _JITTER * self._sound.sample_rate:
+                if self._is_news(position):
                     yield from self._restart(kind)
                     self._next = position
             assert self._resampler is not None
             frame.pts = None  # the resampler would count on it
             yield from self._put(self._resampler.resample(frame))
+
+    def _is_news(self, position: int) -> bool:
+        """Whether sound does not simply go on; a time no later than the one before is none."""
+        is_later = self._told is None or position > self._told
+        self._told = position
+        if self._next is None:
+            return True
+        is_far = abs(position - self._next) > _JITTER * self._sound.sample_rate
+        return self._has_gaps and is_later and is_far
 
     def _restart(self, kind: tuple[str, str, int] | None) -> Iterator[Packet[Stream]]:
         """Empty the resampler, and make one for another kind of sound."""

@@ -67,9 +67,15 @@ class StreamCopier:
         template = self._container.streams[copy.index]
         if copy.sound is not None:
             assert isinstance(template, AudioStream)
-            target: Stream = add_sound(self._output, copy.sound)
-            sound = SoundConverter(template, target, copy.sound, self._source)  # type: ignore[arg-type]
-            self._sounds[copy.index] = sound
+            encoded = add_sound(self._output, copy.sound)
+            target: Stream = encoded
+            self._sounds[copy.index] = SoundConverter(
+                template,
+                encoded,
+                copy.sound,
+                self._source,
+                has_gaps=self._container.format.name != "avi",
+            )
         else:
             target = add_target(self._output, template, copy.converted_to)
         if copy.converted_to is not None:

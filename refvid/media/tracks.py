@@ -23,7 +23,13 @@ from refvid.media.container import (
     open_container,
 )
 from refvid.media.encoding import Encoding
-from refvid.media.sound import SURE_CODECS, SoundFormat, choose_sound, survives_copy
+from refvid.media.sound import (
+    SURE_CODECS,
+    UNKNOWN_TO_PLAYERS,
+    SoundFormat,
+    choose_sound,
+    survives_copy,
+)
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
@@ -174,7 +180,7 @@ def plan_copies(
 
 
 def _is_held(track: Track, source: Path, container: str) -> bool:
-    if container not in track.held_by:
+    if container not in track.held_by or (container, track.codec) in UNKNOWN_TO_PLAYERS:
         return False
     is_sure = track.kind != "audio" or track.codec in SURE_CODECS
     return is_sure or survives_copy(source, track.index, container)

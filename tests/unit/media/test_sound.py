@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import struct
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ import pytest
 from refvid.errors import OutputError
 from refvid.media.encoding import Encoding
 from refvid.media.output_plan import plan_output
-from refvid.media.sound import choose_sound, survives_copy
+from refvid.media.sound import add_sound, choose_sound, survives_copy
+from refvid.media.sound_conversion import SoundConverter
 from refvid.media.video_info import read_video_info
 
 RATE = 44100
@@ -287,6 +289,41 @@ def test_what_a_muxer_takes_but_cannot_give_back_is_not_copied(samples):
     mu_law = with_sound(samples.folder / "in.avi", Sound(codec="pcm_mulaw"))
     assert survives_copy(mu_law, 1, "mov")
     assert not survives_copy(mu_law, 1, "mp4")
+
+
+def test_floating_point_in_mp4_is_encoded(samples):
+    source = with_sound(samples.folder / "in.avi", Sound(codec="pcm_f32le"))
+    info = read_video_info(source)
+    assert plan_output(samples.folder / "out.mp4", info, Encoding()).tracks[0].sound is not None
+    assert plan_output(samples.folder / "out.mov", info, Encoding()).tracks[0].sound is None
+
+
+def test_times_that_an_avi_has_not_are_not_believed(samples):
+    # libav counts G.726 in AVI wrongly: four minutes from packet to packet.
+    source = with_sound(samples.folder / "in.avi", Sound(codec="g726", rate=8000, layout="mono"))
+    output = samples.folder / "out.mp4"
+    samples.copy(source, output)
+    assert_heard(output, CLICKS, Fraction(1, 50))
+
+
+def test_times_that_stand_still_are_not_believed(samples):
+    source = with_sound(samples.folder / "in.mkv", Sound(codec="mp2"))
+    with (
+        av.open(str(source)) as old,
+        av.open(io.BytesIO(), "w", format="webm") as new,
+    ):
+        stream: Any = old.streams.audio[0]
+        sound = choose_sound(source, 1, "webm")
+        assert sound is not None
+        converter = SoundConverter(stream, add_sound(new, sound), sound, source)
+        made = []
+        for packet in old.demux(stream):
+            if packet.size:
+                packet.pts = packet.dts = 0
+                made += list(converter.convert(packet, None))
+        made += list(converter.finish())
+    length = sum((packet.duration or 0) * packet.time_base for packet in made)
+    assert length > Fraction("1.9")
 
 
 def test_deep_sound_stays_deep(samples):
