@@ -16,6 +16,7 @@ from refvid.cli.exit_codes import batch_exit_code
 from refvid.cli.flags import BatchRules
 from refvid.cli.licence import asking_for_licence
 from refvid.errors import InputError, OutputError, RefvidError
+from refvid.wording import counted
 
 if TYPE_CHECKING:
     from refvid.media.inputs import Job
@@ -260,7 +261,7 @@ def plan_text(plan: Any) -> str:
         facts["reference"] = plan.reference
     facts["model"] = f"{plan.model} ({plan.model_reason})"
     facts["device"] = f"{plan.device}, {plan.dtype}"
-    facts["chunks"] = f"{chunks} of {plan.chunk} frames"
+    facts["chunks"] = f"{chunks} of {counted(plan.chunk, 'frame')}"
     if plan.kind != "encode":
         facts["tile"] = "off" if plan.tile is None else f"{plan.tile} pixels"
     facts["memory"] = f"about {format_bytes(plan.memory_bytes)}"
@@ -294,8 +295,9 @@ def _tell_speed(console: Console, job: Job, report: Any) -> None:
     speed = report.frames / report.seconds if report.seconds > 0 else 0.0
     digits = 1 if speed >= 1 else 3
     console.note(
-        f"{job.source.name}: {report.frames} frames in {format_duration(report.seconds)} "
-        f"({speed:.{digits}f} frames/s), {format_bytes(report.bytes_written)}"
+        f"{job.source.name}: {counted(report.frames, 'frame')} in "
+        f"{format_duration(report.seconds)} ({speed:.{digits}f} frames/s), "
+        f"{format_bytes(report.bytes_written)}"
     )
     for note in report.notes:
         console.note(f"{job.source.name}: {note}")

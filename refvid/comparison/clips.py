@@ -15,6 +15,7 @@ from refvid.media.inputs import VIDEO_SUFFIXES, check_source
 from refvid.media.outputs import check_outputs
 from refvid.media.reader import Frame, Trim, open_video
 from refvid.media.video_info import VideoInfo, read_video_info
+from refvid.wording import counted
 
 REFERENCE_LABEL = "reference"
 
@@ -150,7 +151,7 @@ class InStep(AlignedReader):
         video, other = mismatch.video.path, mismatch.other.path
         if mismatch.times is None:
             return (
-                f"{video} ends after {mismatch.index} frames, {other} goes on. "
+                f"{video} ends after {counted(mismatch.index, 'frame')}, {other} goes on. "
                 f"To compare what both have, give --frames {mismatch.index}."
             )
         time, expected = mismatch.times

@@ -20,6 +20,7 @@ from refvid.media.orientation import Orientation, read_orientation
 from refvid.media.pixel_conversion import Pixels, RgbReader, to_uint16
 from refvid.media.sequence import find_images, read_same_size
 from refvid.media.video_info import VideoInfo
+from refvid.wording import counted
 
 _log = logging.getLogger(__name__)
 
@@ -38,8 +39,8 @@ class Picture:
 def cut_off(path: Path, lacking: int) -> InputError:
     """Say that a file lacks its end."""
     return InputError(
-        f"{path} is cut off: its last {lacking} bytes are missing. Copy or download it again, "
-        "or choose a range that ends earlier."
+        f"{path} is cut off: it lacks {counted(lacking, 'byte')} at its end. Copy or download it "
+        "again, or choose a range that ends earlier."
     )
 
 

@@ -19,6 +19,7 @@ from refvid.media.pixel_conversion import Pixels
 from refvid.media.truncation import missing_bytes
 from refvid.media.video_info import VideoInfo, read_video_info
 from refvid.media.webp_animation import webp_pictures
+from refvid.wording import counted
 
 _log = logging.getLogger(__name__)
 
@@ -157,8 +158,8 @@ class VideoReader(Iterator[Frame]):
         ends = (shown.pts + (shown.duration or 0)) * self.info.time_base - first_time
         if time >= ends:
             raise InputError(
-                f"{self.info.path} is only {float(ends):.3f} s long ({shown.index + 1} frames). "
-                "Choose an earlier time."
+                f"{self.info.path} is only {float(ends):.3f} s long "
+                f"({counted(shown.index + 1, 'frame')}). Choose an earlier time."
             )
         return self._frame(shown)
 
@@ -189,8 +190,8 @@ class VideoReader(Iterator[Frame]):
                 break
         if given == 0:
             raise InputError(
-                f"{self.info.path} has only {count} frames{self._length()}: none of them is in "
-                f"the range {_bounds(self._range)}. Choose an earlier start."
+                f"{self.info.path} has only {counted(count, 'frame')}{self._length()}: none of "
+                f"them is in the range {_bounds(self._range)}. Choose an earlier start."
             )
 
     def _length(self) -> str:

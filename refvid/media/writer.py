@@ -30,6 +30,7 @@ from refvid.media.sequence import numbered_path
 from refvid.media.stream_copy import StreamCopier
 from refvid.media.tracks import Companions
 from refvid.media.video_info import VideoInfo
+from refvid.wording import counted
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
@@ -308,9 +309,9 @@ class _FileWriter(VideoWriter):
         container.close()
         if self._packets_written != self.frames_written:
             raise OutputError(
-                f"{self.output} was not written: {self.frames_written} frames were given to the "
-                f"encoder {self.plan.encoder}, but it returned {self._packets_written}. Choose "
-                "another codec."
+                f"{self.output} was not written: {counted(self.frames_written, 'frame')} went to "
+                f"the encoder {self.plan.encoder}, but it returned {self._packets_written}. "
+                "Choose another codec."
             )
         publish(self._partial, self.output, overwrite=self._overwrite)
 

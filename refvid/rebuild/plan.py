@@ -21,6 +21,7 @@ from refvid.rebuild.chunks import count_chunks
 from refvid.rebuild.findings import Findings
 from refvid.rebuild.memory import Budget, MemoryPlan
 from refvid.rebuild.options import SourceOptions
+from refvid.wording import counted
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -203,8 +204,8 @@ def count_frames(info: VideoInfo, options: SourceOptions) -> int | None:
     frames = options.range.count_frames(info.frame_count, info.frame_rate)
     if frames == 0 and info.frame_count_is_exact:
         raise InputError(
-            f"{info.path} has only {info.frame_count} frames: none of them is in the range asked "
-            "for. Choose an earlier start."
+            f"{info.path} has only {counted(info.frame_count or 0, 'frame')}: none of them is in "
+            "the range asked for. Choose an earlier start."
         )
     return frames
 
