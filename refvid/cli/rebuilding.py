@@ -36,7 +36,7 @@ class Rebuilding:
     ) -> RebuildOptions:
         from refvid.rebuild.options import RebuildOptions
 
-        options = RebuildOptions(
+        return RebuildOptions(
             range=part.parse(),
             strength=strength,
             cut_detection=not self.no_cut_detection,
@@ -45,9 +45,6 @@ class Rebuilding:
             overwrite=rules.overwrite,
             encoding=encoding.parse(),
         )
-        if self.compare:
-            comparing.check_range(options.range)
-        return options
 
 
 class Work(NamedTuple):

@@ -45,6 +45,9 @@ class CompareOptions:
     """What the sides of a blind page are drawn from; None draws anew each time."""
 
     range: FrameRange = field(default_factory=FrameRange)
+    excerpts: tuple[Path, ...] = ()
+    """Those of the sources that hold the part alone: they are read from their beginning."""
+
     sequence_rate: Fraction | None = None
     preview_height: int = 720
     """Largest height of a candidate in the page [pixels]."""

@@ -404,11 +404,24 @@ def test_compare_of_images_lies_beside_them(run, fake, clip, monkeypatch, tmp_pa
     assert pages == [tmp_path / "compare.html"]
 
 
-def test_compare_needs_the_beginning(run, fake, clip):
-    result = run("enhance", clip, "--compare", "--start", "5s")
-    assert result.exit_code == 2
-    assert "--start" in result.stderr
-    assert fake.loads == 0
+@pytest.mark.parametrize(("words", "start"), [("5s", Fraction(5)), ("120f", 120)])
+def test_compare_shows_the_part(run, fake, clip, monkeypatch, words, start):
+    from refvid.comparison import compare as workflow
+
+    asked = []
+
+    def compare(options, on_progress):
+        asked.append(options)
+        return SimpleNamespace(notes=())
+
+    monkeypatch.setattr(workflow, "compare", compare)
+    result = run("enhance", clip, "--compare", "--start", words, "--preview", "48f")
+    assert result.exit_code == 0, result.stderr
+    (options,) = asked
+    assert options.range.start == start
+    assert options.range.frames == 48
+    # The result begins there.
+    assert options.excerpts == options.sources[1:]
 
 
 def test_an_existing_page_stops_its_job_before_any_work(run, fake, clip):
