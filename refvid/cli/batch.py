@@ -260,11 +260,12 @@ def plan_text(plan: Any) -> str:
     else:
         facts["reference"] = plan.reference
     facts["model"] = f"{plan.model} ({plan.model_reason})"
-    facts["device"] = f"{plan.device}, {plan.dtype}"
-    facts["chunks"] = f"{chunks} of {counted(plan.chunk, 'frame')}"
-    if plan.kind != "encode":
-        facts["tile"] = "off" if plan.tile is None else f"{plan.tile} pixels"
-    facts["memory"] = f"about {format_bytes(plan.memory_bytes)}"
+    if plan.memory_bytes:  # else no model takes part
+        facts["device"] = f"{plan.device}, {plan.dtype}"
+        facts["chunks"] = f"{chunks} of {counted(plan.chunk, 'frame')}"
+        if plan.kind != "encode":
+            facts["tile"] = "off" if plan.tile is None else f"{plan.tile} pixels"
+        facts["memory"] = f"about {format_bytes(plan.memory_bytes)}"
     if plan.codec is not None:
         facts["codec"] = f"{plan.codec}, {plan.pix_fmt}"
     lines = [f"{name + ':':<11}{value}" for name, value in facts.items()]

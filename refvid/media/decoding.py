@@ -34,6 +34,8 @@ class Picture:
     duration: int | None
     load: Callable[[], Pixels]
     number: int | None = None
+    decoded: av.VideoFrame | None = None
+    """As it came from the decoder, where it is shown just so: neither turned nor scaled."""
 
 
 def cut_off(path: Path, lacking: int) -> InputError:
@@ -74,11 +76,16 @@ def decoded_pictures(
                 waiting.duration = pts - waiting.pts
                 yield waiting
             last_step = None if waiting is None else waiting.duration
+            is_shown_so = orientation == Orientation() and info.size == (
+                picture.width,
+                picture.height,
+            )
             waiting = Picture(
                 index=index,
                 pts=pts,
                 duration=_last_duration(picture, last_step, info),
                 load=_Loader(picture, to_rgb, orientation, info),
+                decoded=picture if is_shown_so else None,
             )
     if waiting is not None:
         yield waiting

@@ -79,6 +79,20 @@ class VideoWriter(ABC):
             self._write(pixels, frame)
         self.frames_written += 1
 
+    def write_unchanged(self, frame: Frame) -> None:
+        """Encode a source frame as it is.
+
+        Args:
+            frame: From a reader that keeps what was decoded: that goes to the encoder where it
+                has the output's format, else the RGB pixels do.
+
+        Raises:
+            OutputError: Encoding or writing failed.
+        """
+        with self._output_errors():
+            self._write_unchanged(frame)
+        self.frames_written += 1
+
     def __enter__(self) -> Self:
         try:
             with self._output_errors():
@@ -118,6 +132,9 @@ class VideoWriter(ABC):
 
     @abstractmethod
     def _write(self, pixels: Pixels, frame: Frame) -> None: ...
+
+    def _write_unchanged(self, frame: Frame) -> None:
+        self._write(frame.pixels, frame)
 
     @abstractmethod
     def _finish(self) -> None: ...
@@ -264,10 +281,16 @@ class _FileWriter(VideoWriter):
         target.metadata.update(tags)
 
     def _write(self, pixels: Pixels, frame: Frame) -> None:
+        self._encode(self._to_picture.write(pixels), frame)
+
+    def _write_unchanged(self, frame: Frame) -> None:
+        picture = None if frame.decoded is None else self._to_picture.retag(frame.decoded)
+        self._encode(picture or self._to_picture.write(frame.pixels), frame)
+
+    def _encode(self, picture: av.VideoFrame, frame: Frame) -> None:
         if self._first_pts is None:
             self._begin(frame)
         assert self._stream is not None
-        picture = self._to_picture.write(pixels)
         picture.pts = frame.pts - self._shift
         picture.time_base = frame.time_base
         picture.duration = frame.duration or 0

@@ -35,6 +35,7 @@ from refvid.rebuild.plan import (
 from refvid.rebuild.rebuilder import Rebuilder
 from refvid.rebuild.references import Conditioning, Conditions
 from refvid.rebuild.session import out_of_memory_errors
+from refvid.rebuild.unchanged import what_changes
 
 
 def prepare(
@@ -52,7 +53,9 @@ def prepare(
     info = read_source(job, options)
     check_job_output(job, overwrite=options.overwrite, images=conditioning.images)
     output = plan_output(job.output, info, options.encoding)
-    remarks = conditioning.read(info)
+    remarks = [*conditioning.read(info)]
+    if options.strength == 0:
+        remarks.append(what_changes(info, output))
     memory = plan_memory(loaded, info.path, info.height, info.width)
     return prepare_run(
         "rebuild",
@@ -93,7 +96,9 @@ def rebuild(
     rebuilder = Rebuilder(loaded, conditions, prepared.budget, strength=options.strength)
     run = Run(started, prepared.plan, on_progress)
     with (
-        open_video(job.source, options.range, info=prepared.info) as video,
+        open_video(
+            job.source, options.range, info=prepared.info, keep_decoded=options.strength == 0
+        ) as video,
         create_video(
             job.output,
             like=prepared.info,
@@ -123,7 +128,10 @@ def rebuild(
         ) -> None:
             for frame, pixels in zip(*rebuilt, strict=True):
                 check_stop()
-                output.write(pixels, frame)
+                if options.strength == 0:
+                    output.write_unchanged(frame)
+                else:
+                    output.write(pixels, frame)
                 run.count_written(_file_of(frame, job.output))
 
         run_pipeline(read, compute, write)

@@ -92,7 +92,7 @@ def test_functions_load_nothing_before_they_work():
         "for name in dir(refvid): name == 'RefDecoderVAE' or getattr(refvid, name)\n"
         "refvid.errors.InputError\n"
         "import refvid.comparison.options\n"
-        "assert callable(refvid.comparison)\n"
+        "assert callable(refvid.compare)\n"
         "assert not {'torch', 'numpy', 'av', 'PIL'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -210,15 +210,15 @@ def test_pages_and_figures(make_video, tmp_path, monkeypatch):
     one, other = moving_pattern(4), moving_pattern(4, seed=1)
     for name, pixels in (("a.mp4", one), ("b.mp4", other), ("clean.mp4", one)):
         make_video(pixels, name)
-    page = refvid.comparison("a.mp4", "b.mp4", labels=["first", "second"], metrics=["psnr"])
+    page = refvid.compare("a.mp4", "b.mp4", labels=["first", "second"], metrics=["psnr"])
     assert page.outputs["page"] == Path("a_compare.html")
     assert page.labels == ("first", "second")
     with pytest.raises(OutputError):
-        refvid.comparison("a.mp4", "b.mp4")
+        refvid.compare("a.mp4", "b.mp4")
     with pytest.raises(OptionError):
-        refvid.comparison("a.mp4", "b.mp4", preview_codec="av1", overwrite=True)  # type: ignore[arg-type]
+        refvid.compare("a.mp4", "b.mp4", preview_codec="av1", overwrite=True)  # type: ignore[arg-type]
     with pytest.raises(OptionError):
-        refvid.comparison("a.mp4", overwrite=True)
+        refvid.compare("a.mp4", overwrite=True)
     report = refvid.measure("a.mp4", "b.mp4", reference="clean.mp4", measures="psnr", csv="t.csv")
     first, second = (clip.summary()["psnr"] or 0.0 for clip in report.clips)
     assert first > second

@@ -432,3 +432,12 @@ def test_an_existing_page_stops_its_job_before_any_work(run, fake, clip):
     assert page.read_text() == "precious"
     assert fake.calls == []
     assert run("enhance", clip, "--compare", "--dry-run").exit_code == 4
+
+
+def test_strength_0_loads_no_model(run, fake, clip):
+    fake.load_error = CheckpointUnavailable("nothing is here")
+    result = run("enhance", clip, "--strength", "0", "--model", "wan2.1")
+    assert result.exit_code == 0, result.stderr
+    assert fake.loads == 0
+    assert fake.calls[0].strength == 0
+    assert "without a reference" not in result.stderr
