@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -266,6 +267,12 @@ def plan_text(plan: Any) -> str:
         if plan.kind != "encode":
             facts["tile"] = "off" if plan.tile is None else f"{plan.tile} pixels"
         facts["memory"] = f"about {format_bytes(plan.memory_bytes)}"
+    if plan.estimated_seconds is not None:
+        facts["time"] = (
+            f"{format_duration(math.ceil(plan.estimated_seconds))} ({plan.estimate_reason})"
+        )
+    elif plan.estimate_reason is not None:
+        facts["time"] = f"unknown ({plan.estimate_reason})"
     if plan.codec is not None:
         facts["codec"] = f"{plan.codec}, {plan.pix_fmt}"
     lines = [f"{name + ':':<11}{value}" for name, value in facts.items()]

@@ -48,7 +48,7 @@ def enhance(
             return Work(no_model(), work.plan_enhance, work.enhance)
         if references.source is None:
             console.note("no --ref: decoding without a reference, which brings less back")
-        loaded = load_model(console, partial(choose_backbone, model))
+        loaded = load_model(console, partial(choose_backbone, model, may_fetch=not rules.dry_run))
         return Work(loaded, work.plan_enhance, work.enhance)
 
     raise typer.Exit(

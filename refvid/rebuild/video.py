@@ -25,6 +25,7 @@ from refvid.rebuild.memory import plan_memory
 from refvid.rebuild.options import RebuildOptions
 from refvid.rebuild.pixels import Pixels
 from refvid.rebuild.plan import (
+    Plan,
     Prepared,
     Report,
     Run,
@@ -34,7 +35,8 @@ from refvid.rebuild.plan import (
 )
 from refvid.rebuild.rebuilder import Rebuilder
 from refvid.rebuild.references import Conditioning, Conditions
-from refvid.rebuild.session import out_of_memory_errors
+from refvid.rebuild.session import Session, out_of_memory_errors
+from refvid.rebuild.trial import Trial, Work
 from refvid.rebuild.unchanged import what_changes
 
 
@@ -68,6 +70,23 @@ def prepare(
         notes=(*output.notes, *remarks, *memory.notes),
         reference=conditioning.describe(),
     )
+
+
+def plan_rebuild(
+    job: Job,
+    conditioning: Conditioning,
+    options: RebuildOptions,
+    loaded: LoadedBackbone,
+    trial: Trial | None = None,
+) -> Plan:
+    """Tell what `rebuild` would do, and with a trial how long that would take."""
+    prepared = prepare(job, conditioning, options, loaded)
+    if trial is None or options.strength == 0:
+        return prepared.plan
+    work = Work(
+        condition=lambda frame: conditioning.rehearse(frame, loaded), run=Session.rebuild_whole
+    )
+    return trial.plan(prepared, loaded, work)
 
 
 def rebuild(

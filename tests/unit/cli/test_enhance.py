@@ -325,6 +325,8 @@ class TestDryRun:
         assert result.exit_code == 0, result.stderr
         assert "3 of 16 frames" in result.stdout
         assert "a stream was dropped" in result.stdout
+        assert "time:      3:21 (about, as tried)" in result.stdout
+        assert not fake.may_fetch
         assert set(tmp_path.rglob("*")) == before
         assert fake.calls == []
 
