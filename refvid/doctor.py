@@ -69,7 +69,10 @@ class DoctorReport:
     """Version per FFmpeg library inside PyAV."""
 
     encoders: dict[str, list[str]]
-    """Encoders in this FFmpeg build per codec. Hardware ones may still lack their hardware."""
+    """Encoders that work on this machine, per codec."""
+
+    encoders_not_working: dict[str, str]
+    """Encoders that are built in, but do not work here, each with the reason."""
 
     devices: list[DeviceFinding]
     weights: dict[str, str]
@@ -96,7 +99,7 @@ def diagnose() -> DoctorReport:
         for name, version in packages.items()
         if version is None
     ]
-    ffmpeg, encoders = _look_at_ffmpeg(warnings)
+    ffmpeg, encoders, not_working = _look_at_ffmpeg(warnings)
     build, devices = _look_at_torch(warnings)
     config = config_path()
     return DoctorReport(
@@ -107,6 +110,7 @@ def diagnose() -> DoctorReport:
         torch_build=build,
         ffmpeg=ffmpeg,
         encoders=encoders,
+        encoders_not_working=not_working,
         devices=devices,
         weights=_find_weights(warnings),
         hugging_face_cache=_hugging_face_cache(),
@@ -144,24 +148,32 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _look_at_ffmpeg(warnings: list[str]) -> tuple[dict[str, str], dict[str, list[str]]]:
+def _look_at_ffmpeg(
+    warnings: list[str],
+) -> tuple[dict[str, str], dict[str, list[str]], dict[str, str]]:
+    """Versions of libraries, encoders that work per codec, and why others do not."""
     try:
         import av
         import av.codec
+
+        from refvid.media.encoders import why_not
     except ImportError as error:
         warnings.append(f"PyAV cannot be loaded: {error}; run: pip install --force-reinstall av")
-        return {}, {}
+        return {}, {}, {}
     versions = {
         library: ".".join(str(part) for part in version)
         for library, version in sorted(av.library_versions.items())
     }
+    built_in = [name for names in ENCODERS.values() for name in names if _has_encoder(name)]
+    reasons = {name: reason for name in built_in if (reason := why_not(name)) is not None}
     encoders = {
-        codec: [name for name in names if _has_encoder(name)] for codec, names in ENCODERS.items()
+        codec: [name for name in names if name in built_in and name not in reasons]
+        for codec, names in ENCODERS.items()
     }
     warnings += [
-        f"no encoder for {codec} in PyAV" for codec, found in encoders.items() if not found
+        f"no encoder for {codec} works here" for codec, found in encoders.items() if not found
     ]
-    return versions, encoders
+    return versions, encoders, reasons
 
 
 def _has_encoder(name: str) -> bool:

@@ -36,9 +36,11 @@ class OptionError(RefvidError, ValueError):
 class LicenceNotAccepted(OptionError):
     """A model's terms must be accepted before its weights are downloaded."""
 
-    def __init__(self, message: str, *, entry_name: str) -> None:
+    def __init__(self, message: str, *, entry_name: str, terms: str) -> None:
         super().__init__(message)
         self.entry_name = entry_name
+        self.terms = terms
+        """The terms alone, for whoever asks."""
 
 
 class InputError(RefvidError):

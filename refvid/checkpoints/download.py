@@ -60,9 +60,12 @@ def fetch(
     cache: Cache,
     on_transfer: TransferCallback = ignore_transfer,
     *,
+    model: str = "",
     pauses_s: Sequence[float] = PAUSES_S,
 ) -> Path:
     """The entry's file with the right size and hash, downloaded if it is not here.
+
+    `model` is what the user asked for, where the entry lies under that.
 
     A download that was stopped goes on where it stopped. A file that is here needs no network.
 
@@ -73,7 +76,7 @@ def fetch(
     """
     path = locate(entry)
     if path is None:
-        check_licence(entry, cache)
+        check_licence(entry, cache, model)
         path = _download(entry, cache, on_transfer, pauses_s)
     check(entry, path, cache, on_transfer)
     return path

@@ -7,17 +7,26 @@ from refvid.checkpoints.catalog import CatalogEntry
 from refvid.errors import LicenceNotAccepted
 
 
-def check_licence(entry: CatalogEntry, cache: Cache) -> None:
-    """Raise `LicenceNotAccepted` where the user must accept the entry's licence first."""
+def check_licence(entry: CatalogEntry, cache: Cache, model: str = "") -> None:
+    """Raise `LicenceNotAccepted` where the user must accept the entry's licence first.
+
+    Args:
+        entry: What would be downloaded.
+        cache: Knows what was accepted.
+        model: What the user asked for, where the entry lies under that.
+    """
     if entry.needs_acceptance and not cache.has_accepted(entry):
+        terms = _describe_licence(entry, model)
         raise LicenceNotAccepted(
-            f"{describe_licence(entry)} If you accept it, run: refvid models download {entry.name} "
+            f"{terms} If you accept it, run: refvid models download {model or entry.name} "
             "--accept-license",
             entry_name=entry.name,
+            terms=terms,
         )
 
 
-def describe_licence(entry: CatalogEntry) -> str:
+def _describe_licence(entry: CatalogEntry, model: str) -> str:
     """Say under which terms an entry comes, and where to read them."""
+    name = entry.name if model in ("", entry.name) else f"{model} needs {entry.name}, which"
     terms = f" ({entry.terms})" if entry.terms else ""
-    return f"{entry.name} comes under the licence {entry.licence}{terms}; see {entry.page}."
+    return f"{name} comes under the licence {entry.licence}{terms}; see {entry.page}."

@@ -86,7 +86,8 @@ def load_backbone(
             f"not with --model {name}."
         )
     if name in catalog and name not in catalog.models:
-        raise OptionError(f"{name} is no model of its own, but what another one is built on.")
+        above = ", ".join(entry.name for entry in catalog if entry.base == name)
+        raise OptionError(f"{name} is no model of its own, but what {above} is built on.")
 
     def load(path: Path, backbone: str, base: CatalogEntry | None = None) -> Backbone:
         spec = find_backbone(backbone)
@@ -110,7 +111,7 @@ def load_backbone(
         base = below[-1] if below else None
         # The base first: nothing is fetched for a model that cannot be had whole.
         if base is not None and weights is None:
-            fetch(base, cache, on_transfer)
+            fetch(base, cache, on_transfer, model=name)
         path = fetch(entry, cache, on_transfer) if weights is None else _file(weights)
         return load(path, entry.backbone, base)
     spec = find_backbone(name)
@@ -211,7 +212,7 @@ def load_published_network(
     )
     below: Path | None = None
     if base is not None and not keys.shapes.keys() <= read_weights(path).keys():
-        below = base if isinstance(base, Path) else fetch(base, cache, on_transfer)
+        below = base if isinstance(base, Path) else fetch(base, cache, on_transfer, model=spec.name)
     ready = ready_weights(path, keys, cache, on_transfer, base=below)
     network.load_state_dict(load_file(ready), strict=True, assign=True)
     return network

@@ -104,7 +104,7 @@ def download_model(
     for entry in catalog.layers(name):
         if accept_licence and entry.needs_acceptance:
             cache.accept(entry)
-        fetch(entry, cache, on_transfer)
+        fetch(entry, cache, on_transfer, model=name)
     return _status(name, catalog, cache)
 
 

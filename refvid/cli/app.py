@@ -12,7 +12,6 @@ from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
 
 import refvid
 from refvid.cli import (
@@ -32,18 +31,13 @@ from refvid.cli import (
 from refvid.cli.allocator import reuse_freed_memory
 from refvid.cli.console import Console, error_document
 from refvid.cli.exit_codes import SIGTERM_EXIT_CODE
-from refvid.cli.groups import PanelCommand
+from refvid.cli.groups import USAGE_ERROR, HelpfulGroup, PanelCommand
 from refvid.errors import INTERRUPTED_EXIT_CODE
-
-try:
-    from typer.exceptions import TyperException
-except ImportError:  # before 0.29
-    from click import ClickException as TyperException  # type: ignore[assignment]
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 
 
-class ProgramGroup(TyperGroup):
+class ProgramGroup(HelpfulGroup):
     """The error boundary: tests that run the app in-process see the program's exit codes."""
 
     # Typer keeps the context's type to itself, hence Any.
@@ -52,7 +46,7 @@ class ProgramGroup(TyperGroup):
         ctx.obj = console
         try:
             return super().invoke(ctx)
-        except (typer.Exit, typer.Abort, TyperException, BrokenPipeError):
+        except (typer.Exit, typer.Abort, USAGE_ERROR, BrokenPipeError):
             raise  # Typer prints usage errors (exit code 2) and knows closed pipes.
         except KeyboardInterrupt:
             console.note("interrupted")
@@ -99,6 +93,8 @@ def program(
     ] = False,
 ) -> None:
     """Bring a video's lost details back from one clean reference image.
+
+    `refvid help COMMAND` explains a command.
 
     Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 bug, 2 options,
     3 input, 4 output, 5 weights, 6 device or memory, 7 a batch with different failures,

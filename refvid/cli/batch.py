@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from refvid.cli.exit_codes import batch_exit_code
 from refvid.cli.flags import BatchRules
 from refvid.cli.licence import asking_for_licence
 from refvid.errors import InputError, OutputError, RefvidError
+from refvid.wording import counted
 
 if TYPE_CHECKING:
     from refvid.media.inputs import Job
@@ -259,11 +261,18 @@ def plan_text(plan: Any) -> str:
     else:
         facts["reference"] = plan.reference
     facts["model"] = f"{plan.model} ({plan.model_reason})"
-    facts["device"] = f"{plan.device}, {plan.dtype}"
-    facts["chunks"] = f"{chunks} of {plan.chunk} frames"
-    if plan.kind != "encode":
-        facts["tile"] = "off" if plan.tile is None else f"{plan.tile} pixels"
-    facts["memory"] = f"about {format_bytes(plan.memory_bytes)}"
+    if plan.memory_bytes:  # else no model takes part
+        facts["device"] = f"{plan.device}, {plan.dtype}"
+        facts["chunks"] = f"{chunks} of {counted(plan.chunk, 'frame')}"
+        if plan.kind != "encode":
+            facts["tile"] = "off" if plan.tile is None else f"{plan.tile} pixels"
+        facts["memory"] = f"about {format_bytes(plan.memory_bytes)}"
+    if plan.estimated_seconds is not None:
+        facts["time"] = (
+            f"{format_duration(math.ceil(plan.estimated_seconds))} ({plan.estimate_reason})"
+        )
+    elif plan.estimate_reason is not None:
+        facts["time"] = f"unknown ({plan.estimate_reason})"
     if plan.codec is not None:
         facts["codec"] = f"{plan.codec}, {plan.pix_fmt}"
     lines = [f"{name + ':':<11}{value}" for name, value in facts.items()]
@@ -294,8 +303,9 @@ def _tell_speed(console: Console, job: Job, report: Any) -> None:
     speed = report.frames / report.seconds if report.seconds > 0 else 0.0
     digits = 1 if speed >= 1 else 3
     console.note(
-        f"{job.source.name}: {report.frames} frames in {format_duration(report.seconds)} "
-        f"({speed:.{digits}f} frames/s), {format_bytes(report.bytes_written)}"
+        f"{job.source.name}: {counted(report.frames, 'frame')} in "
+        f"{format_duration(report.seconds)} ({speed:.{digits}f} frames/s), "
+        f"{format_bytes(report.bytes_written)}"
     )
     for note in report.notes:
         console.note(f"{job.source.name}: {note}")

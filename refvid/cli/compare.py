@@ -13,6 +13,7 @@ from refvid.cli import flags
 from refvid.cli.console import Console
 from refvid.cli.groups import ENCODING_PANEL, IO_PANEL, grouped
 from refvid.errors import InputError
+from refvid.wording import counted
 
 if TYPE_CHECKING:
     from refvid.comparison.votes import Preference
@@ -186,13 +187,13 @@ def _tally(console: Console, files: list[Path]) -> None:
 
     given = [vote for file in files for vote in read_votes(file)]
     preferences = tally(given)
-    counted = sum(row.decided + row.ties for row in preferences)
-    if doubled := len(given) - counted:
-        console.note(f"{doubled} votes were given more than once and count once")
+    votes = sum(row.decided + row.ties for row in preferences)
+    if doubled := len(given) - votes:
+        console.note(f"{counted(doubled, 'vote')} came more than once: each counts once")
     if console.json:
         document: dict[str, Any] = {
             "refvid": refvid.__version__,
-            "votes": counted,
+            "votes": votes,
             "confidence": CONFIDENCE,
             "interval": "wilson",
             "preferences": [row.to_json() for row in preferences],

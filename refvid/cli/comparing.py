@@ -6,11 +6,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from refvid.errors import OptionError
-
 if TYPE_CHECKING:
     from refvid.cli.console import Console
-    from refvid.media.frame_range import FrameRange
     from refvid.media.inputs import Job
     from refvid.rebuild.options import RebuildOptions
 
@@ -33,19 +30,6 @@ def check_page(output: Path, *, overwrite: bool) -> None:
     check_output(page_beside(output), overwrite=overwrite, may_make_folder=True)
 
 
-def check_range(part: FrameRange) -> None:
-    """Refuse parts that do not begin with the input.
-
-    Raises:
-        OptionError: The result begins later than the input that it is compared with.
-    """
-    if part.start:
-        raise OptionError(
-            "--compare needs the beginning of the input: it excludes --start; compare a part "
-            "afterwards with refvid compare"
-        )
-
-
 def compare_with_input(console: Console, job: Job, options: RebuildOptions, frames: int) -> None:
     """Write the page of a rebuilt video."""
     write_comparison(
@@ -54,6 +38,7 @@ def compare_with_input(console: Console, job: Job, options: RebuildOptions, fram
         job.output,
         labels=("input", "result"),
         frames=frames,
+        start=options.range.start,
         overwrite=options.overwrite,
         rate=options.sequence_rate,
     )
@@ -67,17 +52,19 @@ def write_comparison(
     labels: tuple[str, str],
     frames: int,
     overwrite: bool,
+    start: Fraction | int | None = None,
     rate: Fraction | None = None,
 ) -> None:
     """Compare a result with what it was made from, or with another way to make it.
 
     Args:
         console: Hears where the page is.
-        before: A video that shows at least as many frames.
+        before: A video that shows at least as many frames from there on.
         result: The result; the page lies beside it.
         labels: What the two are called.
         frames: How many frames the result has.
         overwrite: Replace an existing page.
+        start: Where in `before` the result begins.
         rate: Frame rate where both are image sequences.
     """
     from refvid.comparison.compare import MOST_FRAMES, compare
@@ -88,7 +75,8 @@ def write_comparison(
         sources=(before, result),
         page=page_beside(result),
         labels=labels,
-        range=FrameRange(frames=min(frames, MOST_FRAMES)),
+        range=FrameRange(start=start, frames=min(frames, MOST_FRAMES)),
+        excerpts=(result,),
         measures=("psnr",),
         sequence_rate=rate,
         overwrite=overwrite,

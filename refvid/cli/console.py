@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from refvid.cli.exit_codes import exit_code_of
 from refvid.errors import RefvidError
+from refvid.wording import counted
 
 if TYPE_CHECKING:
     from refvid.progress import Progress, ProgressCallback, Transfer, TransferCallback
@@ -87,8 +88,11 @@ class Console:
         self._say(f"error: {message}")
 
     @contextmanager
-    def progress(self, label: str, unit: str = "frames") -> Iterator[ProgressCallback]:
-        """Show how far a workflow is: a bar on a terminal, a line now and then elsewhere."""
+    def progress(self, label: str, unit: str = "frame") -> Iterator[ProgressCallback]:
+        """Show how far a workflow is: a bar on a terminal, a line now and then elsewhere.
+
+        `unit` is the word for one of what is done.
+        """
         if self.level == "quiet":
             yield _ignore
         elif sys.stderr.isatty() and not os.environ.get("CI"):
@@ -102,7 +106,7 @@ class Console:
         from tqdm import tqdm
 
         with tqdm(
-            desc=label, unit=f" {unit}", file=sys.stderr, dynamic_ncols=True, leave=False
+            desc=label, unit=f" {unit}s", file=sys.stderr, dynamic_ncols=True, leave=False
         ) as bar:
 
             def update(progress: Progress) -> None:
@@ -168,7 +172,7 @@ class _LineProgress:
         label: str,
         say: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
-        unit: str = "frames",
+        unit: str = "frame",
     ) -> None:
         self._unit = unit
         self._label, self._say, self._clock = label, say, clock
@@ -184,13 +188,13 @@ class _LineProgress:
         self._said_tenths, self._said_at = tenths, now
         elapsed = now - self._started
         if not progress.total:
-            text = f"{progress.done} {self._unit}, {format_duration(elapsed)} so far"
+            text = f"{counted(progress.done, self._unit)}, {format_duration(elapsed)} so far"
         elif progress.done >= progress.total:
-            text = f"100 %, {progress.done} {self._unit}"
+            text = f"100 %, {counted(progress.done, self._unit)}"
         else:
             share = progress.done / progress.total
             left = "" if not share else f", {format_duration(elapsed / share - elapsed)} left"
-            text = f"{100 * share:.0f} %, {progress.done}/{progress.total} {self._unit}{left}"
+            text = f"{100 * share:.0f} %, {progress.done}/{progress.total} {self._unit}s{left}"
         self._say(f"{self._label}: {text}")
 
 

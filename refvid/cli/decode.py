@@ -178,6 +178,7 @@ def decode(
     batch = Batch(console, rules, jobs, check_file)
     if batch.ready:
         from refvid.rebuild import decode as work
+        from refvid.rebuild.trial import Trial
 
         if references.baseline:
             console.note("the plain decoder: no reference attention")
@@ -185,16 +186,21 @@ def decode(
             console.note("no --ref: decoding without a reference, which brings less back")
         sources = [job.source for job in batch.ready]
         try:
-            loaded = load_model(console, partial(work.choose_decoder, model, sources))
+            loaded = load_model(
+                console, partial(work.choose_decoder, model, sources, may_fetch=not rules.dry_run)
+            )
         except InputError:
             loaded = None  # none can be read: each job says what is wrong with its own
+        trial = Trial()
         for job in batch:
             with batch.attempt(job) as outcome:
-                mine = loaded or work.choose_decoder(model, [job.source])
+                mine = loaded or work.choose_decoder(
+                    model, [job.source], may_fetch=not rules.dry_run
+                )
                 if compare:
                     comparing.check_page(job.output, overwrite=rules.overwrite)
                 if rules.dry_run:
-                    outcome.report = work.plan_decode(job, references, options, mine)
+                    outcome.report = work.plan_decode(job, references, options, mine, trial)
                     continue
                 with console.progress(job.source.name) as on_progress:
                     report = work.decode(

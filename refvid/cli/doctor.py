@@ -38,12 +38,24 @@ def _report_text(report: DoctorReport) -> str:
     lines += [f"  {_device_text(device)}" for device in report.devices]
     lines += ["", "encoders"]
     lines += [f"  {codec:<17}{', '.join(names) or '-'}" for codec, names in report.encoders.items()]
+    lines += _not_working(report.encoders_not_working)
     lines += ["", "files"]
     lines += [f"  {f'weights {name}':<20}{path}" for name, path in report.weights.items()]
     lines.append(f"  {'model cache':<20}{report.hugging_face_cache or '-'}")
     exists = "" if report.config_file_exists else " (does not exist)"
     lines.append(f"  {'config':<20}{report.config_file}{exists}")
     return "\n".join(lines)
+
+
+def _not_working(reasons: dict[str, str]) -> list[str]:
+    """One line per reason."""
+    named: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        named.setdefault(reason, []).append(name)
+    return [
+        f"  {'not working here':<17}{', '.join(names)} ({reason})"
+        for reason, names in named.items()
+    ]
 
 
 def _device_text(device: DeviceFinding) -> str:

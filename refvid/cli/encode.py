@@ -51,12 +51,14 @@ def encode(
     if batch.ready:
         from refvid.rebuild import encode as work
         from refvid.rebuild.choose_backbone import choose_backbone
+        from refvid.rebuild.trial import Trial
 
-        loaded = load_model(console, partial(choose_backbone, model))
+        loaded = load_model(console, partial(choose_backbone, model, may_fetch=not rules.dry_run))
+        trial = Trial()
         for job in batch:
             with batch.attempt(job) as outcome:
                 if rules.dry_run:
-                    outcome.report = work.plan_encode(job, options, loaded)
+                    outcome.report = work.plan_encode(job, options, loaded, trial)
                     continue
                 with console.progress(job.source.name) as on_progress:
                     outcome.report = work.encode(job, options, loaded, on_progress)

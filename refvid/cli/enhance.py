@@ -42,10 +42,13 @@ def enhance(
     def begin() -> Work:
         from refvid.rebuild import enhance as work
         from refvid.rebuild.choose_backbone import choose_backbone
+        from refvid.rebuild.unchanged import no_model
 
+        if options.strength == 0:
+            return Work(no_model(), work.plan_enhance, work.enhance)
         if references.source is None:
             console.note("no --ref: decoding without a reference, which brings less back")
-        loaded = load_model(console, partial(choose_backbone, model))
+        loaded = load_model(console, partial(choose_backbone, model, may_fetch=not rules.dry_run))
         return Work(loaded, work.plan_enhance, work.enhance)
 
     raise typer.Exit(

@@ -155,7 +155,7 @@ def evaluate(
             against=against,
         )
         run = partial(evaluate_restoring, restore_options)
-    with console.progress("evaluate", unit="runs") as on_progress:
+    with console.progress("evaluate", unit="run") as on_progress:
         report = run(on_progress)
     if console.json:
         console.result_json(report.to_json())

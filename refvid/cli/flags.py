@@ -40,7 +40,7 @@ _reference = partial(typer.Option, rich_help_panel=REFERENCE_PANEL)
 _encoding = partial(typer.Option, rich_help_panel=ENCODING_PANEL)
 _batch = partial(typer.Option, rich_help_panel=BATCH_PANEL)
 
-STRENGTH_HELP = "0 gives the input back, 1 the full result."
+STRENGTH_HELP = "0 gives the input back, without a model; 1 the full result."
 
 Inputs = Annotated[
     list[str],

@@ -9,11 +9,20 @@ from functools import partial, wraps
 from typing import Annotated, Any, get_type_hints
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from refvid.cli.console import Console
+from refvid.cli.slips import expand_home, habit, refuse_single_dash, refuse_slips
 from refvid.errors import OptionError
 from refvid.settings import KEYS, LogLevel, Settings, load_settings
+
+try:
+    from typer.exceptions import TyperException
+except ImportError:  # before 0.29
+    from click import ClickException as TyperException  # type: ignore[assignment]
+
+USAGE_ERROR: type[Exception] = TyperException
+"""What Typer raises, and prints, where words are no option, argument or value."""
 
 IO_PANEL = "Input and output"
 RANGE_PANEL = "Part of the video"
@@ -122,10 +131,41 @@ def _over(settings: Settings, name: str, value: Any) -> Any:
     return getattr(settings, name) if value in (None, "") and name in KEYS else value
 
 
-class PanelCommand(TyperCommand):
-    """A command whose help groups options by panel, as plain text."""
+class HelpfulGroup(TyperGroup):
+    """A group of commands where `help NAME` is `NAME --help`."""
 
-    # Typer keeps these two types to itself, hence Any.
+    # Typer keeps the types of contexts and formatters to itself, hence Any here and below.
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args[:1] == ["help"]:
+            args = [*(word for word in args if word != "help"), "--help"]
+        return super().parse_args(ctx, args)
+
+
+class PanelCommand(TyperCommand):
+    """A command that knows usual slips, and whose help groups options by panel, as plain text."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words, after a look at what they may be meant for.
+
+        Raises:
+            OptionError: See `refvid.cli.slips`.
+        """
+        args = [expand_home(word) for word in args]
+        parameters = self.get_params(ctx)
+        known = [name for parameter in parameters for name in parameter.opts]
+        if not ctx.resilient_parsing:
+            refuse_single_dash(args, known)
+        try:
+            values, _, order = self.make_parser(ctx).parse_args(args=[*args])
+        except USAGE_ERROR as error:
+            unknown = getattr(error, "option_name", "") if hasattr(error, "possibilities") else ""
+            if (sentence := habit(unknown, ctx.info_name, known)) is not None:
+                raise OptionError(f"{unknown}: {sentence}") from error
+            raise
+        if not (ctx.resilient_parsing or any(parameter.is_eager for parameter in order)):
+            refuse_slips(values, order, parameters)
+        return super().parse_args(ctx, args)
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the arguments, then one section per panel, then the rest."""
         sections: dict[str, list[tuple[str, str]]] = {"Arguments": []}

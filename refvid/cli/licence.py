@@ -25,12 +25,11 @@ def asking_for_licence(console: Console, work: Callable[[], T], *, catalog: Cata
         return work()
     except LicenceNotAccepted as error:
         from refvid.checkpoints.cache import Cache
-        from refvid.checkpoints.licence import describe_licence
 
         entry = catalog.get(error.entry_name)
         if not _has_somebody_to_ask(console):
             raise
-        console.warning(describe_licence(entry))
+        console.warning(error.terms)
         if not typer.confirm("Do you accept it?", err=True):
             raise
         Cache.default().accept(entry)

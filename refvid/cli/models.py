@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 import refvid
 from refvid.checkpoints.catalog import CATALOG, Catalog
 from refvid.cli.console import Console, format_bytes
 from refvid.cli.exit_codes import batch_exit_code
-from refvid.cli.groups import PanelCommand, grouped
+from refvid.cli.groups import HelpfulGroup, PanelCommand, grouped
 from refvid.cli.licence import asking_for_licence
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ _HELP = {"help_option_names": ["-h", "--help"]}
 Name = Annotated[str, typer.Argument(metavar="NAME", help="As `refvid models list` shows it.")]
 
 
-class _ModelsGroup(TyperGroup):
+class _ModelsGroup(HelpfulGroup):
     """Knows the catalogue, so that a test can bring its own."""
 
     catalog: Catalog = CATALOG

@@ -36,7 +36,7 @@ class Rebuilding:
     ) -> RebuildOptions:
         from refvid.rebuild.options import RebuildOptions
 
-        options = RebuildOptions(
+        return RebuildOptions(
             range=part.parse(),
             strength=strength,
             cut_detection=not self.no_cut_detection,
@@ -45,9 +45,6 @@ class Rebuilding:
             overwrite=rules.overwrite,
             encoding=encoding.parse(),
         )
-        if self.compare:
-            comparing.check_range(options.range)
-        return options
 
 
 class Work(NamedTuple):
@@ -55,10 +52,10 @@ class Work(NamedTuple):
 
     loaded: LoadedBackbone
     plan: Callable[..., Plan]
-    """Takes job, conditions, options and the model."""
+    """Takes job, conditions, options, the model, and a trial."""
 
     rebuild: Callable[..., Report]
-    """Takes what hears of the progress, too."""
+    """Takes job, conditions, options, the model, and what hears of the progress."""
 
 
 def rebuild_all(
@@ -88,13 +85,16 @@ def rebuild_all(
     check_replaces_no([job.output for job in jobs], conditions.images, "the reference")
     batch = Batch(console, rules, jobs)
     if batch.ready:
+        from refvid.rebuild.trial import Trial
+
         loaded, plan, rebuild = begin()
+        trial = Trial()
         for job in batch:
             with batch.attempt(job) as outcome:
                 if compare:
                     comparing.check_page(job.output, overwrite=rules.overwrite)
                 if rules.dry_run:
-                    outcome.report = plan(job, conditions, options, loaded)
+                    outcome.report = plan(job, conditions, options, loaded, trial)
                     continue
                 with console.progress(job.source.name) as on_progress:
                     report = rebuild(job, conditions, options, loaded, on_progress)

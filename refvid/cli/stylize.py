@@ -105,7 +105,10 @@ def stylize(
 
     def begin() -> Work:
         from refvid.rebuild import stylize as work
+        from refvid.rebuild.unchanged import no_model
 
+        if options.strength == 0:
+            return Work(no_model(), work.plan_stylize, work.stylize)
         loaded = load_model(console, partial(work.choose_stylizer, model))
         return Work(loaded, work.plan_stylize, work.stylize)
 

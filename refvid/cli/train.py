@@ -270,7 +270,7 @@ def _read_config(
 def _train(console: Console, config: TrainConfig, *, resume: bool) -> None:
     from refvid.training.train import train
 
-    unit = "s" if config.run.steps is None else "steps"
+    unit = "second" if config.run.steps is None else "step"
     with console.progress("train", unit=unit) as on_progress:
         report = train(config, on_progress, resume=resume)
     if report.is_main:

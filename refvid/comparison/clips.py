@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 from refvid.comparison.options import CompareOptions
@@ -15,6 +14,7 @@ from refvid.media.inputs import VIDEO_SUFFIXES, check_source
 from refvid.media.outputs import check_outputs
 from refvid.media.reader import Frame, Trim, open_video
 from refvid.media.video_info import VideoInfo, read_video_info
+from refvid.wording import counted
 
 REFERENCE_LABEL = "reference"
 
@@ -109,15 +109,20 @@ def choose_labels(options: CompareOptions) -> tuple[str, ...]:
 
 
 class InStep(AlignedReader):
-    """Reads the videos of a clip in step with the first; give their frames by iterating, once."""
+    """Reads the videos of a clip in step with the first; give their frames by iterating, once.
+
+    `part` is what is read of the first one, and the same frames of the others; `options` say which
+    of the others are no more than that part.
+    """
 
     def __init__(
-        self, videos: Sequence[VideoInfo], part: FrameRange, *, rate: Fraction | None
+        self, videos: Sequence[VideoInfo], part: FrameRange, options: CompareOptions
     ) -> None:
         super().__init__()
         self._videos = videos
         self._part = part
-        self._rate = rate
+        self._rate = options.sequence_rate
+        self._excerpts = options.excerpts
         self._offset = 0
         """Of the first frame, counted over the whole file."""
 
@@ -127,9 +132,10 @@ class InStep(AlignedReader):
         self._first = next(self._enter(open_video(first.path, part, rate=self._rate, info=first)))
         self._offset = self._first.index
         # Containers round times: the others begin with the same frame, not at the same time.
-        part = FrameRange(start=self._first.index, frames=part.frames)
         for info in others:
-            self._enter(open_video(info.path, part, rate=self._rate, info=info))
+            start = 0 if info.path in self._excerpts else self._first.index
+            same = FrameRange(start=start, frames=part.frames)
+            self._enter(open_video(info.path, same, rate=self._rate, info=info))
 
     @property
     def trim(self) -> Trim:
@@ -150,7 +156,7 @@ class InStep(AlignedReader):
         video, other = mismatch.video.path, mismatch.other.path
         if mismatch.times is None:
             return (
-                f"{video} ends after {mismatch.index} frames, {other} goes on. "
+                f"{video} ends after {counted(mismatch.index, 'frame')}, {other} goes on. "
                 f"To compare what both have, give --frames {mismatch.index}."
             )
         time, expected = mismatch.times

@@ -147,7 +147,7 @@ def _compare_clip(
         notes.append(f"{clip.name} is HDR: it is shown as it is stored, without tone mapping")
     measures: list[Curves] = []
     if options.page is not None:
-        measures, skipped = measure_clip(clip, survey, options.measures, on_frame)
+        measures, skipped = measure_clip(clip, survey, options.measures, on_frame, options.excerpts)
         notes += skipped
     return ComparedClip(
         clip=clip,

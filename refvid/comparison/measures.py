@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 
 from refvid.comparison.clips import Clip
@@ -44,7 +45,11 @@ def against(clip: Clip) -> tuple[VideoInfo, list[int]]:
 
 
 def measure_clip(
-    clip: Clip, survey: Survey, names: Sequence[str], on_frame: Callable[[], None]
+    clip: Clip,
+    survey: Survey,
+    names: Sequence[str],
+    on_frame: Callable[[], None],
+    excerpts: Collection[Path] = (),
 ) -> tuple[list[Curves], list[str]]:
     """Measure every candidate against the reference, or without one against the first.
 
@@ -53,6 +58,7 @@ def measure_clip(
         survey: Which frames, and the differences that were found on the way.
         names: Measures out of `refvid.metrics.catalog.MEASURES`; may be empty.
         on_frame: Called after each measured frame.
+        excerpts: Those that hold the part alone.
 
     Returns:
         The curves, and notes on what could not be measured.
@@ -82,9 +88,14 @@ def measure_clip(
                 f"{clean.path.name} is {clean.width}x{clean.height}"
             )
         elif curves:
-            _measure_candidate(index, info, clean, survey, curves, on_frame)
+            skip = (_skip(info, survey, excerpts), _skip(clean, survey, excerpts))
+            _measure_candidate(index, info, clean, survey, curves, on_frame, skip)
     known = [each for each in curves if each.values]
     return [*known, _difference(clip, survey)], notes
+
+
+def _skip(info: VideoInfo, survey: Survey, excerpts: Collection[Path]) -> int:
+    return 0 if info.path in excerpts else survey.first_index
 
 
 def _measure_candidate(
@@ -94,22 +105,22 @@ def _measure_candidate(
     survey: Survey,
     curves: Sequence[Curves],
     on_frame: Callable[[], None],
+    skip: tuple[int, int],
 ) -> None:
     options = MetricsOptions(
         distorted=(info.path,),
         reference=clean.path,
         measures=tuple(each.key for each in curves),
-        frames=survey.first_index + len(survey.times),
+        frames=len(survey.times),
+        skip=skip,
     )
 
-    def on_progress(progress: Progress) -> None:
-        # Videos are aligned from their beginning, even where only a later part counts.
-        if progress.done > survey.first_index:
-            on_frame()
+    def on_progress(_progress: Progress) -> None:
+        on_frame()
 
     (measured,) = measure(options, on_progress).clips
     for each in curves:
-        values = measured.values[each.key][survey.first_index :]
+        values = measured.values[each.key]
         known = [value for value in values if not math.isnan(value)]
         each.values[index] = values
         each.means[index] = fmean(known) if known else math.nan

@@ -10,6 +10,7 @@ from typing import Literal
 from refvid.errors import OptionError
 from refvid.media.frame_range import FrameRange
 from refvid.metrics.options import DEFAULT_MEASURES
+from refvid.wording import counted
 
 LARGEST_PREVIEW = 2160
 """Height of the candidates in the page [pixels]."""
@@ -44,6 +45,9 @@ class CompareOptions:
     """What the sides of a blind page are drawn from; None draws anew each time."""
 
     range: FrameRange = field(default_factory=FrameRange)
+    excerpts: tuple[Path, ...] = ()
+    """Those of the sources that hold the part alone: they are read from their beginning."""
+
     sequence_rate: Fraction | None = None
     preview_height: int = 720
     """Largest height of a candidate in the page [pixels]."""
@@ -56,7 +60,8 @@ class CompareOptions:
             raise OptionError("compare needs at least two videos")
         if self.labels and len(self.labels) != len(self.sources):
             raise OptionError(
-                f"{len(self.labels)} labels for {len(self.sources)} videos: give one for each"
+                f"{counted(len(self.labels), 'label')} for {len(self.sources)} videos: "
+                "give one for each"
             )
         if any(not label.strip() for label in self.labels):
             raise OptionError("a label must not be empty")

@@ -71,7 +71,7 @@ def write_montage(
     # Not the codec of the first: a montage is for others to see.
     codec = "vp9" if options.montage.suffix.lower() == ".webm" else "h264"
     with (
-        InStep(clip.shown, options.range, rate=options.sequence_rate) as frames,
+        InStep(clip.shown, options.range, options) as frames,
         create_video(
             options.montage,
             like=like,

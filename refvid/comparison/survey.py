@@ -125,7 +125,7 @@ def survey_clip(
     last = None
     differences: list[tuple[float, ...]] = []
     with (
-        InStep(clip.shown, part, rate=options.sequence_rate) as frames,
+        InStep(clip.shown, part, options) as frames,
         nullcontext() if preview is None else _write_preview(clip, atlas, preview, options) as out,
     ):
         for together in frames:
@@ -164,7 +164,7 @@ def inspect_moments(
     wanted = survey.worst_frames()
     moments: list[Moment] = []
     width, height = clip.display_size
-    with InStep(clip.shown, part, rate=options.sequence_rate) as frames:
+    with InStep(clip.shown, part, options) as frames:
         for index, together in enumerate(frames):
             if index not in wanted:
                 continue

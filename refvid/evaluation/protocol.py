@@ -29,6 +29,7 @@ from refvid.progress import Progress, ProgressCallback
 from refvid.rebuild.choose_backbone import LoadedBackbone, choose_backbone
 from refvid.rebuild.options import ModelOptions
 from refvid.training.degradations import EVALUATION_DEGRADATIONS, degrade
+from refvid.wording import counted
 
 _MEASURED = {"exact", "none", "unrelated"}
 """Cases of which more than PSNR is measured."""
@@ -65,8 +66,8 @@ def evaluate(options: EvaluateOptions, on_progress: ProgressCallback) -> Evaluat
     paths = find_clips(options.clips, options.max_clips)
     if len(paths) < 2:
         raise InputError(
-            f"{options.clips} holds {len(paths)} clips: at least two are needed, because each "
-            "serves as the other's unrelated reference."
+            f"{options.clips} holds {counted(len(paths), 'clip')}: at least two are needed, "
+            "because each serves as the other's unrelated reference."
         )
     before = None if options.against is None else read_summary(options.against)
     loaded = choose_backbone(options.model)

@@ -40,6 +40,7 @@ from refvid.models.registry import WAN
 from refvid.models.wan.autoencoder import LIMITS, WanAutoencoder, WanBackbone
 from refvid.models.wan.config import WanConfig
 from refvid.rebuild.pixels import frames_to_clip
+from refvid.wording import counted
 
 Picture = str | Path | Image.Image | NDArray[Any] | Tensor
 """A file; a PIL image; (H, W, 3) uint8, uint16, or float in [0, 1]; (3, H, W) float in [-1, 1]."""
@@ -246,7 +247,8 @@ class RefDecoderVAE(ModelMixin, AutoencoderMixin, ConfigMixin):  # type: ignore[
             return None
         if items % len(pictures):
             raise ValueError(
-                f"there are {len(pictures)} references for {items} videos: give one, or one each"
+                f"there are {len(pictures)} references for {counted(items, 'video')}: "
+                "give one, or one each"
             )
         # Pipelines repeat each prompt's videos one after the other.
         order = [index * len(pictures) // items for index in range(items)]

@@ -21,6 +21,7 @@ from refvid.latents.tensor_file import TensorFile, open_tensor_file
 from refvid.latents.wan import CHANNELS, SPATIAL_STRIDE, TEMPORAL_STRIDE
 from refvid.latents.wishes import LatentWishes
 from refvid.models.registry import VIDEOVAE_PLUS, WAN
+from refvid.wording import counted
 
 _HIGHEST_RATE: Final = 1000
 _STRANGE_VALUE: Final = 60.0
@@ -98,7 +99,9 @@ def _choose_item(path: Path, items: int, asked: int | None) -> int:
     if asked is None:
         return 0
     if asked >= items:
-        raise InputError(f"{path} holds {items} videos: there is no number {asked} (from 0).")
+        raise InputError(
+            f"{path} holds {counted(items, 'video')}: there is no number {asked} (from 0)."
+        )
     return asked
 
 

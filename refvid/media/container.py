@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,9 +15,6 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from refvid.errors import InputError
-
-# SVT-AV1 writes its settings to stderr unless told otherwise before it starts.
-os.environ.setdefault("SVT_LOG", "1")
 
 # Demuxers that open further files named in the input, or turn plain text into "video".
 # fmt: off

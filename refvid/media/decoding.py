@@ -20,6 +20,7 @@ from refvid.media.orientation import Orientation, read_orientation
 from refvid.media.pixel_conversion import Pixels, RgbReader, to_uint16
 from refvid.media.sequence import find_images, read_same_size
 from refvid.media.video_info import VideoInfo
+from refvid.wording import counted
 
 _log = logging.getLogger(__name__)
 
@@ -33,13 +34,15 @@ class Picture:
     duration: int | None
     load: Callable[[], Pixels]
     number: int | None = None
+    decoded: av.VideoFrame | None = None
+    """As it came from the decoder, where it is shown just so: neither turned nor scaled."""
 
 
 def cut_off(path: Path, lacking: int) -> InputError:
     """Say that a file lacks its end."""
     return InputError(
-        f"{path} is cut off: its last {lacking} bytes are missing. Copy or download it again, "
-        "or choose a range that ends earlier."
+        f"{path} is cut off: it lacks {counted(lacking, 'byte')} at its end. Copy or download it "
+        "again, or choose a range that ends earlier."
     )
 
 
@@ -73,11 +76,16 @@ def decoded_pictures(
                 waiting.duration = pts - waiting.pts
                 yield waiting
             last_step = None if waiting is None else waiting.duration
+            is_shown_so = orientation == Orientation() and info.size == (
+                picture.width,
+                picture.height,
+            )
             waiting = Picture(
                 index=index,
                 pts=pts,
                 duration=_last_duration(picture, last_step, info),
                 load=_Loader(picture, to_rgb, orientation, info),
+                decoded=picture if is_shown_so else None,
             )
     if waiting is not None:
         yield waiting

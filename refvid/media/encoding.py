@@ -73,10 +73,27 @@ CODEC_PRESETS: Final[MappingProxyType[str, CodecPreset]] = MappingProxyType(
 )
 
 
+# What people call them.
+_OTHER_NAMES: Final[MappingProxyType[str, str]] = MappingProxyType(
+    {
+        **{preset.encoder: codec for codec, preset in CODEC_PRESETS.items()},
+        "avc": "h264",
+        "h.264": "h264",
+        "x264": "h264",
+        "h.265": "hevc",
+        "h265": "hevc",
+        "x265": "hevc",
+    }
+)
+
+
+def codec_name(word: str) -> str:
+    """Return what a codec is called here: `h265` is hevc. Other encoders keep their names."""
+    word = word.lower()
+    return _OTHER_NAMES.get(word, word)
+
+
 def preset_for(codec: str) -> CodecPreset:
     """Return the settings for a codec name, or for a plain libavcodec encoder name."""
-    known = CODEC_PRESETS.get(codec.lower())
-    if known is not None:
-        return known
-    same_encoder = (preset for preset in CODEC_PRESETS.values() if preset.encoder == codec)
-    return next(same_encoder, _preset(codec))
+    codec = codec_name(codec)
+    return CODEC_PRESETS.get(codec) or _preset(codec)

@@ -12,13 +12,14 @@ from types import MappingProxyType
 from typing import Final
 
 import av
-from av.codec import Codec
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
 from refvid.errors import OptionError, OutputError
 from refvid.media.color import MATRIX_RGB, RANGE_FULL, ColorInfo, resolve_color
-from refvid.media.encoding import CodecPreset, Encoding, preset_for
+from refvid.media.encoder_log import encoder_log
+from refvid.media.encoders import encoder_options, find_encoder
+from refvid.media.encoding import Encoding, codec_name, preset_for
 from refvid.media.file_kind import notes_on_picture
 from refvid.media.image import IMAGE_SUFFIXES
 from refvid.media.pixel_conversion import format_depth, has_alpha, is_rgb
@@ -44,7 +45,6 @@ _HIGHEST_RATE: Final = 240  # SVT-AV1 refuses more, and rate control needs no mo
 # process down.
 _SMALLEST_FOR_X265: Final = 64
 _FRAME_DURATION_FLAG: Final = 1 << 8  # AV_CODEC_FLAG_FRAME_DURATION
-_RATE_CONTROL_OPTIONS: Final = frozenset({"b", "qp", "global_quality", "q"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +152,7 @@ def add_video_stream(container: OutputContainer, plan: OutputPlan) -> VideoStrea
     context.flags |= _FRAME_DURATION_FLAG
     if not plan.allows_b_frames:
         context.max_b_frames = 0
-    if plan.codec == "hevc" and plan.container in ("mp4", "mov"):
+    if context.codec.canonical_name == "hevc" and plan.container in ("mp4", "mov"):
         context.codec_tag = "hvc1"  # Apple's players know HEVC by this tag only
     context.open()
     unknown = set(context.options) & set(plan.options)
@@ -167,8 +167,8 @@ def _plan_video(
 ) -> tuple[OutputPlan, list[str]]:
     """Find the first codec and pixel format, in order of preference, that really works."""
     notes: list[str] = []
-    wanted = encoding.codec.lower() if encoding.codec else None
-    failure: Exception | None = None
+    wanted = codec_name(encoding.codec) if encoding.codec else None
+    failure = ""
     if wanted:
         codecs = [wanted]
     elif encoding.encoder_options:
@@ -181,18 +181,14 @@ def _plan_video(
     attempts = [(codec, keeps) for keeps in (True, False) for codec in codecs]
     for codec, keeps_depth in attempts:
         preset = preset_for(codec)
-        options = _options(preset, encoding)
-        names = [known.name for known in _encoder(preset.encoder).video_formats or ()]
+        options = encoder_options(preset, encoding)
+        names = [known.name for known in find_encoder(preset.encoder).video_formats or ()]
         for pix_fmt in pixel_formats(preset.encoder, names, like, encoding.pix_fmt):
             if keeps_depth and format_depth(pix_fmt) < min(like.bit_depth, 10):
                 continue
             plan = _video_plan(container, codec, preset.encoder, pix_fmt, options, like)
-            try:
-                _try(plan)
-            except OptionError:
-                raise
-            except (av.FFmpegError, ValueError) as error:
-                failure = error
+            if (problem := _try(plan)) is not None:
+                failure = failure or problem  # of the format that fits best
                 continue
             if codec != codecs[0]:
                 notes.append(
@@ -200,7 +196,7 @@ def _plan_video(
                     f"{like.width}x{like.height} {like.pix_fmt} here"
                 )
             return plan, notes + _pixel_notes(plan, like, encoding)
-    raise _refusal(container, codecs[-1], like, encoding, failure) from failure
+    raise _refusal(container, codecs[0], like, encoding, failure)
 
 
 def _default_codecs(container: str, like: VideoInfo) -> list[str]:
@@ -213,50 +209,25 @@ def _default_codecs(container: str, like: VideoInfo) -> list[str]:
 
 
 def _refusal(
-    container: str, codec: str, like: VideoInfo, encoding: Encoding, failure: Exception | None
+    container: str, codec: str, like: VideoInfo, encoding: Encoding, failure: str
 ) -> OptionError | OutputError:
     what = f"{like.width}x{like.height} video as {codec} in {container}"
-    if encoding.encoder_options and failure is not None:
+    why = f": {failure}" * bool(failure)
+    if encoding.encoder_options and failure:
         plain = replace(encoding, encoder_options={})
         with suppress(OptionError, OutputError):
             _plan_video(container, like, plain)
             given = ", ".join(f"{k}={v}" for k, v in encoding.encoder_options.items())
-            return OptionError(f"The encoder for {codec} does not accept {given}.")
+            return OptionError(f"The encoder for {codec} does not accept {given}{why}.")
     if encoding.pix_fmt is not None:
         return OutputError(
-            f"Cannot write {what} with pixel format {encoding.pix_fmt}. Leave the pixel format "
-            "out, or choose another codec."
+            f"Cannot write {what} with pixel format {encoding.pix_fmt}{why}. Leave the pixel "
+            "format out, or choose another codec."
         )
-    return OutputError(f"Cannot write {what}. Choose another codec or container.")
-
-
-def _options(preset: CodecPreset, encoding: Encoding) -> dict[str, str]:
-    options = dict(preset.options)
-    if encoding.crf is not None:
-        if "crf" not in options and not _knows_option(preset.encoder, "crf"):
-            raise OptionError(f"The encoder {preset.encoder} has no crf. Leave it out.")
-        options["crf"] = f"{encoding.crf:g}"
-    elif _RATE_CONTROL_OPTIONS & set(encoding.encoder_options):
-        options.pop("crf", None)
-    return options | encoding.encoder_options
-
-
-def _knows_option(encoder: str, name: str) -> bool:
-    _encoder(encoder)
-    known = av.CodecContext.create(encoder, "w").supported_options
-    return any(option.name == name for option in known.private)
-
-
-def _encoder(name: str) -> Codec:
-    try:
-        codec = Codec(name, "w")
-    except ValueError as error:  # av.codec.codec.UnknownCodecError
-        raise OutputError(
-            f"This build of libav has no encoder {name}. Choose another codec, e.g. h264."
-        ) from error
-    if codec.type != "video":
-        raise OutputError(f"{name} encodes {codec.type}, not video. Choose another codec.")
-    return codec
+    return OutputError(
+        f"Cannot write {what}{why}. Choose another codec or container; refvid doctor lists the "
+        "encoders that work here."
+    )
 
 
 def _pixel_notes(plan: OutputPlan, like: VideoInfo, encoding: Encoding) -> list[str]:
@@ -320,18 +291,31 @@ def _video_plan(
     )
 
 
-def _try(plan: OutputPlan) -> None:
-    """Open the encoder and write a header in memory: what libav says counts, not a table."""
+def _try(plan: OutputPlan) -> str | None:
+    """Open the encoder and write a header in memory: what libav says counts, not a table.
+
+    Returns:
+        Why that is impossible; None: it works.
+
+    Raises:
+        OptionError: An option that the encoder does not know.
+    """
     if plan.encoder == "libx265" and min(plan.width, plan.height) < _SMALLEST_FOR_X265:
-        raise ValueError(f"libx265 is not safe for {plan.width}x{plan.height}")
-    container = av.open(io.BytesIO(), "w", format=plan.container)
-    try:
-        add_video_stream(container, plan)
-        container.start_encoding()
-    finally:
-        # A header without frames is all we want: what the trailer says to that is no matter.
-        with suppress(av.FFmpegError, ValueError):
-            container.close()
+        return f"libx265 is not safe for {plan.width}x{plan.height}"
+    with encoder_log() as log:
+        container = av.open(io.BytesIO(), "w", format=plan.container)
+        try:
+            add_video_stream(container, plan)
+            container.start_encoding()
+        except (av.FFmpegError, ValueError) as error:
+            failure = getattr(error, "strerror", None) or str(error)
+        else:
+            return None
+        finally:
+            # A header without frames is all we want: what the trailer says to that is no matter.
+            with suppress(av.FFmpegError, ValueError):
+                container.close()
+    return log.reason or failure
 
 
 def _plan_sequence(output: Path, like: VideoInfo, encoding: Encoding) -> OutputPlan:

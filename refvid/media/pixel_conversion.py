@@ -14,6 +14,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 from av.video.format import VideoFormat
+from av.video.frame import PictureType
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from refvid.media.color import (
@@ -140,6 +141,19 @@ class RgbWriter:
             depth = next(known for known in _PLANAR_DEPTHS if known >= self._depth)
             planes = _rgb_to_yuv(pixels, self._color, depth)
             picture = self._convert(_planar_picture(planes, depth), self._color.range)
+        return self._tagged(picture)
+
+    def retag(self, picture: av.VideoFrame) -> av.VideoFrame | None:
+        """Prepare a decoded picture for the encoder as it is; None where it has another format."""
+        name = picture.format.name
+        if name.replace("yuvj", "yuv") != self._pix_fmt.replace("yuvj", "yuv"):
+            return None
+        if name != self._pix_fmt:  # the same samples: the j only says that their range is full
+            picture = self._convert(picture, RANGE_FULL)
+        picture.pict_type = PictureType.NONE  # the encoder chooses its own key frames
+        return self._tagged(picture)
+
+    def _tagged(self, picture: av.VideoFrame) -> av.VideoFrame:
         picture.colorspace = self._color.matrix
         picture.color_range = self._color.range
         picture.color_primaries = self._color.primaries

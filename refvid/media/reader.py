@@ -11,6 +11,8 @@ from threading import Lock
 from types import TracebackType
 from typing import Self
 
+import av
+
 from refvid.errors import InputError, OptionError
 from refvid.media.container import find_video_stream, open_unmanaged
 from refvid.media.decoding import Picture, cut_off, decoded_pictures, sequence_pictures
@@ -19,6 +21,7 @@ from refvid.media.pixel_conversion import Pixels
 from refvid.media.truncation import missing_bytes
 from refvid.media.video_info import VideoInfo, read_video_info
 from refvid.media.webp_animation import webp_pictures
+from refvid.wording import counted
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +45,9 @@ class Frame:
 
     number: int | None = None
     """The number in the file's name, for image sequences."""
+
+    decoded: av.VideoFrame | None = None
+    """The same as it came from the decoder, if that was asked for and is what is shown."""
 
     @property
     def time(self) -> Fraction:
@@ -83,11 +89,14 @@ class VideoReader(Iterator[Frame]):
         pictures: Generator[Picture, None, None],
         close: Callable[[], None],
         part: FrameRange,
+        *,
+        keep_decoded: bool = False,
     ) -> None:
         self.info = info
         self._pictures = pictures
         self._close = close
         self._range = part
+        self._keeps_decoded = keep_decoded
         self._frames = self._select()
         # Freeing the decoder while another thread decodes would crash the process.
         self._lock = Lock()
@@ -157,8 +166,8 @@ class VideoReader(Iterator[Frame]):
         ends = (shown.pts + (shown.duration or 0)) * self.info.time_base - first_time
         if time >= ends:
             raise InputError(
-                f"{self.info.path} is only {float(ends):.3f} s long ({shown.index + 1} frames). "
-                "Choose an earlier time."
+                f"{self.info.path} is only {float(ends):.3f} s long "
+                f"({counted(shown.index + 1, 'frame')}). Choose an earlier time."
             )
         return self._frame(shown)
 
@@ -170,6 +179,7 @@ class VideoReader(Iterator[Frame]):
             self.info.time_base,
             picture.duration,
             picture.number,
+            picture.decoded if self._keeps_decoded else None,
         )
 
     def _select(self) -> Generator[Frame, None, None]:
@@ -189,8 +199,8 @@ class VideoReader(Iterator[Frame]):
                 break
         if given == 0:
             raise InputError(
-                f"{self.info.path} has only {count} frames{self._length()}: none of them is in "
-                f"the range {_bounds(self._range)}. Choose an earlier start."
+                f"{self.info.path} has only {counted(count, 'frame')}{self._length()}: none of "
+                f"them is in the range {_bounds(self._range)}. Choose an earlier start."
             )
 
     def _length(self) -> str:
@@ -207,6 +217,7 @@ def open_video(
     frames: int | None = None,
     rate: Fraction | None = None,
     info: VideoInfo | None = None,
+    keep_decoded: bool = False,
 ) -> VideoReader:
     """Open a video file, an image or an image sequence.
 
@@ -218,6 +229,7 @@ def open_video(
         frames: At most so many frames.
         rate: Frame rate of an image sequence; None is 24.
         info: What is known of the file already; None has a look.
+        keep_decoded: Give frames also as they came from the decoder, for `write_unchanged`.
 
     Returns:
         A reader; use it as a context manager. Iterating raises InputError where the file is
@@ -243,7 +255,7 @@ def open_video(
         container.close()
         raise
     pictures = decoded_pictures(container, stream, info, lacking)
-    return VideoReader(info, pictures, container.close, part)
+    return VideoReader(info, pictures, container.close, part, keep_decoded=keep_decoded)
 
 
 def read_frame(

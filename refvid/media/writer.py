@@ -30,6 +30,7 @@ from refvid.media.sequence import numbered_path
 from refvid.media.stream_copy import StreamCopier
 from refvid.media.tracks import Companions
 from refvid.media.video_info import VideoInfo
+from refvid.wording import counted
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
@@ -78,6 +79,20 @@ class VideoWriter(ABC):
             self._write(pixels, frame)
         self.frames_written += 1
 
+    def write_unchanged(self, frame: Frame) -> None:
+        """Encode a source frame as it is.
+
+        Args:
+            frame: From a reader that keeps what was decoded: that goes to the encoder where it
+                has the output's format, else the RGB pixels do.
+
+        Raises:
+            OutputError: Encoding or writing failed.
+        """
+        with self._output_errors():
+            self._write_unchanged(frame)
+        self.frames_written += 1
+
     def __enter__(self) -> Self:
         try:
             with self._output_errors():
@@ -117,6 +132,9 @@ class VideoWriter(ABC):
 
     @abstractmethod
     def _write(self, pixels: Pixels, frame: Frame) -> None: ...
+
+    def _write_unchanged(self, frame: Frame) -> None:
+        self._write(frame.pixels, frame)
 
     @abstractmethod
     def _finish(self) -> None: ...
@@ -263,10 +281,16 @@ class _FileWriter(VideoWriter):
         target.metadata.update(tags)
 
     def _write(self, pixels: Pixels, frame: Frame) -> None:
+        self._encode(self._to_picture.write(pixels), frame)
+
+    def _write_unchanged(self, frame: Frame) -> None:
+        picture = None if frame.decoded is None else self._to_picture.retag(frame.decoded)
+        self._encode(picture or self._to_picture.write(frame.pixels), frame)
+
+    def _encode(self, picture: av.VideoFrame, frame: Frame) -> None:
         if self._first_pts is None:
             self._begin(frame)
         assert self._stream is not None
-        picture = self._to_picture.write(pixels)
         picture.pts = frame.pts - self._shift
         picture.time_base = frame.time_base
         picture.duration = frame.duration or 0
@@ -308,9 +332,9 @@ class _FileWriter(VideoWriter):
         container.close()
         if self._packets_written != self.frames_written:
             raise OutputError(
-                f"{self.output} was not written: {self.frames_written} frames were given to the "
-                f"encoder {self.plan.encoder}, but it returned {self._packets_written}. Choose "
-                "another codec."
+                f"{self.output} was not written: {counted(self.frames_written, 'frame')} went to "
+                f"the encoder {self.plan.encoder}, but it returned {self._packets_written}. "
+                "Choose another codec."
             )
         publish(self._partial, self.output, overwrite=self._overwrite)
 

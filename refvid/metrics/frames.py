@@ -43,30 +43,39 @@ class AlignedVideos(AlignedReader):
         clean: What it should be.
         mask: An image, or a video with a frame for each of `clean`.
         frames: At most so many frames; None is all.
+        skip: Frames to leave out at the beginning of the two; of the mask as of the clean one.
 
     Entering it raises:
         InputError: One cannot be read, or their sizes differ.
     """
 
     def __init__(
-        self, distorted: Path, clean: Path, mask: Path | None = None, frames: int | None = None
+        self,
+        distorted: Path,
+        clean: Path,
+        mask: Path | None = None,
+        frames: int | None = None,
+        skip: tuple[int, int] = (0, 0),
     ) -> None:
         super().__init__(leader=1)
         self._paths = (distorted, clean)
         self._mask = mask
         self._frames = frames
+        self._skip = skip
         self._image_mask: NDArray[np.float32] | None = None
 
     def _open(self) -> None:
         distorted, clean = (
-            self._enter(open_video(path, frames=self._frames)).info for path in self._paths
+            self._enter(open_video(path, start=start, frames=self._frames)).info
+            for path, start in zip(self._paths, self._skip, strict=True)
         )
         _check_size(self._paths[0], distorted.size, clean)
         if self._mask is not None and is_picture(self._mask):
             self._image_mask = _mask_weights(read_image(self._mask))
             _check_size(self._mask, self._image_mask.shape[::-1], clean)
         elif self._mask is not None:
-            mask = self._enter(open_video(self._mask, frames=self._frames)).info
+            start = self._skip[1]
+            mask = self._enter(open_video(self._mask, start=start, frames=self._frames)).info
             _check_size(self._mask, mask.size, clean)
 
     @property
@@ -106,6 +115,13 @@ class AlignedVideos(AlignedReader):
         )
 
 
+def align(distorted: Path, options: MetricsOptions) -> AlignedVideos:
+    """One of the videos beside the clean one, as the options say."""
+    return AlignedVideos(
+        distorted, options.reference, options.mask, options.frames, skip=options.skip
+    )
+
+
 def check_inputs(options: MetricsOptions) -> VideoInfo:
     """Open every input once, so that what cannot work fails before hours of work.
 
@@ -116,7 +132,7 @@ def check_inputs(options: MetricsOptions) -> VideoInfo:
         InputError: A file cannot be read, or its size does not fit the reference or a measure.
     """
     for path in options.distorted:
-        with AlignedVideos(path, options.reference, options.mask, options.frames) as videos:
+        with align(path, options) as videos:
             clean = videos.clean
     width, height = clean.size
     for name in options.measures:

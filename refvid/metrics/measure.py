@@ -19,7 +19,7 @@ from refvid.errors import InputError
 from refvid.media.color import resolve_color
 from refvid.media.video_info import VideoInfo
 from refvid.metrics.catalog import MEASURES
-from refvid.metrics.frames import AlignedVideos, FramePair, check_inputs
+from refvid.metrics.frames import AlignedVideos, FramePair, align, check_inputs
 from refvid.metrics.meters import Meter, load_meters
 from refvid.metrics.options import MetricsOptions
 from refvid.metrics.picture import EmptyMask, psnr_of
@@ -148,7 +148,7 @@ def _measure_clip(
 ) -> ClipMeasures:
     times = array("d")
     values = {name: array("d") for name in meters}
-    with AlignedVideos(path, options.reference, options.mask, options.frames) as videos:
+    with align(path, options) as videos:
         source = _source(videos.distorted)
         _tell_colors(source, _source(videos.clean))
         count = _frame_count(videos, options)

@@ -37,7 +37,10 @@ class MetricsOptions:
     """Where to measure: an image, or a video with a frame for each of the reference's."""
 
     frames: int | None = None
-    """At most so many frames from the beginning; None is all."""
+    """At most so many frames; None is all."""
+
+    skip: tuple[int, int] = (0, 0)
+    """Frames to leave out at the beginning of those that are measured, and of the clean one."""
 
     device: str = "auto"
     """Where networks run: LPIPS, ST-LPIPS and CLIP."""

@@ -12,6 +12,7 @@ from refvid.checkpoints.catalog import CATALOG, Catalog
 from refvid.checkpoints.download import fetch
 from refvid.checkpoints.hub_cache import locate
 from refvid.checkpoints.load import identify, load_backbone
+from refvid.checkpoints.outline import describe_missing, outline_backbone
 from refvid.device import DTYPE_NAMES, choose_device, choose_dtype, describe_device
 from refvid.errors import CheckpointUnavailable, OptionError
 from refvid.models.backbone import Backbone
@@ -35,6 +36,9 @@ class LoadedBackbone:
     options: ModelOptions = ModelOptions()  # noqa: RUF009 - frozen
     """What was asked for: chunk, tile and memory are settled per video."""
 
+    missing: str = ""
+    """Why it has no weights: then it is good for plans alone."""
+
     @property
     def name(self) -> str:
         """What `--model` calls it."""
@@ -51,6 +55,7 @@ def choose_backbone(
     on_transfer: TransferCallback = ignore_transfer,
     *,
     kind: Kind = "restore",
+    may_fetch: bool = True,
     catalog: Catalog = CATALOG,
     cache: Cache | None = None,
 ) -> LoadedBackbone:
@@ -60,6 +65,8 @@ def choose_backbone(
         options: What was asked for.
         on_transfer: Told how far downloading, checking and converting of weights are.
         kind: What the work is.
+        may_fetch: Download weights that are not here. Where it is off the model comes without
+            them, to plan with.
         catalog: What can be downloaded.
         cache: Where refvid keeps conversions; None is the user's.
 
@@ -71,23 +78,32 @@ def choose_backbone(
     device = choose_device(options.device)
     dtype = choose_dtype(options.dtype, device)
     cache = cache or Cache.default()
-    name, reason = _choose_name(options, device, catalog, cache, on_transfer)
+    name, reason = _choose_name(options, device, catalog, cache, on_transfer, may_fetch=may_fetch)
     check_kind(name, kind)
-    backbone = load_backbone(
-        name,
-        device,
-        dtype,
-        weights=options.weights,
-        catalog=catalog,
-        cache=cache,
-        on_transfer=on_transfer,
-        chunking=options.chunking,
-    )
+    missing = "" if may_fetch or options.weights else describe_missing(name, catalog, cache)
+    if missing:
+        backbone = outline_backbone(name, dtype, options.chunking)
+    else:
+        backbone = load_backbone(
+            name,
+            device,
+            dtype,
+            weights=options.weights,
+            catalog=catalog,
+            cache=cache,
+            on_transfer=on_transfer,
+            chunking=options.chunking,
+        )
     check_kind(backbone.name, kind)  # where a path was given
     if options.memory is not None:
         backbone.bound_memory()
     loaded = LoadedBackbone(
-        backbone=backbone, device=device, dtype=dtype, reason=reason, options=options
+        backbone=backbone,
+        device=device,
+        dtype=dtype,
+        reason=reason,
+        options=options,
+        missing=missing,
     )
     logger.info(
         "Computing on %s in %s.%s",
@@ -118,6 +134,8 @@ def _choose_name(
     catalog: Catalog,
     cache: Cache,
     on_transfer: TransferCallback,
+    *,
+    may_fetch: bool = True,
 ) -> tuple[str, str]:
     """A model's name or path, and why: no network unless there is a graphics card to use it."""
     if options.model != "auto":
@@ -134,6 +152,8 @@ def _choose_name(
     is_here = locate(entry) is not None
     if not is_here and entry.needs_acceptance:
         return MINI, f"the bundled model ({WAN} has terms to accept: refvid models download)"
+    if not is_here and not may_fetch:
+        return WAN, "there is a graphics card, and its weights would be fetched"
     try:
         fetch(entry, cache, on_transfer)
     except CheckpointUnavailable as error:

@@ -49,6 +49,7 @@ from refvid.rebuild.plan import (
 )
 from refvid.rebuild.references import Picture
 from refvid.rebuild.session import Session, out_of_memory_errors
+from refvid.rebuild.trial import Trial, decoding
 
 _BT709 = 1
 _BT2020 = 9
@@ -59,15 +60,19 @@ def choose_decoder(
     options: ModelOptions,
     sources: Sequence[Path],
     on_transfer: TransferCallback = ignore_transfer,
+    *,
+    may_fetch: bool = True,
 ) -> LoadedBackbone:
     """Load the model that the latents are made for, or the one that was asked for.
+
+    `may_fetch` as for `choose_backbone`.
 
     Raises:
         InputError: No model is asked for, and no source says which it needs.
         CheckpointError, DeviceError, OptionError: See `choose_backbone`.
     """
     if options.model != "auto" or options.weights is not None:
-        return choose_backbone(options, on_transfer)
+        return choose_backbone(options, on_transfer, may_fetch=may_fetch)
     failure: InputError | None = None
     for source in sources:
         try:
@@ -75,17 +80,35 @@ def choose_decoder(
         except InputError as error:
             failure = error
             continue
-        loaded = choose_backbone(replace(options, model=name), on_transfer)
+        loaded = choose_backbone(replace(options, model=name), on_transfer, may_fetch=may_fetch)
         return replace(loaded, reason=f"{source.name} holds its latents")
     assert failure is not None, "there is a source"
     raise failure
 
 
 def plan_decode(
-    job: Job, references: LatentReferences, options: DecodeOptions, loaded: LoadedBackbone
+    job: Job,
+    references: LatentReferences,
+    options: DecodeOptions,
+    loaded: LoadedBackbone,
+    trial: Trial | None = None,
 ) -> Plan:
-    """Tell what `decode` would do, and raise what it would raise before its first frame."""
-    return _prepare(job, references, options, loaded).prepared.plan
+    """Tell what `decode` would do, and raise what it would raise before its first frame.
+
+    With a trial it also tells how long that would take.
+    """
+    source = _prepare(job, references, options, loaded)
+    if trial is None:
+        return source.prepared.plan
+    if references.baseline:
+        loaded = replace(loaded, backbone=plain_decoder(loaded.backbone))
+    latents, reference = source.latents, source.reference
+    channels, _, rows, _ = latents.tensor.shape
+    stride = latents.padded_height // rows
+    work = decoding(
+        loaded.backbone.limits, channels, stride, lambda frame: reference.rehearse(frame, loaded)
+    )
+    return trial.plan(source.prepared, loaded, work)
 
 
 def decode(

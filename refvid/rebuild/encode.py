@@ -33,11 +33,18 @@ from refvid.rebuild.plan import (
     refuse_independent_chunks,
 )
 from refvid.rebuild.session import Session, out_of_memory_errors
+from refvid.rebuild.trial import Trial, encoding
 
 
-def plan_encode(job: Job, options: SourceOptions, loaded: LoadedBackbone) -> Plan:
-    """Tell what `encode` would do, and raise what it would raise before its first frame."""
-    return _prepare(job, options, loaded).plan
+def plan_encode(
+    job: Job, options: SourceOptions, loaded: LoadedBackbone, trial: Trial | None = None
+) -> Plan:
+    """Tell what `encode` would do, and raise what it would raise before its first frame.
+
+    With a trial it also tells how long that would take.
+    """
+    prepared = _prepare(job, options, loaded)
+    return prepared.plan if trial is None else trial.plan(prepared, loaded, encoding())
 
 
 def encode(

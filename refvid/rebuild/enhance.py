@@ -8,14 +8,22 @@ from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.options import RebuildOptions, References
 from refvid.rebuild.plan import Plan, Report
 from refvid.rebuild.references import Picture
-from refvid.rebuild.video import prepare, rebuild
+from refvid.rebuild.trial import Trial
+from refvid.rebuild.video import plan_rebuild, rebuild
 
 
 def plan_enhance(
-    job: Job, references: References, options: RebuildOptions, loaded: LoadedBackbone
+    job: Job,
+    references: References,
+    options: RebuildOptions,
+    loaded: LoadedBackbone,
+    trial: Trial | None = None,
 ) -> Plan:
-    """Tell what `enhance` would do, and raise what it would raise before its first frame."""
-    return prepare(job, Picture(references), options, loaded).plan
+    """Tell what `enhance` would do, and raise what it would raise before its first frame.
+
+    With a trial it also tells how long that would take.
+    """
+    return plan_rebuild(job, Picture(references), options, loaded, trial)
 
 
 def enhance(

@@ -78,7 +78,8 @@ class RebuildOptions(SourceOptions):
     """How a video is rebuilt, whatever the decoder is conditioned on."""
 
     strength: float = 1.0
-    """0 gives the input back, 1 the model's full result; blended in pixels."""
+    """0 gives the input back, for which no model is needed, 1 the model's full result; blended in
+    pixels."""
 
     cut_detection: bool = True
     """Reset the causal state at shot cuts."""

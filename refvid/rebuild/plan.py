@@ -21,6 +21,7 @@ from refvid.rebuild.chunks import count_chunks
 from refvid.rebuild.findings import Findings
 from refvid.rebuild.memory import Budget, MemoryPlan
 from refvid.rebuild.options import SourceOptions
+from refvid.wording import counted
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -78,12 +79,21 @@ class Plan:
     """Human words for what conditions the decoder: the image's path, `frame 0 of the input`, the
     styles with their weights, `none`, or `none (plain decoder)`."""
 
+    estimated_seconds: float | None = None
+    """How long the model's work would take [s]; None where nobody asked or nobody knows."""
+
+    estimate_reason: str | None = None
+    """How that was found out, or why not; None where nobody asked."""
+
     notes: tuple[str, ...] = ()
     """Anything done differently from what the user might expect, e.g. a stream that is dropped."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types."""
-        return _plain_fields(self, {"kind", *_LEFT_OUT[self.kind]})
+        left_out = {"kind", *_LEFT_OUT[self.kind]}
+        if self.estimate_reason is None:
+            left_out |= {"estimated_seconds", "estimate_reason"}
+        return _plain_fields(self, left_out)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,8 +213,8 @@ def count_frames(info: VideoInfo, options: SourceOptions) -> int | None:
     frames = options.range.count_frames(info.frame_count, info.frame_rate)
     if frames == 0 and info.frame_count_is_exact:
         raise InputError(
-            f"{info.path} has only {info.frame_count} frames: none of them is in the range asked "
-            "for. Choose an earlier start."
+            f"{info.path} has only {counted(info.frame_count or 0, 'frame')}: none of them is in "
+            "the range asked for. Choose an earlier start."
         )
     return frames
 

@@ -66,6 +66,12 @@ class Conditioning(Protocol):
         """
         ...
 
+    def rehearse(self, frame: Pixels, loaded: LoadedBackbone) -> Any:
+        """Make what `Backbone.decode` takes as `reference` for a trial, with a frame (H, W, 3) of
+        it in place of pictures of the scene.
+        """
+        ...
+
     def judge(self, findings: Findings) -> Sequence[str]:
         """Warn the user, if what was found in the images calls for it."""
         ...
@@ -98,6 +104,12 @@ class Picture:
         if self._source is not None and self._source.frame is not None:
             check_frame_exists(info, self._source.frame, "the reference")
         return ()
+
+    def rehearse(self, frame: Pixels, loaded: LoadedBackbone) -> Any:
+        if self._source is None:
+            return None
+        size = frame.shape[1], frame.shape[0]
+        return condition_on(frame, loaded, size, fit=self._fit, first=lambda: frame).reference
 
     def judge(self, findings: Findings) -> Sequence[str]:
         warning = findings.warning(fit=self._fit)

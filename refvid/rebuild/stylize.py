@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from torch import Tensor
 
@@ -32,7 +32,8 @@ from refvid.rebuild.options import ModelOptions, RebuildOptions, Styles
 from refvid.rebuild.plan import Plan, Report
 from refvid.rebuild.references import Conditions, check_frame_exists
 from refvid.rebuild.style import largest_scale, prepare_styles, style_size
-from refvid.rebuild.video import prepare, rebuild
+from refvid.rebuild.trial import Trial
+from refvid.rebuild.video import plan_rebuild, rebuild
 
 _SAME_SHAPE = 0.01
 """Proportions that differ by less need no warning."""
@@ -56,9 +57,18 @@ def choose_stylizer(
     return replace(loaded, reason=reason)
 
 
-def plan_stylize(job: Job, styles: Styles, options: RebuildOptions, loaded: LoadedBackbone) -> Plan:
-    """Tell what `stylize` would do, and raise what it would raise before its first frame."""
-    return prepare(job, _Painting(styles), options, loaded).plan
+def plan_stylize(
+    job: Job,
+    styles: Styles,
+    options: RebuildOptions,
+    loaded: LoadedBackbone,
+    trial: Trial | None = None,
+) -> Plan:
+    """Tell what `stylize` would do, and raise what it would raise before its first frame.
+
+    With a trial it also tells how long that would take.
+    """
+    return plan_rebuild(job, _Painting(styles), options, loaded, trial)
 
 
 def stylize(
@@ -125,6 +135,17 @@ class _Painting:
         self._pixels.append(read_image(image))
         height, width = self._pixels[-1].shape[:2]
         return height, width
+
+    def rehearse(self, frame: Pixels, loaded: LoadedBackbone) -> Any:
+        asked, size = self._asked, (frame.shape[1], frame.shape[0])
+        styles = [
+            (fit_style(pixels, size, asked.style_scale), style.weight)
+            for pixels, style in zip(self._pixels, asked.styles, strict=False)
+        ]
+        backbone = cast("StyleBackbone", loaded.backbone)
+        return prepare_styles(
+            backbone, styles, [(frame, frame)] * len(asked.keyframes), loaded.device
+        )
 
     def judge(self, findings: Findings) -> Sequence[str]:  # noqa: ARG002 -- the protocol's
         return ()

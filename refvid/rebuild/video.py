@@ -25,6 +25,7 @@ from refvid.rebuild.memory import plan_memory
 from refvid.rebuild.options import RebuildOptions
 from refvid.rebuild.pixels import Pixels
 from refvid.rebuild.plan import (
+    Plan,
     Prepared,
     Report,
     Run,
@@ -34,7 +35,9 @@ from refvid.rebuild.plan import (
 )
 from refvid.rebuild.rebuilder import Rebuilder
 from refvid.rebuild.references import Conditioning, Conditions
-from refvid.rebuild.session import out_of_memory_errors
+from refvid.rebuild.session import Session, out_of_memory_errors
+from refvid.rebuild.trial import Trial, Work
+from refvid.rebuild.unchanged import what_changes
 
 
 def prepare(
@@ -52,7 +55,9 @@ def prepare(
     info = read_source(job, options)
     check_job_output(job, overwrite=options.overwrite, images=conditioning.images)
     output = plan_output(job.output, info, options.encoding)
-    remarks = conditioning.read(info)
+    remarks = [*conditioning.read(info)]
+    if options.strength == 0:
+        remarks.append(what_changes(info, output))
     memory = plan_memory(loaded, info.path, info.height, info.width)
     return prepare_run(
         "rebuild",
@@ -65,6 +70,23 @@ def prepare(
         notes=(*output.notes, *remarks, *memory.notes),
         reference=conditioning.describe(),
     )
+
+
+def plan_rebuild(
+    job: Job,
+    conditioning: Conditioning,
+    options: RebuildOptions,
+    loaded: LoadedBackbone,
+    trial: Trial | None = None,
+) -> Plan:
+    """Tell what `rebuild` would do, and with a trial how long that would take."""
+    prepared = prepare(job, conditioning, options, loaded)
+    if trial is None or options.strength == 0:
+        return prepared.plan
+    work = Work(
+        condition=lambda frame: conditioning.rehearse(frame, loaded), run=Session.rebuild_whole
+    )
+    return trial.plan(prepared, loaded, work)
 
 
 def rebuild(
@@ -93,7 +115,9 @@ def rebuild(
     rebuilder = Rebuilder(loaded, conditions, prepared.budget, strength=options.strength)
     run = Run(started, prepared.plan, on_progress)
     with (
-        open_video(job.source, options.range, info=prepared.info) as video,
+        open_video(
+            job.source, options.range, info=prepared.info, keep_decoded=options.strength == 0
+        ) as video,
         create_video(
             job.output,
             like=prepared.info,
@@ -123,7 +147,10 @@ def rebuild(
         ) -> None:
             for frame, pixels in zip(*rebuilt, strict=True):
                 check_stop()
-                output.write(pixels, frame)
+                if options.strength == 0:
+                    output.write_unchanged(frame)
+                else:
+                    output.write(pixels, frame)
                 run.count_written(_file_of(frame, job.output))
 
         run_pipeline(read, compute, write)

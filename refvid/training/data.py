@@ -22,6 +22,7 @@ from refvid.training.config import TrainConfig
 from refvid.training.loader import BatchSource
 from refvid.training.recipes.recipe import Recipe
 from refvid.training.sample_options import SampleOptions
+from refvid.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -167,7 +168,7 @@ def _drawer(
 def no_clips(config: TrainConfig, samples: SampleOptions) -> InputError:
     """What is wrong where no clip is large and long enough for samples."""
     folders = " and ".join(str(f) for f in (config.data.videos, config.data.images) if f)
-    length = f" and {samples.frames} frames" if samples.consecutive else ""
+    length = f" and {counted(samples.frames, 'frame')}" if samples.consecutive else ""
     return InputError(f"{folders}: no clip of at least {samples.crop} pixels a side{length}.")
 
 

@@ -25,6 +25,7 @@ from refvid.training.clips import IMAGE_SUFFIXES
 from refvid.training.config import TrainConfig
 from refvid.training.latent_samples import FORWARD, REFERENCE, REVERSED, LatentClip, LatentDrawer
 from refvid.training.recipes.recipe import Recipe
+from refvid.wording import counted
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -64,8 +65,9 @@ def prepare_latents(
         )
         if not drawer.clips:
             raise InputError(
-                f"{config.latents.folder} holds no latents of at least {samples.frames} frames "
-                f"and {samples.crop} pixels a side that can be used."
+                f"{config.latents.folder} holds no latents of at least "
+                f"{counted(samples.frames, 'frame')} and {samples.crop} pixels a side that can be "
+                "used."
             )
         drawers.append(drawer)
     return drawers

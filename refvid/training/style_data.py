@@ -30,6 +30,7 @@ from refvid.training.style_pictures import (
 from refvid.training.style_samples import Paint, StyleSampleDrawer
 from refvid.training.triplet_samples import TripletDrawer
 from refvid.training.triplets import Triplet, check_triplets, find_triplets
+from refvid.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +114,7 @@ def _from_triplets(
     def nothing(samples: SampleOptions) -> InputError:
         return InputError(
             f"{folder}: no triplet of at least {samples.crop} pixels a side, and of "
-            f"{samples.frames} frames or one picture."
+            f"{counted(samples.frames, 'frame')} or one picture."
         )
 
     return _data(config, make, make_valid, nothing)

@@ -27,6 +27,7 @@ from refvid.errors import InputError, OutputError
 from refvid.media.image import IMAGE_SUFFIXES, read_image
 from refvid.media.pixel_conversion import to_uint8
 from refvid.training.clips import VIDEO_SUFFIXES, leave_stopping
+from refvid.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -159,7 +160,7 @@ def _examine(triplet: Triplet) -> Triplet | str:
     except (InputError, OSError) as error:
         return str(error)
     if frames != other_frames:
-        return f"it has {other_frames} frames, the content {frames}"
+        return f"it has {counted(other_frames, 'frame')}, the content {frames}"
     if abs(size[0] * other[1] / (size[1] * other[0]) - 1) > _SAME_SHAPE:
         return f"it is {other[1]}x{other[0]}, the content {size[1]}x{size[0]}"
     return Triplet(triplet.content, triplet.style, triplet.stylised, frames, size, digest)

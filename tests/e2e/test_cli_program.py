@@ -105,6 +105,8 @@ def test_enhance_json_and_dry_run(clip, folder):
     assert run.returncode == 0, run.stderr
     (entry,) = json.loads(run.stdout)["results"]
     assert entry["plan"]["frames"] == FRAMES
+    assert entry["plan"]["estimated_seconds"] > 0
+    assert "frames of " in entry["plan"]["estimate_reason"]
     assert not (folder / "clip_refvid.mp4").exists()
 
 

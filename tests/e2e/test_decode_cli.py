@@ -40,6 +40,7 @@ def tiny_wan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         return WanBackbone(WanAutoencoder(config), device, dtype)
 
     monkeypatch.setattr(choose_model, "load_backbone", load_backbone)
+    monkeypatch.setattr(choose_model, "describe_missing", lambda *_: "")
     (tmp_path / "config.toml").touch()
     monkeypatch.setenv("REFVID_CONFIG", str(tmp_path / "config.toml"))
     monkeypatch.setenv("REFVID_DEVICE", "cpu")
@@ -207,8 +208,11 @@ def test_video_to_latents_and_back(run, make_video, tmp_path):
     assert run("encode", video, "-o", latents).exit_code == 4
     assert run("encode", tmp_path / "nothing.mp4").exit_code == 3
     plan = run("encode", video, "-o", tmp_path / "b.safetensors", "--preview", "3f", "--dry-run")
-    assert "3" in plan.stdout
+    assert "frames:    3" in plan.stdout
+    assert "time:      0:0" in plan.stdout
     assert not (tmp_path / "b.safetensors").exists()
+    plan = run("decode", latents, "-o", tmp_path / "b.mp4", "--dry-run")
+    assert "time:      0:0" in plan.stdout
 
 
 def test_real_latents(run, shared, tmp_path):

@@ -14,6 +14,7 @@ from refvid.checkpoints.cache import join_sha256
 from refvid.checkpoints.catalog import Catalog, CatalogEntry
 from refvid.checkpoints.licence import check_licence
 from refvid.checkpoints.load import identify, load_backbone, load_published_network
+from refvid.checkpoints.manage import download_model
 from refvid.errors import CheckpointMismatch, LicenceNotAccepted, OptionError
 from refvid.models.registry import backbones
 from refvid.models.videovaeplus.autoencoder import VideoVaePlusAutoencoder
@@ -141,10 +142,18 @@ def test_acceptance_is_remembered_for_both_files(cache) -> None:
 
 def test_loading_asks_for_the_licence_first(cache) -> None:
     cpu = torch.device("cpu")
-    with pytest.raises(LicenceNotAccepted):
+    # The file under it comes first; what was asked for is what can be downloaded.
+    with pytest.raises(LicenceNotAccepted, match=r"download videovae\+ --accept-license"):
         load_backbone("videovae+", cpu, torch.float32, catalog=CATALOG, cache=cache)
     with pytest.raises(OptionError, match="no model of its own"):
         load_backbone("videovae+base", cpu, torch.float32, catalog=CATALOG, cache=cache)
+
+
+def test_a_refusal_names_the_model_that_was_asked_for(cache) -> None:
+    with pytest.raises(LicenceNotAccepted) as error:
+        download_model("videovae+", CATALOG, cache)
+    assert error.value.terms.startswith("videovae+ needs videovae+base, which comes under")
+    assert "run: refvid models download videovae+ --accept-license" in str(error.value)
 
 
 def test_a_backbone_from_its_file(tmp_path: Path, weights, cache) -> None:

@@ -55,15 +55,24 @@ class FakeWorkflow:
 
     load_error: Exception | None = None
     loads: int = 0
+    may_fetch: bool = True
 
-    def choose_backbone(self, options: ModelOptions, _on_transfer: object) -> Any:
+    def choose_backbone(
+        self, options: ModelOptions, _on_transfer: object, *, may_fetch: bool = True
+    ) -> Any:
         self.loads += 1
+        self.may_fetch = may_fetch
         if self.load_error:
             raise self.load_error
         return SimpleNamespace(name="fake", reason="a test", options=options)
 
     def plan_enhance(
-        self, job: Job, references: References | Styles, options: RebuildOptions, backbone: Any
+        self,
+        job: Job,
+        references: References | Styles,
+        options: RebuildOptions,
+        backbone: Any,
+        trial: Any = None,
     ) -> Any:
         self.planned.append(asked(job, references, options, backbone.options))
         return Document(
@@ -82,6 +91,8 @@ class FakeWorkflow:
             chunks=3,
             tile=None,
             memory_bytes=3 << 20,
+            estimated_seconds=None if trial is None else 200.4,
+            estimate_reason=None if trial is None else "about, as tried",
             codec="h264",
             pix_fmt="yuv420p",
             reference="none",

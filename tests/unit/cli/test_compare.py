@@ -17,7 +17,7 @@ def clips(make_video):
     [
         (("a", "none.mp4"), 3, "none.mp4"),
         (("a",), 2, "at least two"),
-        (("a", "b", "--labels", "one"), 2, "1 labels for 2"),
+        (("a", "b", "--labels", "one"), 2, "1 label for 2"),
         (("a", "b", "--metrics", "beauty"), 2, "beauty"),
         (("a", "b", "--preview-height", "5000"), 2, "2160"),
         (("a", "b", "-o", "missing/report.html"), 4, "does not exist"),
@@ -53,7 +53,7 @@ def test_tally_of_several_files(run, tmp_path):
     second = votes_file(tmp_path / "2.json", "two", ["left"] * 3 + ["right"] * 2)
     result = run("compare", "--votes", first, second, first)
     assert result.exit_code == 0, result.stderr
-    assert "6 votes were given more than once" in result.stderr
+    assert "6 votes came more than once" in result.stderr
     row = result.stdout.splitlines()[-1]
     assert row == "| ours | theirs | 8 | 2 | 1 | 80.0 % | 49.0 % to 94.3 % |"
     document = json.loads(run("compare", "--votes", first, second, "--json").stdout)

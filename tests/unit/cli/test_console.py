@@ -134,6 +134,10 @@ class TestLines:
         progress.lines.update(Progress(done=5, total=5))
         assert progress.said == ["clip.mp4: 100 %, 5 frames"]
 
+    def test_one_is_not_several(self, progress):
+        progress.lines.update(Progress(done=1, total=1))
+        assert progress.said == ["clip.mp4: 100 %, 1 frame"]
+
 
 class Terminal(io.StringIO):
     def isatty(self):

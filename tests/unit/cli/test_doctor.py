@@ -54,3 +54,15 @@ def test_missing_weights_are_a_finding(run, monkeypatch, tmp_path):
     assert document["weights"] == {"mini": str(tmp_path / "mini")}
     (warning,) = [text for text in document["warnings"] if "bundled" in text]
     assert "mini-style" in warning
+
+
+def test_encoders_without_their_hardware_are_not_offered(run, monkeypatch):
+    from refvid.media import encoders
+
+    monkeypatch.setattr(
+        encoders, "why_not", lambda name: "no such card" if name == "libx265" else None
+    )
+    document = json.loads(run("doctor", "--json").stdout)
+    assert "libx265" not in document["encoders"]["hevc"]
+    assert document["encoders_not_working"] == {"libx265": "no such card"}
+    assert "libx265 (no such card)" in run("doctor").stdout

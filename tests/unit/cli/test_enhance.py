@@ -325,6 +325,8 @@ class TestDryRun:
         assert result.exit_code == 0, result.stderr
         assert "3 of 16 frames" in result.stdout
         assert "a stream was dropped" in result.stdout
+        assert "time:      3:21 (about, as tried)" in result.stdout
+        assert not fake.may_fetch
         assert set(tmp_path.rglob("*")) == before
         assert fake.calls == []
 
@@ -404,11 +406,24 @@ def test_compare_of_images_lies_beside_them(run, fake, clip, monkeypatch, tmp_pa
     assert pages == [tmp_path / "compare.html"]
 
 
-def test_compare_needs_the_beginning(run, fake, clip):
-    result = run("enhance", clip, "--compare", "--start", "5s")
-    assert result.exit_code == 2
-    assert "--start" in result.stderr
-    assert fake.loads == 0
+@pytest.mark.parametrize(("words", "start"), [("5s", Fraction(5)), ("120f", 120)])
+def test_compare_shows_the_part(run, fake, clip, monkeypatch, words, start):
+    from refvid.comparison import compare as workflow
+
+    asked = []
+
+    def compare(options, on_progress):
+        asked.append(options)
+        return SimpleNamespace(notes=())
+
+    monkeypatch.setattr(workflow, "compare", compare)
+    result = run("enhance", clip, "--compare", "--start", words, "--preview", "48f")
+    assert result.exit_code == 0, result.stderr
+    (options,) = asked
+    assert options.range.start == start
+    assert options.range.frames == 48
+    # The result begins there.
+    assert options.excerpts == options.sources[1:]
 
 
 def test_an_existing_page_stops_its_job_before_any_work(run, fake, clip):
@@ -419,3 +434,12 @@ def test_an_existing_page_stops_its_job_before_any_work(run, fake, clip):
     assert page.read_text() == "precious"
     assert fake.calls == []
     assert run("enhance", clip, "--compare", "--dry-run").exit_code == 4
+
+
+def test_strength_0_loads_no_model(run, fake, clip):
+    fake.load_error = CheckpointUnavailable("nothing is here")
+    result = run("enhance", clip, "--strength", "0", "--model", "wan2.1")
+    assert result.exit_code == 0, result.stderr
+    assert fake.loads == 0
+    assert fake.calls[0].strength == 0
+    assert "without a reference" not in result.stderr

@@ -58,7 +58,6 @@ def test_every_option_reaches_the_workflow(run, fake, clip, picture, tmp_path):
         ("--seed", "1"),  # nothing is random
         ("--ref", "x.png"),
         ("--model", "mini"),
-        ("--compare", "--start", "3"),
     ],
 )
 def test_impossible_options_are_2_and_load_nothing(run, fake, clip, picture, words):

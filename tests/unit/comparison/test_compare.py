@@ -162,6 +162,25 @@ def test_a_part_begins_with_the_same_frame_whatever_containers_round(make_video,
     assert seen == [(done, 16) for done in range(1, 17)]
 
 
+@pytest.mark.parametrize("start", [7, Fraction(7, 25)])
+def test_an_excerpt_lies_beside_its_part(pair, make_video, tmp_path, start):
+    excerpt = make_video(moving_pattern(30, 96, 128)[7:19], "excerpt.mp4", options={"crf": "0"})
+    report = run(
+        pair[0],
+        excerpt,
+        page=tmp_path / "page.html",
+        montage=tmp_path / "montage.mp4",
+        range=FrameRange(start=start, frames=12),
+        excerpts=(excerpt,),
+    )
+    (clip,) = report.clips
+    assert (clip.survey.first_index, len(clip.survey.times)) == (7, 12)
+    assert max(difference for (difference,) in clip.survey.differences) < 2
+    assert min(clip.measures[0].values[1]) > 40
+    with open_video(tmp_path / "montage.mp4") as montage:
+        assert len(list(montage)) == 12
+
+
 def test_image_sequences_go_by_order(pair, tmp_path):
     folder = tmp_path / "frames"
     folder.mkdir()

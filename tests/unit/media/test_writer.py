@@ -205,7 +205,7 @@ def test_options_reach_the_encoder(samples):
     [
         (Encoding(encoder_options={"no-such": "1"}), OptionError, "no option no-such"),
         (Encoding(encoder_options={"preset": "no-such"}), OptionError, "preset=no-such"),
-        (Encoding(codec="no-such"), OutputError, "no encoder no-such"),
+        (Encoding(codec="no-such"), OutputError, "no codec or encoder no-such"),
         (Encoding(codec="aac"), OutputError, "audio, not video"),
         (Encoding(codec="prores"), OutputError, "Choose another codec"),
         (Encoding(codec="ffv1", crf=20), OptionError, "has no crf"),
