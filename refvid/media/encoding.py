@@ -6,7 +6,12 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, Literal
 
-from refvid.errors import OptionError
+import av
+from av.codec import Codec
+
+from refvid.errors import OptionError, OutputError
+
+_RATE_CONTROL_OPTIONS: Final = frozenset({"b", "qp", "global_quality", "q"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +63,8 @@ CODEC_PRESETS: Final[MappingProxyType[str, CodecPreset]] = MappingProxyType(
     {
         "h264": _preset("libx264", {"preset": "fast", "crf": "16"}),
         "hevc": _preset(
-            "libx265", {"preset": "fast", "crf": "18", "x265-params": "log-level=none"}
+            "libx265",
+            {"preset": "fast", "crf": "18", "a53cc": "1", "x265-params": "log-level=none"},
         ),
         "vp9": _preset("libvpx-vp9", {"crf": "24", "b": "0", "row-mt": "1", "cpu-used": "4"}),
         "av1": _preset("libsvtav1", {"preset": "8", "crf": "24"}),
@@ -78,3 +84,43 @@ def preset_for(codec: str) -> CodecPreset:
         return known
     same_encoder = (preset for preset in CODEC_PRESETS.values() if preset.encoder == codec)
     return next(same_encoder, _preset(codec))
+
+
+def encoder_options(preset: CodecPreset, encoding: Encoding) -> dict[str, str]:
+    """Return an encoder's options: those of the preset, changed as the caller wishes.
+
+    Raises:
+        OptionError: A crf for an encoder that knows none.
+        OutputError: There is no such encoder.
+    """
+    options = dict(preset.options)
+    if encoding.crf is not None:
+        if "crf" not in options and not _knows_option(preset.encoder, "crf"):
+            raise OptionError(f"The encoder {preset.encoder} has no crf. Leave it out.")
+        options["crf"] = f"{encoding.crf:g}"
+    elif _RATE_CONTROL_OPTIONS & set(encoding.encoder_options):
+        options.pop("crf", None)
+    return options | encoding.encoder_options
+
+
+def _knows_option(encoder: str, name: str) -> bool:
+    find_encoder(encoder)
+    known = av.CodecContext.create(encoder, "w").supported_options
+    return any(option.name == name for option in known.private)
+
+
+def find_encoder(name: str) -> Codec:
+    """Return a video encoder.
+
+    Raises:
+        OutputError: There is none of that name in this build of libav.
+    """
+    try:
+        codec = Codec(name, "w")
+    except ValueError as error:  # av.codec.codec.UnknownCodecError
+        raise OutputError(
+            f"This build of libav has no encoder {name}. Choose another codec, e.g. h264."
+        ) from error
+    if codec.type != "video":
+        raise OutputError(f"{name} encodes {codec.type}, not video. Choose another codec.")
+    return codec

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from threading import Lock
@@ -41,6 +41,11 @@ class Frame:
 
     number: int | None = None
     """The number in the file's name, for image sequences."""
+
+    side_data: Mapping[str, bytes] = field(default_factory=dict)
+    """What it carries besides pixels, see `read_side_data`."""
+
+    is_interlaced: bool = False
 
     @property
     def time(self) -> Fraction:
@@ -169,6 +174,8 @@ class VideoReader(Iterator[Frame]):
             self.info.time_base,
             picture.duration,
             picture.number,
+            picture.side_data,
+            picture.is_interlaced,
         )
 
     def _select(self) -> Generator[Frame, None, None]:
