@@ -47,6 +47,8 @@ _SOUND_SLACK: Final = 1
 # How far to look ahead where a time jumps: it could be one wrong packet, or all of the streams.
 _ENOUGH_PACKETS: Final = 16
 _ENOUGH_SECONDS: Final = 1
+_MOST_WRONG: Final = 4
+_LOOK_EVERY: Final = 8
 _MOST_HELD: Final = 1000
 _MOST_BYTES: Final = 2**25
 
@@ -87,6 +89,14 @@ class _Track:
     @property
     def due(self) -> int:
         return (self.last or 0) + self.step
+
+    @property
+    def longest_gap(self) -> int:
+        return _LONGEST_GAP * self.kind.unit.denominator // self.kind.unit.numerator
+
+    @property
+    def slack(self) -> int:
+        return _PICTURE_SLACK if self.kind.is_picture else _SOUND_SLACK
 
     def goes_back(self, time: int, *, slack: int = 0) -> bool:
         return self.last is not None and time < self.last - slack * self.step
@@ -181,18 +191,20 @@ class FileClock(Generic[T]):
         return track.goes_back(time) or self._is_far_ahead(time, track)
 
     def _is_far_ahead(self, time: int, track: _Track) -> bool:
-        unit = track.kind.unit
-        if (time - track.due) * unit <= _LONGEST_GAP:
+        if time - track.due <= track.longest_gap:
             return False
         # The others may have gone on while this one was silent.
-        return time * unit + self._shifts[track.epoch] - self._now > _LONGEST_GAP
+        ahead = time * track.kind.unit + self._shifts[track.epoch] - self._now
+        return ahead > _LONGEST_GAP
 
     def _has_seen_enough(self, odd: T) -> bool:
         """Whether what follows an odd packet shows if it is alone."""
         if len(self._held) >= _MOST_HELD or self._held_bytes >= _MOST_BYTES:
             return True
+        if len(self._held) % _LOOK_EVERY:
+            return False
         track = self._tracks[odd.stream_index]
-        following = len(self._held_of(odd.stream_index))
+        following = sum(held.stream_index == odd.stream_index for held in self._held)
         if not self.bridges_gaps and not track.goes_back(_time(odd) or 0):
             return following > 1
         return following >= _ENOUGH_PACKETS and all(
@@ -234,37 +246,36 @@ class FileClock(Generic[T]):
         """Decide about an odd packet, and about other streams that jump with it."""
         index = odd.stream_index
         track = self._tracks[index]
+        goes_back = track.goes_back(_time(odd) or 0)
         seam = self._seam(index, 0, track)
-        beside = self._seams_beside(index, seam)
-        if self._is_jitter(odd) and not beside:
-            self._verdicts[id(odd)] = _Verdict()
+        # So little may be an error of the container or its reader, unless others agree.
+        is_jitter = goes_back and not track.goes_back(_time(odd) or 0, slack=track.slack)
+        alike = track.slack * track.step * track.kind.unit if is_jitter else Fraction(_ALIKE)
+        late = self._newer_epoch(track, seam, alike)
+        if late is not None:
+            self._verdicts[id(odd)] = _Verdict(epoch=late)
             return
-        wrong = self._wrong_packets(index)
+        beside = self._seams_beside(index, seam, alike)
+        wrong = [] if is_jitter else self._wrong_packets(index)
         if wrong:
             self._verdicts.update((id(packet), _Verdict(is_wrong=True)) for packet in wrong)
-            return
-        if not self.bridges_gaps and not track.goes_back(_time(odd) or 0):
+        elif (is_jitter and not beside) or not (goes_back or self.bridges_gaps):
             self._verdicts[id(odd)] = _Verdict()
-            return
-        # Late: other streams are there already.
+        else:
+            # The latest: nothing of any stream may lie on what was before.
+            self._shifts.append(max([seam, *beside.values()]))
+            self.jumps += 1
+            jump = _Verdict(epoch=len(self._shifts) - 1)
+            self._verdicts.update(dict.fromkeys([id(odd), *beside], jump))
+
+    def _newer_epoch(self, track: _Track, seam: Fraction, alike: Fraction) -> int | None:
+        """Return the clock that other streams follow already, if a stream's jump leads there."""
         for epoch in range(len(self._shifts) - 1, track.epoch, -1):
-            if abs(self._shifts[epoch] - seam) <= _ALIKE:
-                self._verdicts[id(odd)] = _Verdict(epoch=epoch)
-                return
-        seams = {id(odd): seam} | beside
-        # The latest: nothing of any stream may lie on what was before.
-        self._shifts.append(max(seams.values()))
-        self.jumps += 1
-        self._verdicts.update(dict.fromkeys(seams, _Verdict(epoch=len(self._shifts) - 1)))
+            if abs(self._shifts[epoch] - seam) <= alike:
+                return epoch
+        return None
 
-    def _is_jitter(self, odd: T) -> bool:
-        """Whether a packet goes back by no more than a container or its reader may err."""
-        track = self._tracks[odd.stream_index]
-        slack = _PICTURE_SLACK if track.kind.is_picture else _SOUND_SLACK
-        time = _time(odd) or 0
-        return track.goes_back(time) and not track.goes_back(time, slack=slack)
-
-    def _seams_beside(self, index: int, seam: Fraction) -> dict[int, Fraction]:
+    def _seams_beside(self, index: int, seam: Fraction, alike: Fraction) -> dict[int, Fraction]:
         """Find the packets at which other streams jump as well, and about as far."""
         found = {}
         for other, track in self._tracks.items():
@@ -272,7 +283,7 @@ class FileClock(Generic[T]):
             if jump is not None and not self._wrong_packets(other):
                 position, before = jump
                 shift = self._seam(other, position, before)
-                if abs(shift - seam) <= _ALIKE:
+                if abs(shift - seam) <= alike:
                     found[id(self._held_of(other)[position][0])] = shift
         return found
 
@@ -288,15 +299,21 @@ class FileClock(Generic[T]):
         for count, (packet, time) in enumerate(held):
             without = track.due + count * track.step
             if abs(time - without) < abs(time - (without + distance)):
-                return wrong
+                return wrong if len(wrong) <= _MOST_WRONG else []
             wrong.append(packet)
         return []
 
     def _seam(self, index: int, position: int, before: _Track) -> Fraction:
         """Return the shift [s] with which a stream goes on from a packet without a gap."""
-        following = self._held_of(index)[position:][:_ENOUGH_PACKETS]
-        shown = min(time if packet.pts is None else packet.pts for packet, time in following)
-        ticks = max(before.due - following[0][1], before.end - shown)
+        held = self._held_of(index)[position:][:_ENOUGH_PACKETS]
+        first = latest = held[0][1]
+        shown = []
+        for packet, time in held:
+            latest = max(latest, time)
+            if time < latest - before.slack * before.step:
+                break  # the next jump
+            shown.append(time if packet.pts is None else packet.pts)
+        ticks = max(before.due - first, before.end - min(shown))
         return self._shifts[before.epoch] + ticks * before.kind.unit
 
     def _set(self, packet: T, verdict: _Verdict | None) -> None:

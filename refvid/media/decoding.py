@@ -27,8 +27,8 @@ from refvid.media.video_info import VideoInfo
 _DAMAGED: Final = "damaged frames: {count}, the first is frame {first}"
 _RESIZED: Final = "frames of another size, scaled back: {count}, the first is frame {first}"
 _UNREADABLE: Final = "unreadable packets before the first frame: {count}"
-_MADE: Final = (
-    "frames without a time of their own: {count}, the first is frame {first}; they are spread "
+_REPEATED: Final = (
+    "frames that repeat a time or go back: {count}, the first is frame {first}; they are spread "
     "between their neighbours"
 )
 
@@ -98,7 +98,10 @@ def _timed_pictures(
     """Decode a file's pictures, each with its own idea of how long it is shown."""
     loader = _Loader(info, remarks)
     orientation: Orientation | None = None
-    times: FrameTimes[Picture] = FrameTimes(step=_usual_step(info) or 1)
+    unit = stream.time_base or info.time_base
+    times: FrameTimes[Picture] = FrameTimes(
+        step=_usual_step(info) or 1, scale=int(unit / info.time_base)
+    )
     with closing(_decode(container, stream, info, times, remarks)) as decoded:
         for index, frame in enumerate(decoded):
             if orientation is None:
@@ -108,14 +111,14 @@ def _timed_pictures(
             picture = Picture(
                 index=index,
                 pts=0,
-                duration=frame.duration or None,
+                duration=frame.duration * times.scale or None,
                 load=loader.later(index, frame, orientation),
                 side_data=read_side_data(frame),
                 is_interlaced=frame.interlaced_frame,
             )
             yield from _with_times(times.show(picture, frame.pts))
     yield from _with_times(times.finish())
-    remarks.add(_MADE, times.first_made, times.made)
+    remarks.add(_REPEATED, times.first_repeat, times.repeats)
 
 
 def _with_times(settled: list[tuple[Picture, int]]) -> Generator[Picture, None, None]:

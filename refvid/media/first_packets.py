@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +39,11 @@ class FirstPackets:
 
     has_alpha: bool
     """Whether transparency lies beside the pictures."""
+
+    @property
+    def repeats_times(self) -> bool:
+        """Whether the time base is too coarse for the frame rate."""
+        return any(later == earlier for earlier, later in pairwise(self.timestamps))
 
     @property
     def start(self) -> int:

@@ -22,12 +22,15 @@ class FrameTimes(Generic[T]):
     """
 
     step: int
-    """Usual distance of frames, where nothing else tells it; in units of the time base."""
+    """Usual distance of frames, where nothing else tells it; in units of what comes out."""
 
-    made: int = field(init=False, default=0)
-    """How many times were made, in a video that has times."""
+    scale: int = 1
+    """How many of these units are one of what goes in."""
 
-    first_made: int = field(init=False, default=0)
+    repeats: int = field(init=False, default=0)
+    """How many frames had a time that is not later than the one before."""
+
+    first_repeat: int = field(init=False, default=0)
     """Index of the first of these frames."""
 
     _decoded: list[int] = field(init=False, default_factory=list)
@@ -52,12 +55,12 @@ class FrameTimes(Generic[T]):
     def decode(self, time: int | None) -> None:
         """Take note of when the next packet is decoded."""
         if time is not None:
-            heapq.heappush(self._decoded, time)
+            heapq.heappush(self._decoded, time * self.scale)
 
     def undo_decode(self, time: int | None) -> None:
         """The packet decoded at this time gave no picture."""
-        if time in self._decoded:
-            self._decoded.remove(time)
+        if time is not None and time * self.scale in self._decoded:
+            self._decoded.remove(time * self.scale)
             heapq.heapify(self._decoded)
 
     def show(self, frame: T, time: int | None) -> list[tuple[T, int]]:
@@ -67,6 +70,7 @@ class FrameTimes(Generic[T]):
             Frames whose times are settled.
         """
         decoded = heapq.heappop(self._decoded) if self._decoded else None
+        time = None if time is None else time * self.scale
         if self._count == 0:
             self._is_timeless = time is None
             first = time if time is not None else (decoded or 0)
@@ -76,6 +80,9 @@ class FrameTimes(Generic[T]):
             self._newest = max(self._newest + self._since_last(decoded), self._newest + 1)
             settled = [(frame, self._newest)]
         elif time is None or time <= self._told:
+            if time is not None:
+                self.first_repeat = self.first_repeat or self._count
+                self.repeats += 1
             settled = self._make(frame, self._since_last(decoded))
         else:
             settled = self._believe(frame, time)
@@ -99,9 +106,6 @@ class FrameTimes(Generic[T]):
         return self.step
 
     def _make(self, frame: T, distance: int) -> list[tuple[T, int]]:
-        if not self.made:
-            self.first_made = self._count
-        self.made += 1
         self._newest += max(1, distance)
         self._waiting.append((frame, self._newest))
         return self.finish() if len(self._waiting) >= _MOST_HELD else []

@@ -19,7 +19,7 @@ from refvid.media.container import input_errors
 from refvid.media.remarks import Remarks
 
 _DISCONTINUOUS: Final = 0x0200  # AVFMT_TS_DISCONT
-_JUMPS: Final = "its clock is set anew ({count} times); what follows is joined without a gap"
+_JUMPS: Final = "places where its clock is set anew, joined without a gap: {count}"
 _WRONG: Final = "packets with nonsensical times, for which others are made: {count}"
 
 

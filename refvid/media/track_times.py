@@ -96,7 +96,7 @@ class LeadIn:
     """
 
     longest: Fraction | None
-    """How much of it to keep [s]; None keeps one packet."""
+    """How much of it to keep [s]; None keeps one packet, unless the next begins early, too."""
 
     _hidden: deque[Packet[Stream]] = field(init=False, default_factory=deque)
     _has_begun: bool = field(init=False, default=False)
@@ -106,7 +106,8 @@ class LeadIn:
         if not packet.is_discard:
             self._has_begun = True
             kept, self._hidden = self._hidden, deque()
-            return [*kept, packet]
+            begins_early = packet.pts is not None and packet.pts < 0
+            return [packet] if self.longest is None and begins_early else [*kept, packet]
         if not self._has_begun:
             self._hidden.append(packet)
             while len(self._hidden) > 1 and self._is_long():

@@ -28,6 +28,7 @@ from refvid.media.stream_marks import NO_CROP, Crop, DolbyVision, read_marks
 from refvid.media.tracks import Companions, list_companions
 
 DEFAULT_SEQUENCE_RATE: Final = Fraction(24)
+_REFINEMENT: Final = 16  # of a time base in which frames have equal times
 _BOTTOM_FIRST: Final = (3, 5)  # AV_FIELD_BB and AV_FIELD_BT
 
 
@@ -78,6 +79,8 @@ class VideoInfo:
     """None where only reading the whole file would tell."""
 
     time_base: Fraction
+    """Of frames that are read; finer than the container's where that is too coarse."""
+
     origin: Fraction = Fraction(0)
     """When picture or sound begin on the file's own clock, which becomes 0 [s]."""
 
@@ -310,7 +313,7 @@ def _describe(
         sample_aspect_ratio=aspect,
         frame_rate=rate,
         is_variable_rate=is_variable_rate(container, stream, first.timestamps),
-        time_base=time_base,
+        time_base=time_base / _REFINEMENT if first.repeats_times else time_base,
         start_time=first.start * time_base - first.origin,
         origin=first.origin,
         duration=length,
