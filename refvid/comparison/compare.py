@@ -143,7 +143,7 @@ def _compare_clip(
         preview=None if options.page is None else preview,
     )
     notes = [note] if note else []
-    if any(info.color.is_hdr for info in clip.shown):
+    if any(info.hdr is not None for info in clip.shown):
         notes.append(f"{clip.name} is HDR: it is shown as it is stored, without tone mapping")
     measures: list[Curves] = []
     if options.page is not None:

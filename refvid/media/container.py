@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Final
 
 import av
+from av.codec.context import Flags, ThreadType
 from av.container import InputContainer
 from av.format import formats_available
 from av.stream import Disposition, Stream
@@ -140,3 +141,21 @@ def find_video_stream(container: InputContainer, path: Path) -> VideoStream:
     if getattr(stream, "codec_context", None) is None:
         raise InputError(f"{path}: no decoder for its video track. Convert it to H.264 first.")
     return stream
+
+
+def set_up_decoder(stream: VideoStream, *, threads: bool) -> None:
+    """Prepare a stream's decoder, so that pictures are cropped to the pixel.
+
+    libav crops less than the stream says where that would spoil the alignment of memory, unless
+    it is told not to care.
+
+    Args:
+        stream: A video of which nothing was decoded.
+        threads: Whether to decode ahead.
+    """
+    context = stream.codec_context
+    context.flags |= Flags.unaligned
+    if threads:
+        context.thread_type = ThreadType.AUTO
+    else:
+        context.thread_count = 1

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import av
-from av.codec.context import ThreadType
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from refvid.errors import InputError
 from refvid.media.color import resolve_color
-from refvid.media.container import input_errors
+from refvid.media.container import input_errors, set_up_decoder
+from refvid.media.frame_times import FrameTimes
 from refvid.media.orientation import Orientation, read_orientation
+from refvid.media.packets import read_packets
 from refvid.media.pixel_conversion import Pixels, RgbReader, to_uint16
+from refvid.media.remarks import Remarks
 from refvid.media.sequence import find_images, read_same_size
+from refvid.media.side_data import read_side_data
 from refvid.media.video_info import VideoInfo
 from refvid.wording import counted
 
-_log = logging.getLogger(__name__)
+_DAMAGED: Final = "damaged frames: {count}, the first is frame {first}"
+_RESIZED: Final = "frames of another size, scaled back: {count}, the first is frame {first}"
+_UNREADABLE: Final = "unreadable packets before the first frame: {count}"
+_REPEATED: Final = (
+    "frames that repeat a time or go back: {count}, the first is frame {first}; they are spread "
+    "between their neighbours"
+)
 
 
 @dataclass(slots=True)
@@ -36,6 +45,8 @@ class Picture:
     number: int | None = None
     decoded: av.VideoFrame | None = None
     """As it came from the decoder, where it is shown just so: neither turned nor scaled."""
+    side_data: Mapping[str, bytes] = field(default_factory=dict)
+    is_interlaced: bool = False
 
 
 def cut_off(path: Path, lacking: int) -> InputError:
@@ -62,69 +73,96 @@ def decoded_pictures(
     container: InputContainer, stream: VideoStream, info: VideoInfo, lacking: int
 ) -> Generator[Picture, None, None]:
     """Decode a file's pictures, each with the time until the next."""
-    to_rgb = RgbReader(resolve_color(info.color, info.coded_height))
-    orientation: Orientation | None = None
+    remarks = Remarks(info.path)
+    size = info.path.stat().st_size
     waiting: Picture | None = None
-    with closing(_decode(container, stream, info.path)) as decoded:
-        for index, picture in enumerate(decoded):
-            if orientation is None:
-                orientation = read_orientation(picture)
-            if picture.is_corrupt:
-                _log.warning("%s: frame %s is damaged", info.path, index)
-            pts = _next_timestamp(picture, waiting, info)
-            if waiting is not None:
-                waiting.duration = pts - waiting.pts
-                yield waiting
-            last_step = None if waiting is None else waiting.duration
-            is_shown_so = orientation == Orientation() and info.size == (
-                picture.width,
-                picture.height,
-            )
-            waiting = Picture(
-                index=index,
-                pts=pts,
-                duration=_last_duration(picture, last_step, info),
-                load=_Loader(picture, to_rgb, orientation, info),
-                decoded=picture if is_shown_so else None,
-            )
-    if waiting is not None:
-        yield waiting
+    last_step: int | None = None
+    try:
+        with closing(_timed_pictures(container, stream, info, remarks)) as pictures:
+            for picture in pictures:
+                if waiting is not None:
+                    waiting.duration = last_step = picture.pts - waiting.pts
+                    yield waiting
+                waiting = picture
+                waiting.duration = _last_duration(picture.duration, last_step, info)
+        if waiting is not None:
+            yield waiting
+    finally:
+        remarks.say()
     if lacking:
         raise cut_off(info.path, lacking)
+    if info.path.stat().st_size < size:
+        raise InputError(f"{info.path} became shorter while it was read. Copy it again.")
+
+
+def _timed_pictures(
+    container: InputContainer, stream: VideoStream, info: VideoInfo, remarks: Remarks
+) -> Generator[Picture, None, None]:
+    """Decode a file's pictures, each with its own idea of how long it is shown."""
+    loader = _Loader(info, remarks)
+    orientation: Orientation | None = None
+    unit = stream.time_base or info.time_base
+    times: FrameTimes[Picture] = FrameTimes(
+        step=_usual_step(info) or 1, scale=int(unit / info.time_base)
+    )
+    with closing(_decode(container, stream, info, times, remarks)) as decoded:
+        for index, frame in enumerate(decoded):
+            if orientation is None:
+                orientation = read_orientation(frame)
+            if frame.is_corrupt:
+                remarks.add(_DAMAGED, index)
+            picture = Picture(
+                index=index,
+                pts=0,
+                duration=frame.duration * times.scale or None,
+                load=loader.later(index, frame, orientation),
+                side_data=read_side_data(frame),
+                is_interlaced=frame.interlaced_frame,
+            )
+            yield from _with_times(times.show(picture, frame.pts))
+    yield from _with_times(times.finish())
+    remarks.add(_REPEATED, times.first_repeat, times.repeats)
+
+
+def _with_times(settled: list[tuple[Picture, int]]) -> Generator[Picture, None, None]:
+    for picture, pts in settled:
+        picture.pts = pts
+        yield picture
 
 
 class _Loader:
-    """Converts one picture when asked."""
+    """Converts pictures when asked."""
 
-    __slots__ = ("_info", "_orientation", "_picture", "_to_rgb")
-
-    def __init__(
-        self,
-        picture: av.VideoFrame,
-        to_rgb: RgbReader,
-        orientation: Orientation,
-        info: VideoInfo,
-    ) -> None:
-        self._picture = picture
-        self._to_rgb = to_rgb
-        self._orientation = orientation
+    def __init__(self, info: VideoInfo, remarks: Remarks) -> None:
         self._info = info
+        self._remarks = remarks
+        self._to_rgb = RgbReader(resolve_color(info.color, info.coded_height))
 
-    def __call__(self) -> Pixels:
-        width, height = self._info.size
-        if self._orientation.swaps_sides:
-            width, height = height, width
-        if (self._picture.width, self._picture.height) != (width, height):
-            _log.warning("%s: a frame changes its size and is scaled back", self._info.path)
+    def later(
+        self, index: int, frame: av.VideoFrame, orientation: Orientation
+    ) -> Callable[[], Pixels]:
+        """Return what gives the pixels of a frame as shown."""
+        return lambda: self._load(index, frame, orientation)
+
+    def _load(self, index: int, frame: av.VideoFrame, orientation: Orientation) -> Pixels:
+        crop = self._info.crop
+        width, height = self._info.stored_size
+        if (frame.width, frame.height) != (width, height):
+            self._remarks.add(_RESIZED, index)
         with input_errors(self._info.path, "decode"):
-            pixels = self._to_rgb.read(self._picture, width, height)
+            pixels = self._to_rgb.read(frame, width, height)
+        pixels = pixels[crop.top : height - crop.bottom, crop.left : width - crop.right]
         if self._info.bit_depth > 8:
             pixels = to_uint16(pixels)
-        return self._orientation.apply(pixels)
+        return orientation.apply(pixels)
 
 
 def _decode(
-    container: InputContainer, stream: VideoStream, path: Path
+    container: InputContainer,
+    stream: VideoStream,
+    info: VideoInfo,
+    times: FrameTimes[Picture],
+    remarks: Remarks,
 ) -> Generator[av.VideoFrame, None, None]:
     """Decode until the end.
 
@@ -132,59 +170,51 @@ def _decode(
     the first picture is left out. After it, damage is an error, so that no frame is lost in
     silence.
     """
-    stream.codec_context.thread_type = ThreadType.AUTO
+    set_up_decoder(stream, threads=True)
     count = skipped = 0
-    with input_errors(path):
-        packets = container.demux(stream)
-    while True:
-        with input_errors(path):
-            packet = next(packets, None)
-        if packet is None:
-            break
-        try:
-            pictures = packet.decode()
-        except av.error.EOFError:
-            break
-        except av.FFmpegError as error:
-            if count == 0:
-                skipped += 1
-                continue
-            raise InputError(
-                f"{path} is damaged after frame {count - 1}: {error.strerror}. Repair it, or "
-                "choose a range that ends earlier."
-            ) from error
-        for picture in pictures:
-            count += 1
-            yield picture
+    path = info.path
+    reading = read_packets(container, stream, [stream], path, origin=info.origin, remarks=remarks)
+    with closing(reading) as packets:
+        for packet in packets:
+            time = packet.dts
+            if not packet.is_discard:
+                times.decode(time)
+            try:
+                pictures = packet.decode()
+            except av.error.EOFError:
+                break
+            except av.FFmpegError as error:
+                if count == 0:
+                    times.undo_decode(time)
+                    skipped += 1
+                    continue
+                raise InputError(
+                    f"{path} is damaged after frame {count - 1}: {error.strerror}. Repair it, or "
+                    "choose a range that ends earlier."
+                ) from error
+            for picture in pictures:
+                assert isinstance(picture, av.VideoFrame)
+                count += 1
+                yield picture
     if count == 0:
         raise InputError(f"{path}: no frame could be decoded. The file is damaged.")
-    if skipped:
-        _log.warning("%s: %s packets before the first frame were unreadable", path, skipped)
+    remarks.add(_UNREADABLE, 0, skipped)
 
 
-def _next_timestamp(picture: av.VideoFrame, before: Picture | None, info: VideoInfo) -> int:
-    """Return a picture's timestamp, repaired where the container has none or repeats one."""
-    pts = picture.pts if picture.pts is not None else picture.dts
-    if before is None:
-        return 0 if pts is None else pts
-    if pts is None:
-        return before.pts + (before.duration or 1)
-    if pts <= before.pts:
-        _log.warning("%s: frame %s repeats a timestamp", info.path, before.index + 1)
-        return before.pts + 1
-    return pts
+def _usual_step(info: VideoInfo) -> int | None:
+    """Return the distance of frames at the usual rate, in units of the time base."""
+    if info.frame_rate is None:
+        return None
+    return max(1, round(1 / info.frame_rate / info.time_base))
 
 
-def _last_duration(picture: av.VideoFrame, last_step: int | None, info: VideoInfo) -> int | None:
+def _last_duration(told: int | None, last_step: int | None, info: VideoInfo) -> int | None:
     """Return how long the last picture is shown.
 
     Some containers give nonsense here (1 ms), so a duration far from the step before it is
     not believed.
     """
-    usual = last_step
-    if usual is None and info.frame_rate is not None:
-        usual = max(1, round(1 / info.frame_rate / info.time_base))
-    told = picture.duration or None
+    usual = _usual_step(info) if last_step is None else last_step
     if usual is None or (told is not None and 2 * told >= usual):
         return told
     return usual

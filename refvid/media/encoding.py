@@ -8,6 +8,8 @@ from typing import Final, Literal
 
 from refvid.errors import OptionError
 
+_RATE_CONTROL_OPTIONS: Final = frozenset({"b", "qp", "global_quality", "q"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoding:
@@ -60,7 +62,8 @@ CODEC_PRESETS: Final[MappingProxyType[str, CodecPreset]] = MappingProxyType(
     {
         "h264": _preset("libx264", {"preset": "fast", "crf": "16"}),
         "hevc": _preset(
-            "libx265", {"preset": "fast", "crf": "18", "x265-params": "log-level=none"}
+            "libx265",
+            {"preset": "fast", "crf": "18", "a53cc": "1", "x265-params": "log-level=none"},
         ),
         "vp9": _preset("libvpx-vp9", {"crf": "24", "b": "0", "row-mt": "1", "cpu-used": "4"}),
         "av1": _preset("libsvtav1", {"preset": "8", "crf": "24"}),

@@ -37,8 +37,12 @@ class Orientation:
 
 def read_orientation(picture: av.VideoFrame) -> Orientation:
     """Read a picture's display matrix, to the nearest quarter turn."""
-    # PyAV's type stubs know only one kind of side data.
-    side_data: Mapping[str, Any] = cast("Any", picture.side_data)
+    try:
+        # PyAV's type stubs know only one kind of side data.
+        side_data: Mapping[str, Any] = cast("Any", picture.side_data)
+    except ValueError:
+        # PyAV shows none of it where it does not know a kind, but still the angle.
+        return Orientation(quarter_turns=round(picture.rotation / 90) % 4)
     data = side_data.get("DISPLAYMATRIX")
     if data is None:
         return Orientation()

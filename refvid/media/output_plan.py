@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -21,10 +20,20 @@ from refvid.media.encoder_log import encoder_log
 from refvid.media.encoders import encoder_options, find_encoder
 from refvid.media.encoding import Encoding, codec_name, preset_for
 from refvid.media.file_kind import notes_on_picture
+from refvid.media.hdr10 import (
+    ContentLight,
+    MasteringDisplay,
+    hdr10_options,
+    parse_content_light,
+    parse_mastering_display,
+)
 from refvid.media.image import IMAGE_SUFFIXES
-from refvid.media.pixel_conversion import format_depth, has_alpha, is_rgb
-from refvid.media.pixel_formats import chroma_shift, pixel_formats
+from refvid.media.kept import PROPERTIES, describe_losses
+from refvid.media.output_notes import mark_notes, pixel_notes, sequence_notes
+from refvid.media.pixel_conversion import format_depth, is_rgb
+from refvid.media.pixel_formats import pixel_formats
 from refvid.media.sequence import check_pattern, is_image_sequence, is_pattern
+from refvid.media.side_data import FIELD_ORDERS, Fields
 from refvid.media.tracks import Companions, TrackCopy, plan_copies, read_companions
 from refvid.media.video_info import VideoInfo
 
@@ -45,6 +54,7 @@ _HIGHEST_RATE: Final = 240  # SVT-AV1 refuses more, and rate control needs no mo
 # process down.
 _SMALLEST_FOR_X265: Final = 64
 _FRAME_DURATION_FLAG: Final = 1 << 8  # AV_CODEC_FLAG_FRAME_DURATION
+_INTERLACED_FLAGS: Final = (1 << 18) | (1 << 29)  # AV_CODEC_FLAG_INTERLACED_DCT, INTERLACED_ME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +81,9 @@ class OutputPlan:
     """The tags written, and the matrix and range used."""
 
     allows_b_frames: bool
+    fields: Fields | None = None
+    """The field shown first, where interlaced frames stay marked so."""
+
     tracks: tuple[TrackCopy, ...] = ()
     companions: Companions | None = None
     """Of the source, where that is a file."""
@@ -114,9 +127,9 @@ def plan_output(output: Path, like: VideoInfo, encoding: Encoding) -> OutputPlan
             "such as frame_%04d.png."
         )
     plan, notes = _plan_video(container, like, encoding)
+    notes += describe_losses(like.side_data, plan.encoder, plan.codec)
     notes += _source_notes(like)
-    if has_alpha(like.pix_fmt):
-        notes.append("transparency is not kept")
+    notes += mark_notes(plan, like)
     if not like.is_image_sequence:
         companions = like.companions or read_companions(like.path)
         tracks, track_notes = plan_copies(companions, like.path, container, encoding)
@@ -152,6 +165,9 @@ def add_video_stream(container: OutputContainer, plan: OutputPlan) -> VideoStrea
     context.flags |= _FRAME_DURATION_FLAG
     if not plan.allows_b_frames:
         context.max_b_frames = 0
+    if plan.fields is not None:
+        context.flags |= _INTERLACED_FLAGS
+        context.field_order = FIELD_ORDERS[plan.fields]
     if context.codec.canonical_name == "hevc" and plan.container in ("mp4", "mov"):
         context.codec_tag = "hvc1"  # Apple's players know HEVC by this tag only
     context.open()
@@ -187,7 +203,8 @@ def _plan_video(
             if keeps_depth and format_depth(pix_fmt) < min(like.bit_depth, 10):
                 continue
             plan = _video_plan(container, codec, preset.encoder, pix_fmt, options, like)
-            if (problem := _try(plan)) is not None:
+            plan, problem = _tried(plan)
+            if problem is not None:
                 failure = failure or problem  # of the format that fits best
                 continue
             if codec != codecs[0]:
@@ -195,7 +212,7 @@ def _plan_video(
                     f"the video is stored as {codec}: {codecs[0]} cannot hold "
                     f"{like.width}x{like.height} {like.pix_fmt} here"
                 )
-            return plan, notes + _pixel_notes(plan, like, encoding)
+            return plan, notes + pixel_notes(plan, like, encoding)
     raise _refusal(container, codecs[0], like, encoding, failure)
 
 
@@ -230,32 +247,6 @@ def _refusal(
     )
 
 
-def _pixel_notes(plan: OutputPlan, like: VideoInfo, encoding: Encoding) -> list[str]:
-    notes = []
-    depth = format_depth(plan.pix_fmt)
-    if depth < min(like.bit_depth, 10):
-        notes.append(f"the video is reduced from {like.bit_depth} to {depth} bits")
-    source = (0, 0) if is_rgb(like.pix_fmt) else chroma_shift(like.pix_fmt)
-    got = chroma_shift(plan.pix_fmt)
-    if any(g > s for g, s in zip(got, source, strict=True)):
-        notes.append(f"colour is stored at a lower resolution ({plan.pix_fmt})")
-    elif encoding.pix_fmt is None and got < source and not is_rgb(plan.pix_fmt):
-        reason = "the size is odd" if like.width % 2 or like.height % 2 else "of the codec"
-        notes.append(f"the pixel format is {plan.pix_fmt}, because {reason}")
-    if like.sample_aspect_ratio != 1 and _loses_aspect(plan):
-        notes.append(
-            f"the pixel shape {like.sample_aspect_ratio} cannot be stored as {plan.codec} in "
-            f"{plan.container}"
-        )
-    return notes
-
-
-def _loses_aspect(plan: OutputPlan) -> bool:
-    # PyAV gives no access to the field that the Matroska muxer writes the shape from; H.264 and
-    # HEVC carry it in their own stream.
-    return plan.container in ("matroska", "webm") and plan.codec not in ("h264", "hevc")
-
-
 def _video_plan(
     container: str,
     codec: str,
@@ -285,10 +276,28 @@ def _video_plan(
         sample_aspect_ratio=like.sample_aspect_ratio,
         frame_rate=min(like.frame_rate or Fraction(24), Fraction(_HIGHEST_RATE)),
         time_base=like.time_base,
-        options=options,
+        options=hdr10_options(encoder, options, *_hdr10(like)),
         color=color,
         allows_b_frames=is_even,
+        fields=like.fields if encoder in PROPERTIES["interlacing"].encoders else None,
     )
+
+
+def _hdr10(like: VideoInfo) -> tuple[MasteringDisplay | None, ContentLight | None]:
+    data = like.side_data
+    return (
+        parse_mastering_display(data.get("MASTERING_DISPLAY_METADATA", b"")),
+        parse_content_light(data.get("CONTENT_LIGHT_LEVEL", b"")),
+    )
+
+
+def _tried(plan: OutputPlan) -> tuple[OutputPlan, str | None]:
+    """Try a plan; where the encoder does not interlace such frames, without that."""
+    if plan.fields is not None:
+        if _try(plan) is None:
+            return plan, None
+        plan = replace(plan, fields=None)
+    return plan, _try(plan)
 
 
 def _try(plan: OutputPlan) -> str | None:
@@ -331,7 +340,7 @@ def _plan_sequence(output: Path, like: VideoInfo, encoding: Encoding) -> OutputP
         raise OptionError("Images take no codec, pixel format or encoder options. Leave them out.")
     if encoding.crf is not None:
         raise OptionError("Images have no crf. Leave it out.")
-    notes = [*_sequence_notes(like, suffix), *_source_notes(like)]
+    notes = [*sequence_notes(like, suffix), *_source_notes(like)]
     is_deep = like.bit_depth > 8 and suffix in (".png", ".tif", ".tiff")
     return OutputPlan(
         container="image sequence",
@@ -352,16 +361,3 @@ def _plan_sequence(output: Path, like: VideoInfo, encoding: Encoding) -> OutputP
 
 def _source_notes(like: VideoInfo) -> tuple[str, ...]:
     return notes_on_picture(like.path) if is_image_sequence(like.path) else ()
-
-
-def _sequence_notes(like: VideoInfo, suffix: str) -> Iterator[str]:
-    if like.audio or like.subtitles:
-        yield "images hold no sound or subtitles: these are left out"
-    if like.is_variable_rate:
-        yield "images have no timestamps: the variable frame rate is lost"
-    if like.sample_aspect_ratio != 1:
-        yield f"images are written without the pixel shape {like.sample_aspect_ratio}"
-    if like.bit_depth > 8 and suffix not in (".png", ".tif", ".tiff"):
-        yield f"the images are reduced from {like.bit_depth} to 8 bits; PNG and TIFF keep them"
-    if has_alpha(like.pix_fmt):
-        yield "transparency is not kept"

@@ -7,7 +7,8 @@ between grids, and the matrix is applied here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final, cast
 
 import av
@@ -24,6 +25,7 @@ from refvid.media.color import (
     SWSCALE_MATRICES,
     ColorInfo,
 )
+from refvid.media.side_data import Fields, make_picture
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
@@ -128,19 +130,31 @@ class RgbWriter:
         self._depth = min(16, format_depth(pix_fmt))
         self._reformatter = VideoReformatter()
 
-    def write(self, pixels: Pixels) -> av.VideoFrame:
-        """Convert (H, W, 3) RGB, uint8 or uint16 at full scale, to a tagged picture."""
+    def write(
+        self,
+        pixels: Pixels,
+        side_data: Mapping[str, bytes] | None = None,
+        fields: Fields | None = None,
+    ) -> av.VideoFrame:
+        """Convert pixels to a tagged picture.
+
+        Args:
+            pixels: (H, W, 3) RGB, uint8 or uint16 at full scale.
+            side_data: What the picture carries besides, see `make_picture`.
+            fields: For interlaced video, whose fields have chroma samples of their own.
+        """
         pixels = cast("Pixels", np.ascontiguousarray(pixels))
+        size = pixels.shape[1], pixels.shape[0]
+        make = partial(make_picture, size=size, side_data=side_data or {}, fields=fields)
         if self._is_rgb:
-            picture = self._from_rgb(pixels)
+            picture = self._from_rgb(pixels, make)
         elif self._depth == 8 and pixels.dtype == np.uint8:
-            picture = self._convert(
-                av.VideoFrame.from_ndarray(pixels, format="rgb24"), source_range=RANGE_FULL
-            )
+            picture = self._convert(make(pixels, "rgb24"), source_range=RANGE_FULL)
         else:
             depth = next(known for known in _PLANAR_DEPTHS if known >= self._depth)
             planes = _rgb_to_yuv(pixels, self._color, depth)
-            picture = self._convert(_planar_picture(planes, depth), self._color.range)
+            planar = make(np.moveaxis(planes, -1, 0), _planar_format(depth))
+            picture = self._convert(planar, self._color.range)
         return self._tagged(picture)
 
     def retag(self, picture: av.VideoFrame) -> av.VideoFrame | None:
@@ -160,11 +174,10 @@ class RgbWriter:
         picture.color_trc = self._color.transfer
         return picture
 
-    def _from_rgb(self, pixels: Pixels) -> av.VideoFrame:
+    def _from_rgb(self, pixels: Pixels, make: Callable[..., av.VideoFrame]) -> av.VideoFrame:
         if self._depth == 8 and pixels.dtype == np.uint16:
             pixels = to_uint8(pixels)
-        name = "rgb24" if pixels.dtype == np.uint8 else "rgb48le"
-        picture = av.VideoFrame.from_ndarray(pixels, format=name)
+        picture = make(pixels, "rgb24" if pixels.dtype == np.uint8 else "rgb48le")
         return self._reformatter.reformat(
             picture, format=self._pix_fmt, interpolation=_SWSCALE_FLAGS, threads=1
         )
@@ -213,15 +226,6 @@ def _plane_array(plane: Any, depth: int) -> Pixels:
     samples = np.frombuffer(plane, dtype=_sample_type(depth))
     stride = plane.line_size // samples.itemsize
     return cast("Pixels", samples.reshape(plane.height, stride)[:, : plane.width])
-
-
-def _planar_picture(planes: Pixels, depth: int) -> av.VideoFrame:
-    height, width, _ = planes.shape
-    picture = av.VideoFrame(width, height, _planar_format(depth))
-    for channel, plane in enumerate(picture.planes):
-        # The buffer is the picture's own memory; rows may be padded.
-        _plane_array(plane, depth)[:] = planes[:, :, channel]
-    return picture
 
 
 def _code_values(color: ColorInfo, depth: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

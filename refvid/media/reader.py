@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from threading import Lock
@@ -48,6 +48,10 @@ class Frame:
 
     decoded: av.VideoFrame | None = None
     """The same as it came from the decoder, if that was asked for and is what is shown."""
+    side_data: Mapping[str, bytes] = field(default_factory=dict)
+    """What it carries besides pixels, see `read_side_data`."""
+
+    is_interlaced: bool = False
 
     @property
     def time(self) -> Fraction:
@@ -180,6 +184,8 @@ class VideoReader(Iterator[Frame]):
             picture.duration,
             picture.number,
             picture.decoded if self._keeps_decoded else None,
+            picture.side_data,
+            picture.is_interlaced,
         )
 
     def _select(self) -> Generator[Frame, None, None]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Generator, Iterable
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
@@ -14,10 +14,13 @@ from av.packet import Packet
 from av.stream import Stream
 from av.subtitles.stream import SubtitleStream
 
-from refvid.media.container import input_errors, open_unmanaged
+from refvid.media.container import find_video_stream, open_unmanaged
+from refvid.media.packets import read_packets
+from refvid.media.remarks import Remarks
 from refvid.media.sound import add_sound
 from refvid.media.sound_conversion import SoundConverter
 from refvid.media.subtitle_conversion import SubtitleConverter
+from refvid.media.track_times import LeadIn, TrackTimes
 from refvid.media.tracks import (
     TEXT_SUBTITLES,
     TrackCopy,
@@ -26,10 +29,11 @@ from refvid.media.tracks import (
     stream_metadata,
 )
 
-_log = logging.getLogger(__name__)
-
 # How far packets of different streams may be out of order in a file [s].
 _INTERLEAVING: Final = 10
+# What decoders of sound may need before the first moment that is heard [s].
+_LEAD_IN: Final = Fraction(1, 10)
+_BACKWARD: Final = "packets of track {first} that go back in time: {count}"
 
 
 class StreamCopier:
@@ -41,15 +45,25 @@ class StreamCopier:
         copies: tuple[TrackCopy, ...],
         output: OutputContainer,
         *,
+        origin: Fraction,
         keep_metadata: bool,
     ) -> None:
-        """Add the streams to `output`. The source stays open until `close`."""
+        """Add the streams to `output`. The source stays open until `close`.
+
+        Args:
+            source: Where they come from.
+            copies: Which they are.
+            output: Where they go.
+            origin: The time of the source's own clock that becomes 0 [s].
+            keep_metadata: Whether to copy tags.
+        """
         self._source = source
         self._output = output
+        self._origin = origin
+        self._remarks = Remarks(source)
         self._container: InputContainer = open_unmanaged(source)
         self._targets: dict[int, Stream] = {}
         self._copies = {copy.index: copy for copy in copies}
-        self._last_dts: dict[int, int] = {}
         self._sounds: dict[int, SoundConverter] = {}
         self._texts: dict[int, SubtitleConverter] = {}
         self._start: Fraction | None = None
@@ -112,7 +126,7 @@ class StreamCopier:
             if copy.kind != "attachment"
         ]
         if streams:
-            self._packets = self._demux(streams)
+            self._packets = self._read(streams)
             self._waiting = self._next()
 
     def advance(self, until: Fraction) -> None:
@@ -142,29 +156,32 @@ class StreamCopier:
             self._packets.close()
             self._packets = None
         self._container.close()
+        self._remarks.say()
 
     def _next(self) -> Packet[Stream] | None:
         return None if self._packets is None else next(self._packets, None)
 
-    def _demux(self, streams: list[Stream]) -> Generator[Packet[Stream], None, None]:
-        ends: dict[int, int] = {}
-        packets = self._container.demux(*streams)
-        while True:
-            with input_errors(self._source):
-                packet = next(packets, None)
-            if packet is None:
-                return
-            if packet.dts is None and packet.pts is None:
-                if packet.size == 0:  # PyAV marks the end of a stream so
-                    continue
-                packet.pts = ends.get(packet.stream_index, 0)
-            if packet.pts is None:
-                packet.pts = packet.dts
-            if packet.dts is None:
-                packet.dts = packet.pts
-            assert packet.pts is not None
-            ends[packet.stream_index] = packet.pts + (packet.duration or 0)
-            yield packet
+    def _read(self, streams: list[Stream]) -> Generator[Packet[Stream], None, None]:
+        """Read the packets of some streams, with times that the output takes."""
+        is_strict = self._output.format.name in ("mp4", "mov")
+        lead_ins = {
+            stream.index: LeadIn(_LEAD_IN if is_strict else None)
+            for stream in streams
+            if stream.type == "audio"
+        }
+        times = {stream.index: _track_times(stream, is_strict=is_strict) for stream in streams}
+        video = find_video_stream(self._container, self._source)
+        packets = read_packets(self._container, video, streams, self._source, origin=self._origin)
+        with closing(packets):
+            for packet in packets:
+                index = packet.stream_index
+                if packet.dts is None and packet.pts is None and packet.size == 0:
+                    continue  # PyAV marks the end of a stream so
+                for kept in lead_ins[index].add(packet) if index in lead_ins else [packet]:
+                    yield from times[index].add(kept)
+        for index, track in times.items():
+            yield from track.finish()
+            self._remarks.add(_BACKWARD, index, track.backward)
 
     def _write(self, packet: Packet[Stream], end: Fraction | None) -> None:
         index = packet.stream_index
@@ -176,8 +193,10 @@ class StreamCopier:
             self._mux(index, self._sounds[index].convert(packet, end))
             return
         is_text = codec_name(packet.stream) in TEXT_SUBTITLES
-        if self._start is not None:
-            late = self._start - packet.pts * time_base
+        # Nothing is shown before the first moment; sound may begin earlier, to be decoded.
+        start = Fraction(0) if self._start is None and is_text else self._start
+        if start is not None:
+            late = start - packet.pts * time_base
             if late > 0:
                 # A line of text may go on into the part; a packet of sound may not.
                 shown = Fraction(packet.duration or 0) * time_base
@@ -196,19 +215,29 @@ class StreamCopier:
             return
         if self._start is not None:
             shift = round(self._start / time_base)
-            packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
-        last = self._last_dts.get(index)
-        if last is not None and packet.dts < last:
-            _log.warning("%s: track %s goes back in time", self._source, index)
-            packet.dts = last
-            packet.pts = max(packet.pts, last)
-        self._last_dts[index] = packet.dts
+            packet.pts = (packet.pts or 0) - shift
+            packet.dts = (packet.dts or 0) - shift
         self._mux(index, (packet,))
 
     def _mux(self, index: int, packets: Iterable[Packet[Stream]]) -> None:
         for packet in packets:
             packet.stream = self._targets[index]
             self._output.mux_one(packet)
+
+
+def _track_times(stream: Stream, *, is_strict: bool) -> TrackTimes:
+    """Return what settles a track's times.
+
+    Those of sound are in units of samples where mp4 and mov keep them so, or where these are
+    finer: what rises in them rises in the file.
+    """
+    unit = stream.time_base or Fraction(1, 1000)
+    is_sound = stream.type == "audio"
+    context = getattr(stream, "codec_context", None)
+    if is_sound and context is not None and context.sample_rate:
+        sample = Fraction(1, context.sample_rate)
+        unit = sample if is_strict else min(unit, sample)
+    return TrackTimes(unit=unit, rises=is_sound)
 
 
 def _packet_time(packet: Packet[Stream]) -> Fraction:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,25 +13,24 @@ from av.container import InputContainer
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from refvid.errors import InputError, OptionError
+from refvid.errors import OptionError
 from refvid.media.color import MATRIX_RGB, RANGE_FULL, RANGE_UNSPECIFIED, UNSPECIFIED, ColorInfo
 from refvid.media.container import find_video_stream, input_errors, open_container
 from refvid.media.file_kind import is_webp_animation, picture_suffix
+from refvid.media.first_packets import FirstPackets, read_first_packets
+from refvid.media.frame_rate import duration, frame_count, frame_rate, is_variable_rate
 from refvid.media.image import read_image
+from refvid.media.kept import describe_kinds
 from refvid.media.orientation import Orientation, read_orientation
-from refvid.media.pixel_conversion import format_depth, is_rgb
+from refvid.media.pixel_conversion import format_depth, has_alpha, is_rgb
 from refvid.media.sequence import find_images, is_image_sequence
+from refvid.media.side_data import Fields, read_side_data
+from refvid.media.stream_marks import NO_CROP, Crop, DolbyVision, read_marks
 from refvid.media.tracks import Companions, list_companions
 
-# Files whose index lists every frame, so that counting costs nothing.
-_INDEXED_FORMATS: Final = frozenset({"mov", "mp4"})
-# Packets looked at where the container tells the frame rate badly or not at all.
-_PROBED_PACKETS: Final = 64
-_MOST_REORDERED: Final = 16
-# A higher average is the mark of a container that stores only milliseconds.
-_BELIEVABLE_RATE: Final = 480
-
 DEFAULT_SEQUENCE_RATE: Final = Fraction(24)
+_REFINEMENT: Final = 16  # of a time base in which frames have equal times
+_BOTTOM_FIRST: Final = (3, 5)  # AV_FIELD_BB and AV_FIELD_BT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +80,13 @@ class VideoInfo:
     """None where only reading the whole file would tell."""
 
     time_base: Fraction
+    """Of frames that are read; finer than the container's where that is too coarse."""
+
+    origin: Fraction = Fraction(0)
+    """When picture or sound begin on the file's own clock, which becomes 0 [s]."""
+
     start_time: Fraction = Fraction(0)
-    """When the first frame is shown [s]; not 0 in many recordings."""
+    """When the first frame is shown, from `origin` on [s]; later than 0 if sound begins first."""
 
     duration: Fraction | None
     """[s]"""
@@ -97,6 +101,19 @@ class VideoInfo:
     chapters: int = 0
     metadata: dict[str, str]
     is_image_sequence: bool = False
+    crop: Crop = NO_CROP
+    """Edges that the container hides, as stored: before rotation."""
+
+    dolby_vision: DolbyVision | None = None
+    fields: Fields | None = None
+    """The field that is shown first, of interlaced video."""
+
+    has_alpha: bool = False
+    """Whether it has transparency, in its pictures or beside them."""
+
+    side_data: Mapping[str, bytes] = field(default_factory=dict)
+    """What the first picture carries, see `read_side_data`."""
+
     companions: Companions | None = None
     """What can be copied beside the pictures; None where nobody has looked."""
 
@@ -106,9 +123,28 @@ class VideoInfo:
         return self.width, self.height
 
     @property
+    def stored_size(self) -> tuple[int, int]:
+        """(width, height) as decoded, neither upright nor cropped by the container."""
+        width, height = self.size[::-1] if self.rotation in (90, 270) else self.size
+        crop = self.crop
+        return width + crop.left + crop.right, height + crop.top + crop.bottom
+
+    @property
     def coded_height(self) -> int:
         """Lines before the picture is turned upright, which say what an untagged matrix is."""
-        return self.width if self.rotation in (90, 270) else self.height
+        return self.stored_size[1]
+
+    @property
+    def hdr(self) -> str | None:
+        """What kind of HDR it is, for people; None for SDR."""
+        if self.dolby_vision is not None and self.dolby_vision.is_hdr:
+            return f"Dolby Vision, profile {self.dolby_vision.profile}"
+        if self.color.is_hdr:
+            return self.color.transfer_name
+        # Without a configuration record, and without tags that tell it from SDR.
+        if "DOVI_METADATA" in self.side_data and self.color.transfer == UNSPECIFIED:
+            return "Dolby Vision"
+        return None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; fractions as `"30000/1001"`, times as seconds."""
@@ -125,7 +161,7 @@ class VideoInfo:
             "frame_rate": None if self.frame_rate is None else str(self.frame_rate),
             "is_variable_rate": self.is_variable_rate,
             "time_base": str(self.time_base),
-            "start_time": float(self.start_time),
+            "start_time": float(self.origin + self.start_time),
             "duration": None if self.duration is None else float(self.duration),
             "frame_count": self.frame_count,
             "frame_count_is_exact": self.frame_count_is_exact,
@@ -151,6 +187,11 @@ class VideoInfo:
             ],
             "chapters": self.chapters,
             "metadata": dict(self.metadata),
+            "interlaced": self.fields and f"{self.fields} field first",
+            "cropped": asdict(self.crop) if self.crop else None,
+            "dolby_vision_profile": self.dolby_vision and self.dolby_vision.profile,
+            "transparency": self.has_alpha,
+            "side_data": describe_kinds(self.side_data),
             "is_image_sequence": self.is_image_sequence,
         }
 
@@ -178,9 +219,9 @@ def read_video_info(
         return describe_webp(path)
     with open_container(path) as container:
         stream = find_video_stream(container, path)
-        timestamps, picture = _probe(container, stream, path)
+        first = read_first_packets(container, stream, path)
         with input_errors(path):
-            info = _describe(path, container, stream, timestamps, picture)
+            info = _describe(path, container, stream, first)
             if companions:
                 return replace(info, companions=list_companions(container, stream))
             return info
@@ -245,52 +286,25 @@ def _known(first: int, second: int) -> int:
     return first if first not in (0, UNSPECIFIED) else second or UNSPECIFIED
 
 
-def _probe(
-    container: InputContainer, stream: VideoStream, path: Path
-) -> tuple[list[int], av.VideoFrame]:
-    """Return the first timestamps in order of display, and the first picture."""
-    timestamps: list[int] = []
-    picture: av.VideoFrame | None = None
-    last_error: av.FFmpegError | None = None
-    stream.codec_context.thread_count = 1
-    with input_errors(path):
-        for packet in container.demux(stream):
-            if picture is None:
-                try:
-                    picture = next(iter(packet.decode()), None)
-                except av.FFmpegError as error:  # the start of a recording may be cut off
-                    last_error = error
-            if packet.pts is not None and not packet.is_discard:
-                timestamps.append(packet.pts)
-            if picture is not None and len(timestamps) >= _PROBED_PACKETS:
-                break
-    if picture is None:
-        raise InputError(
-            f"{path}: no frame could be decoded. The file is damaged or cut off."
-        ) from last_error
-    timestamps.sort()
-    # Packets come in order of decoding: at the cut, some that are shown earlier are missing.
-    return timestamps[: _PROBED_PACKETS - _MOST_REORDERED], picture
-
-
 def _describe(
     path: Path,
     container: InputContainer,
     stream: VideoStream,
-    timestamps: list[int],
-    picture: av.VideoFrame,
+    first: FirstPackets,
 ) -> VideoInfo:
+    picture = first.picture
     time_base = stream.time_base or Fraction(1, 1000)
     orientation = read_orientation(picture)
-    width, height = picture.width, picture.height
+    marks = read_marks(stream).checked(picture.width, picture.height)
+    width, height = marks.crop.shown(picture.width, picture.height)
     aspect = stream.sample_aspect_ratio or Fraction(1)
     if aspect <= 0:
         aspect = Fraction(1)
     if orientation.swaps_sides:
         width, height, aspect = height, width, 1 / aspect
-    rate = _frame_rate(stream, timestamps, time_base)
-    duration = _duration(container, stream, time_base)
-    count, is_exact = _frame_count(container, stream, duration, rate)
+    rate = frame_rate(stream, first.timestamps, time_base)
+    length = duration(container, stream, time_base)
+    count, is_exact = frame_count(container, stream, length, rate)
     pix_fmt = picture.format.name
     return VideoInfo(
         path=path,
@@ -303,10 +317,11 @@ def _describe(
         rotation=_clockwise_degrees(orientation),
         sample_aspect_ratio=aspect,
         frame_rate=rate,
-        is_variable_rate=_is_variable_rate(container, stream, timestamps),
-        time_base=time_base,
-        start_time=_first_timestamp(picture) * time_base,
-        duration=duration,
+        is_variable_rate=is_variable_rate(container, stream, first.timestamps),
+        time_base=time_base / _REFINEMENT if first.repeats_times else time_base,
+        start_time=first.start * time_base - first.origin,
+        origin=first.origin,
+        duration=length,
         frame_count=count,
         frame_count_is_exact=is_exact,
         color=picture_color(picture, stream),
@@ -331,11 +346,18 @@ def _describe(
         ),
         chapters=len(container.chapters()),
         metadata=dict(container.metadata),
+        crop=marks.crop,
+        dolby_vision=marks.dolby_vision,
+        fields=_fields(picture, stream),
+        has_alpha=has_alpha(pix_fmt) or first.has_alpha,
+        side_data=read_side_data(picture),
     )
 
 
-def _first_timestamp(picture: av.VideoFrame) -> int:
-    return next((stamp for stamp in (picture.pts, picture.dts) if stamp is not None), 0)
+def _fields(picture: av.VideoFrame, stream: VideoStream) -> Fields | None:
+    if not picture.interlaced_frame:
+        return None
+    return "bottom" if stream.codec_context.field_order in _BOTTOM_FIRST else "top"
 
 
 def _clockwise_degrees(orientation: Orientation) -> int:
@@ -345,58 +367,3 @@ def _clockwise_degrees(orientation: Orientation) -> int:
 def _language(stream: Stream) -> str | None:
     language = stream.metadata.get("language")
     return None if language in (None, "und") else language
-
-
-def _frame_rate(stream: VideoStream, timestamps: list[int], time_base: Fraction) -> Fraction | None:
-    rate = stream.average_rate
-    if rate is not None and 0 < rate <= _BELIEVABLE_RATE:
-        return rate
-    if len(timestamps) > 1 and timestamps[-1] > timestamps[0]:
-        span = (timestamps[-1] - timestamps[0]) * time_base
-        return ((len(timestamps) - 1) / span).limit_denominator(1001)
-    guessed = stream.guessed_rate
-    return guessed if guessed is not None and 0 < guessed <= _BELIEVABLE_RATE else None
-
-
-def _duration(
-    container: InputContainer, stream: VideoStream, time_base: Fraction
-) -> Fraction | None:
-    if stream.duration:
-        return stream.duration * time_base
-    return Fraction(container.duration, av.time_base) if container.duration else None
-
-
-def _is_indexed(container: InputContainer) -> bool:
-    return bool(_INDEXED_FORMATS & set(container.format.name.split(",")))
-
-
-def _frame_count(
-    container: InputContainer,
-    stream: VideoStream,
-    duration: Fraction | None,
-    rate: Fraction | None,
-) -> tuple[int | None, bool]:
-    # Fragmented files have an index of their first fragment only; `frames` counts all of it.
-    if _is_indexed(container) and len(stream.index_entries) >= stream.frames > 0:
-        return sum(not entry.is_discard for entry in stream.index_entries), True
-    if stream.frames > 0:
-        return stream.frames, False
-    if duration is not None and rate is not None:
-        return max(1, round(duration * rate)), False
-    return None, False
-
-
-def _is_variable_rate(
-    container: InputContainer, stream: VideoStream, timestamps: list[int]
-) -> bool | None:
-    """A jitter of one tick is rounding, not a variable rate."""
-    if _is_indexed(container) and len(stream.index_entries) >= stream.frames > 0:
-        # Decoding times are evenly spaced exactly when presentation times are.
-        stamps = [entry.timestamp for entry in stream.index_entries if not entry.is_discard]
-        return _spread(stamps) > 1
-    return True if _spread(timestamps) > 1 else None
-
-
-def _spread(timestamps: list[int]) -> int:
-    steps = [later - earlier for earlier, later in pairwise(timestamps)]
-    return max(steps) - min(steps) if steps else 0

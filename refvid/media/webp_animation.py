@@ -68,6 +68,7 @@ def describe_webp(path: Path) -> VideoInfo:
         frame_count_is_exact=True,
         color=ColorInfo(matrix=MATRIX_RGB, range=RANGE_FULL),
         metadata={},
+        has_alpha=bool(head[20] & 0x10),
         companions=Companions(tracks=(), chapters=(), tags={}, disposition=Disposition(0)),
     )
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import errno
+import logging
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from math import lcm
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 import av
 from av.container import OutputContainer
@@ -22,31 +23,21 @@ from refvid.errors import OutputError, RefvidError
 from refvid.media.container import libav_name
 from refvid.media.encoding import Encoding
 from refvid.media.image import encode_image
+from refvid.media.kept import describe_losses, is_stored
 from refvid.media.output_plan import OutputPlan, add_video_stream, plan_output
 from refvid.media.partial_file import check_target, partial_path, publish, remove_quietly
 from refvid.media.pixel_conversion import Pixels, RgbWriter
 from refvid.media.reader import Frame, Trim
 from refvid.media.sequence import numbered_path
+from refvid.media.side_data import TIME_CODES, Fields
 from refvid.media.stream_copy import StreamCopier
+from refvid.media.tags import cut_chapters, file_tags, fits_mp4, video_tags
 from refvid.media.tracks import Companions
 from refvid.media.video_info import VideoInfo
 from refvid.wording import counted
 
-if TYPE_CHECKING:
-    from av.container.core import Chapter
+_log = logging.getLogger(__name__)
 
-# Tags that mp4 and mov have a place for; others need the QuickTime key table.
-_MP4_TAGS: Final = frozenset(
-    {
-        "album", "album_artist", "artist", "comment", "composer", "copyright", "creation_time",
-        "date", "description", "encoder", "episode_id", "genre", "grouping", "keywords",
-        "location", "lyrics", "network", "show", "synopsis", "title", "track",
-    }
-)  # fmt: skip
-# Written by muxers about the file they made.
-_STALE_TAGS: Final = frozenset(
-    {"compatible_brands", "duration", "encoder", "major_brand", "minor_version"}
-)
 # 32 bits in the file; the tool chain takes it as signed.
 _FINEST_TIME_SCALE: Final = 2**31 - 1
 
@@ -214,6 +205,7 @@ class _FileWriter(VideoWriter):
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None
         self._copier: StreamCopier | None = None
+        self._noted = set(like.side_data)
         self._first_pts: int | None = None
         self._last_frame_end = Fraction(0)
         self._packets_written = 0
@@ -221,7 +213,9 @@ class _FileWriter(VideoWriter):
     @property
     def _shift(self) -> int:
         """What is taken off every timestamp."""
-        return (self._first_pts or 0) if self._trim.start else 0
+        first = self._first_pts or 0
+        # mp4 hides what comes before 0.
+        return first if self._trim.start or first < 0 else 0
 
     def _open(self) -> None:
         check_target(self.output, overwrite=self._overwrite)
@@ -241,6 +235,7 @@ class _FileWriter(VideoWriter):
                 self._like.path,
                 self.plan.tracks,
                 self._container,
+                origin=self._like.origin,
                 keep_metadata=self._keep_metadata,
             )
 
@@ -254,38 +249,28 @@ class _FileWriter(VideoWriter):
             finer = lcm(scale, track.time_base.denominator)
             scale = finer if finer <= _FINEST_TIME_SCALE else scale
         options = {"movie_timescale": str(scale)}
-        if not _MP4_TAGS.issuperset(tags):
+        if not fits_mp4(tags):
             options["movflags"] = "+use_metadata_tags"
         return options
 
     def _tags(self) -> dict[str, str]:
-        if not self._keep_metadata:
-            return {}
-        kept = {k: v for k, v in self._like.metadata.items() if k.lower() not in _STALE_TAGS}
-        for key, value in self._provenance.items():
-            # The source's own comment is the user's: ours goes below it.
-            kept[key] = f"{kept[key]}\n{value}" if key in kept else value
-        return kept
+        return file_tags(self._like.metadata, self._provenance) if self._keep_metadata else {}
 
     def _copy_video_tags(self, target: VideoStream, companions: Companions) -> None:
         target.disposition = companions.disposition
-        tags = {
-            key: value
-            for key, value in companions.tags.items()
-            if self._keep_metadata or key == "language"
-        }
         # A time code counts frames of a constant rate from the first one.
-        if self._trim.start or self._like.is_variable_rate is not False:
-            tags.pop("timecode", None)
-        tags.pop("rotate", None)
-        target.metadata.update(tags)
+        is_counted = not self._trim.start and self._like.is_variable_rate is False
+        for key, value in video_tags(companions.tags, keeps_time_code=is_counted).items():
+            if self._keep_metadata or key == "language":
+                target.metadata[key] = value
 
     def _write(self, pixels: Pixels, frame: Frame) -> None:
-        self._encode(self._to_picture.write(pixels), frame)
+        self._encode(self._to_picture.write(pixels, *self._extras(frame)), frame)
 
     def _write_unchanged(self, frame: Frame) -> None:
         picture = None if frame.decoded is None else self._to_picture.retag(frame.decoded)
-        self._encode(picture or self._to_picture.write(frame.pixels), frame)
+        extras = self._extras(frame)  # it says what is lost, also of a picture as it is
+        self._encode(picture or self._to_picture.write(frame.pixels, *extras), frame)
 
     def _encode(self, picture: av.VideoFrame, frame: Frame) -> None:
         if self._first_pts is None:
@@ -297,15 +282,27 @@ class _FileWriter(VideoWriter):
         self._last_frame_end = (frame.pts + (frame.duration or 0)) * frame.time_base
         self._mux(self._stream.encode(picture))
 
+    def _extras(self, frame: Frame) -> tuple[dict[str, bytes], Fields | None]:
+        """Return what the frame carries that its encoder stores; say what is lost from now on."""
+        encoder = self.plan.encoder
+        stored = {k: v for k, v in frame.side_data.items() if is_stored(k, encoder)}
+        lost = frame.side_data.keys() - stored.keys() - TIME_CODES
+        for loss in describe_losses(lost - self._noted, encoder, self.plan.codec):
+            _log.warning("%s: from frame %s on, %s", self._like.path, frame.index, loss)
+        self._noted |= lost
+        return stored, self.plan.fields if frame.is_interlaced else None
+
     def _begin(self, frame: Frame) -> None:
         """Settle what depends on the first frame's time; the header is written after this."""
         assert self._container is not None
         self._first_pts = frame.pts
-        start = frame.time if self._trim.start else None
+        start = frame.time if self._trim.start or self._shift else None
         if self._copier is not None:
             self._copier.begin(start, self._trim.limit)
         if self.plan.companions is not None and self._keep_metadata:
-            chapters = _cut_chapters(self.plan.companions.chapters, start, self._trim.end)
+            chapters = cut_chapters(
+                self.plan.companions.chapters, self._like.origin, start, self._trim.end
+            )
             self._container.set_chapters(list(chapters))
 
     def _mux(self, packets: list[Packet[VideoStream]]) -> None:
@@ -384,24 +381,6 @@ class _SequenceWriter(VideoWriter):
 
     def _discard(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def _cut_chapters(
-    chapters: Iterable[Chapter], start: Fraction | None, end: Fraction | None
-) -> Iterator[Chapter]:
-    """Keep the chapters of a part, in times of the result."""
-    offset = start or Fraction(0)
-    for chapter in chapters:
-        time_base = chapter["time_base"] or Fraction(1)
-        begins = chapter["start"] * time_base - offset
-        ends = chapter["end"] * time_base
-        ends = (ends if end is None else min(ends, end)) - offset
-        if start is not None:
-            begins = max(begins, Fraction(0))
-        if ends > begins:
-            cut = chapter.copy()
-            cut["start"], cut["end"] = round(begins / time_base), round(ends / time_base)
-            yield cut
 
 
 def _reason(error: av.FFmpegError | OSError) -> str:

@@ -195,9 +195,9 @@ def read_source(job: Job, options: SourceOptions) -> VideoInfo:
         InputError: It cannot be read, or is HDR and that is not allowed.
     """
     info = job.info or read_video_info(job.source, rate=options.sequence_rate, companions=True)
-    if info.color.is_hdr and options.hdr == "refuse":
+    if info.hdr is not None and options.hdr == "refuse":
         raise InputError(
-            f"{info.path} is HDR video ({info.color.transfer_name}), which the model was not made "
+            f"{info.path} is HDR video ({info.hdr}), which the model was not made "
             "for: colours and highlights may suffer. Convert it to SDR first, or use "
             "--hdr passthrough to work on the coded values as they are."
         )

@@ -68,7 +68,8 @@ def test_timestamps_are_kept(samples, kind, suffix):
     source = samples.make("in.mov", time_base=time_base, timestamps=stamps, max_b_frames=0)
     output = samples.folder / f"out{suffix}"
     frames = samples.copy(source, output)
-    assert [frame.time for frame in frames] == [stamp * time_base for stamp in stamps]
+    # Whatever the clock of the source says, the result begins at 0.
+    assert [frame.time for frame in frames] == [(t - stamps[0]) * time_base for t in stamps]
     result = samples.read(output)
     assert [frame.index for frame in result] == list(range(len(stamps)))
     for before, after in zip(frames, result, strict=True):
