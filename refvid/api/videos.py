@@ -17,6 +17,7 @@ from refvid.api.keywords import (
 )
 from refvid.api.models import use_model
 from refvid.errors import InputError, OptionError
+from refvid.models.registry import MINI_STYLE
 from refvid.progress import ProgressCallback, ignore_progress
 from refvid.words import parse_keyframe, parse_range, parse_rate, parse_reference, parse_style
 
@@ -158,7 +159,7 @@ def stylize(
     frames: int | None = None,
     preview: Position | None = None,
     cut_detection: bool = True,
-    model: File | LoadedBackbone = "mini-style",
+    model: File | LoadedBackbone = MINI_STYLE,
     codec: str | None = None,
     crf: float | None = None,
     pix_fmt: str | None = None,
