@@ -107,7 +107,8 @@ def enhance(
     job = check_job(source, output, overwrite=overwrite, images=references.images)
     from refvid.rebuild import enhance as work
 
-    return work.enhance(job, references, options, use_model(model), on_progress)
+    loaded = use_model(model, strength=strength)
+    return work.enhance(job, references, options, loaded, on_progress)
 
 
 def enhance_frames(
@@ -141,7 +142,7 @@ def enhance_frames(
     options = RebuildOptions(strength=strength, cut_detection=cut_detection)
     fit = References(fit=ref_fit).fit
     picture, index = _find_picture(frames, ref)
-    loaded = use_model(model)
+    loaded = use_model(model, strength=strength)
     return work.enhance_frames(frames, picture, options, loaded, on_progress, fit=fit, frame=index)
 
 
@@ -201,7 +202,8 @@ def stylize(
     job = check_job(source, output, overwrite=overwrite, images=styles.images)
     from refvid.rebuild import stylize as work
 
-    return work.stylize(job, styles, options, use_model(model, "style"), on_progress)
+    loaded = use_model(model, "style", strength=strength)
+    return work.stylize(job, styles, options, loaded, on_progress)
 
 
 def _several(files: File | Iterable[File]) -> list[File]:
