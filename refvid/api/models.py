@@ -65,16 +65,23 @@ def load_model(
 
 
 def use_model(
-    model: File | LoadedBackbone, kind: Kind = "restore", *, latents: Path | None = None
+    model: File | LoadedBackbone,
+    kind: Kind = "restore",
+    *,
+    strength: float = 1.0,
+    latents: Path | None = None,
 ) -> LoadedBackbone:
-    """The model of a call; `latents` may tell which one they are for."""
+    """The model of a call: none at strength 0; `latents` may tell which one they are for."""
     from refvid.rebuild.choose_backbone import LoadedBackbone, check_kind, choose_backbone
     from refvid.rebuild.decode import choose_decoder
     from refvid.rebuild.options import ModelOptions
+    from refvid.rebuild.unchanged import no_model
 
     if isinstance(model, LoadedBackbone):
         check_kind(model.name, kind)
         return model
+    if strength == 0:
+        return no_model()
     options = ModelOptions(model=str(model))
     if latents is not None:
         return choose_decoder(options, [latents])

@@ -17,6 +17,7 @@ from refvid.api.keywords import (
 )
 from refvid.api.models import use_model
 from refvid.errors import InputError, OptionError
+from refvid.models.registry import MINI_STYLE
 from refvid.progress import ProgressCallback, ignore_progress
 from refvid.words import parse_keyframe, parse_range, parse_rate, parse_reference, parse_style
 
@@ -106,7 +107,8 @@ def enhance(
     job = check_job(source, output, overwrite=overwrite, images=references.images)
     from refvid.rebuild import enhance as work
 
-    return work.enhance(job, references, options, use_model(model), on_progress)
+    loaded = use_model(model, strength=strength)
+    return work.enhance(job, references, options, loaded, on_progress)
 
 
 def enhance_frames(
@@ -140,7 +142,7 @@ def enhance_frames(
     options = RebuildOptions(strength=strength, cut_detection=cut_detection)
     fit = References(fit=ref_fit).fit
     picture, index = _find_picture(frames, ref)
-    loaded = use_model(model)
+    loaded = use_model(model, strength=strength)
     return work.enhance_frames(frames, picture, options, loaded, on_progress, fit=fit, frame=index)
 
 
@@ -158,7 +160,7 @@ def stylize(
     frames: int | None = None,
     preview: Position | None = None,
     cut_detection: bool = True,
-    model: File | LoadedBackbone = "mini-style",
+    model: File | LoadedBackbone = MINI_STYLE,
     codec: str | None = None,
     crf: float | None = None,
     pix_fmt: str | None = None,
@@ -200,7 +202,8 @@ def stylize(
     job = check_job(source, output, overwrite=overwrite, images=styles.images)
     from refvid.rebuild import stylize as work
 
-    return work.stylize(job, styles, options, use_model(model, "style"), on_progress)
+    loaded = use_model(model, "style", strength=strength)
+    return work.stylize(job, styles, options, loaded, on_progress)
 
 
 def _several(files: File | Iterable[File]) -> list[File]:

@@ -163,6 +163,20 @@ def test_cheap_failures_load_no_model(make_video, tmp_path, monkeypatch, keyword
     assert not Path("out.mp4").exists()
 
 
+def test_strength_0_loads_no_model(make_video, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_video(3)
+    Image.fromarray(moving_pattern(1)[0]).save("art.png")
+    monkeypatch.setattr("refvid.rebuild.choose_backbone.choose_backbone", None)
+    for report in (
+        refvid.enhance("video.mp4", "same.mkv", ref="frame:0", strength=0, codec="ffv1"),
+        refvid.stylize("video.mp4", "alike.mkv", style="art.png", strength=0),
+    ):
+        assert (report.frames, report.plan.model) == (3, "none")
+    frames = moving_pattern(20)
+    assert np.array_equal(refvid.enhance_frames(frames, ref="frame:0", strength=0), frames)
+
+
 def test_models_do_their_own_work_alone(make_video, style_weights, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make_video(3)
