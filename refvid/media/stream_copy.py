@@ -25,6 +25,7 @@ from refvid.media.tracks import (
     codec_name,
     stream_metadata,
 )
+from refvid.media.unchanged import check_unchanged, file_state
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +47,8 @@ class StreamCopier:
         """Add the streams to `output`. The source stays open until `close`."""
         self._source = source
         self._output = output
+        with input_errors(source):
+            self._state = file_state(source)
         self._container: InputContainer = open_unmanaged(source)
         self._targets: dict[int, Stream] = {}
         self._copies = {copy.index: copy for copy in copies}
@@ -122,7 +125,11 @@ class StreamCopier:
             self._waiting = self._next()
 
     def finish(self, until: Fraction | None) -> None:
-        """Copy the rest: up to a time of the source [s], or all of it."""
+        """Copy the rest: up to a time of the source [s], or all of it.
+
+        Raises:
+            InputError: The source has changed since it was opened.
+        """
         while self._waiting is not None:
             time = _packet_time(self._waiting)
             if until is None or time < until:
@@ -134,6 +141,7 @@ class StreamCopier:
             self._mux(index, sound.finish())
         for index, text in self._texts.items():
             self._mux(index, text.finish())
+        check_unchanged(self._source, self._state)
 
     def close(self) -> None:
         """Close the source."""

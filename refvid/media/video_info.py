@@ -22,6 +22,7 @@ from refvid.media.orientation import Orientation, read_orientation
 from refvid.media.pixel_conversion import format_depth, is_rgb
 from refvid.media.sequence import find_images, is_image_sequence
 from refvid.media.tracks import Companions, list_companions
+from refvid.media.unchanged import FileState, file_state
 
 # Files whose index lists every frame, so that counting costs nothing.
 _INDEXED_FORMATS: Final = frozenset({"mov", "mp4"})
@@ -100,6 +101,9 @@ class VideoInfo:
     companions: Companions | None = None
     """What can be copied beside the pictures; None where nobody has looked."""
 
+    state: FileState | None = None
+    """Of the file when it was looked at; None for what is not one file."""
+
     @property
     def size(self) -> tuple[int, int]:
         """(width, height) as shown."""
@@ -172,15 +176,17 @@ def read_video_info(
     """
     if is_image_sequence(path):
         return _describe_sequence(path, rate)
+    with input_errors(path):
+        state = file_state(path)
     if is_webp_animation(path):
         from refvid.media.webp_animation import describe_webp  # noqa: PLC0415 -- makes VideoInfo
 
-        return describe_webp(path)
+        return replace(describe_webp(path), state=state)
     with open_container(path) as container:
         stream = find_video_stream(container, path)
         timestamps, picture = _probe(container, stream, path)
         with input_errors(path):
-            info = _describe(path, container, stream, timestamps, picture)
+            info = replace(_describe(path, container, stream, timestamps, picture), state=state)
             if companions:
                 return replace(info, companions=list_companions(container, stream))
             return info

@@ -27,7 +27,14 @@ SPEED = {
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "crf": "10", "b": "0"},
     "libsvtav1": {"preset": "12", "crf": "20"},
 }
-SUFFIX_FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".avi": "avi"}
+SUFFIX_FORMATS = {
+    ".mp4": "mp4",
+    ".mov": "mov",
+    ".mkv": "matroska",
+    ".webm": "webm",
+    ".avi": "avi",
+    ".ts": "mpegts",
+}
 
 
 def picture(index: int, width: int, height: int) -> np.ndarray:
