@@ -6,12 +6,13 @@ Messages name the flag; in Python, the keyword has its name. Loads nothing heavy
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from refvid.errors import CheckpointUnavailable, InputError, OptionError
+from refvid.media.folders import is_file, is_folder
 from refvid.media.frame_range import FrameRange
 
 if TYPE_CHECKING:
@@ -123,8 +124,8 @@ def parse_reference(value: str | Path | None) -> ReferenceSource | None:
     if kind == "time":
         return ReferenceSource(time=parse_time(rest, "--ref time:"))
     image = Path(value)
-    if not _is(Path.is_file, image):
-        problem = "is a folder" if _is(Path.is_dir, image) else "does not exist"
+    if not is_file(image):
+        problem = "is a folder" if is_folder(image) else "does not exist"
         raise InputError(
             f"--ref: the image {value} {problem}; give an image file, frame:N or time:SECONDS"
         )
@@ -146,7 +147,7 @@ def parse_latent_references(
     if source is not None and source.image is None:
         raise OptionError(f"--ref: {ref!r} is no image file; latents have no frames to take")
     folder = None if refs is None else Path(refs)
-    if folder is not None and not folder.is_dir():
+    if folder is not None and not is_folder(folder):
         raise InputError(f"--refs: there is no folder {folder}")
     return LatentReferences(
         image=None if source is None else source.image, folder=folder, fit=fit, baseline=baseline
@@ -163,7 +164,7 @@ def parse_style(value: str | Path) -> StyleSource:
     from refvid.rebuild.options import StyleSource
 
     path, _, tail = str(value).rpartition(":")
-    if path and _WEIGHT.fullmatch(tail) and not _is(Path.is_file, Path(value)):
+    if path and _WEIGHT.fullmatch(tail) and not is_file(Path(value)):
         return StyleSource(image=_existing(Path(path), "--style"), weight=float(tail))
     return StyleSource(image=_existing(Path(value), "--style"))
 
@@ -206,7 +207,7 @@ def parse_model(given: Mapping[str, Any]) -> ModelOptions:
     weights = values.get("weights")
     if weights is not None:
         values["weights"] = Path(weights)
-        if not values["weights"].is_file():
+        if not is_file(values["weights"]):
             raise CheckpointUnavailable(f"--weights: there is no file {weights}")
     return ModelOptions(**values)
 
@@ -262,13 +263,6 @@ def parse_encoder_options(words: list[str]) -> dict[str, str]:
 
 
 def _existing(image: Path, option: str) -> Path:
-    if not _is(Path.is_file, image):
+    if not is_file(image):
         raise InputError(f"{option}: there is no image file {image}")
     return image
-
-
-def _is(kind: Callable[[Path], bool], path: Path) -> bool:
-    try:
-        return kind(path)
-    except OSError:
-        return False  # such as a name that is too long for the system

@@ -199,6 +199,29 @@ def make_video(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
+@pytest.fixture
+def unprivileged() -> Iterator[Path]:
+    """A folder, as seen by a user whom permissions stop: in containers tests often run as root."""
+    import shutil
+    import tempfile
+
+    if os.name != "posix":
+        pytest.skip("permissions are another matter on Windows")
+    folder = Path(tempfile.mkdtemp(prefix="refvid-test-"))
+    folder.chmod(0o777)
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65534)
+    try:
+        yield folder
+    finally:
+        if is_root:
+            os.seteuid(0)
+        for path in folder.rglob("*"):
+            path.chmod(0o700)
+        shutil.rmtree(folder)
+
+
 @pytest.fixture(autouse=True)
 def no_leaked_threads() -> Iterator[None]:
     """Every test leaves as many threads of ours as it found."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from refvid.api.keywords import File, Position, Rate, split_words, to_path
+from refvid.media.folders import is_file
 from refvid.progress import ProgressCallback, ignore_progress
 from refvid.words import parse_range, parse_rate
 
@@ -164,7 +165,7 @@ def info(file: File) -> VideoInfo | Latents:
     from refvid.media.video_info import read_video_info
 
     path = Path(file)
-    if path.is_file() and sniff_container(path) is not None:
+    if is_file(path) and sniff_container(path) is not None:
         # Videos and pictures need no torch.
         from refvid.latents.recognise import recognise_latents
 

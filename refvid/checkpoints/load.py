@@ -25,6 +25,7 @@ from refvid.checkpoints.convert import (
 from refvid.checkpoints.download import fetch
 from refvid.checkpoints.state_dict import clean_key
 from refvid.errors import CheckpointMismatch, CheckpointUnavailable, OptionError
+from refvid.media.folders import is_file, is_folder
 from refvid.models.backbone import Backbone
 from refvid.models.registry import (
     MINI,
@@ -227,9 +228,9 @@ def _base_of(backbone: str, catalog: Catalog) -> CatalogEntry | None:
 
 
 def _file(path: Path) -> Path:
-    if path.is_dir():
+    if is_folder(path):
         return _only_weights_in(path)
-    if path.is_file():
+    if is_file(path):
         return path
     raise CheckpointUnavailable(
         f"There is no model {path}: --model takes auto, {', '.join(names('restore'))}, or the path "

@@ -6,10 +6,8 @@ Nothing here imports torch, NumPy, PyAV or Rich: `--help` and shell completion s
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
@@ -30,7 +28,7 @@ from refvid.cli import (
 )
 from refvid.cli.allocator import reuse_freed_memory
 from refvid.cli.console import Console, error_document
-from refvid.cli.exit_codes import SIGTERM_EXIT_CODE
+from refvid.cli.file_errors import named_error
 from refvid.cli.groups import USAGE_ERROR, HelpfulGroup, PanelCommand
 from refvid.errors import INTERRUPTED_EXIT_CODE
 
@@ -52,7 +50,7 @@ class ProgramGroup(HelpfulGroup):
             console.note("interrupted")
             raise typer.Exit(INTERRUPTED_EXIT_CODE) from None
         except Exception as error:
-            raise typer.Exit(_report(console, error)) from error
+            raise typer.Exit(_report(console, named_error(error))) from error
         finally:
             console.close()
 
@@ -120,14 +118,8 @@ for _command in (
 app.add_typer(models.app)
 
 
-def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
-    # Unlike the default action, this lets writers remove their unfinished files.
-    raise SystemExit(SIGTERM_EXIT_CODE)
-
-
 def main() -> None:
-    """Run the program: the `refvid` console script."""
-    signal.signal(signal.SIGTERM, _stop)
+    """Run the program; `refvid.__main__` has made sure that it can be stopped."""
     # Torch's threads must sleep while they wait: spinning, they take the cores from the threads
     # that read and encode (1.8 times slower on two cores). Read once, when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

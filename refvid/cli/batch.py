@@ -4,44 +4,27 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import refvid
 from refvid.cli.console import Console, error_document, format_bytes, format_duration
 from refvid.cli.exit_codes import batch_exit_code
+from refvid.cli.file_errors import named_error
 from refvid.cli.flags import BatchRules
+from refvid.cli.jobs import Outcome, triage
 from refvid.cli.licence import asking_for_licence
-from refvid.errors import InputError, OutputError, RefvidError
+from refvid.errors import OutputError
 from refvid.wording import counted
 
 if TYPE_CHECKING:
     from refvid.media.inputs import Job
-    from refvid.media.video_info import VideoInfo
     from refvid.progress import TransferCallback
     from refvid.rebuild.choose_backbone import LoadedBackbone
-    from refvid.rebuild.plan import Plan, Report
-
-
-@dataclass(slots=True, kw_only=True)
-class Outcome:
-    """What became of one job: exactly one of the fields below `job` says it."""
-
-    job: Job
-    report: Plan | Report | None = None
-    """Put there by whoever does the job."""
-
-    error: Exception | None = None
-    skipped: bool = False
-
-    @property
-    def status(self) -> str:
-        """done, failed or skipped."""
-        return "failed" if self.error else "skipped" if self.skipped else "done"
+    from refvid.rebuild.existing import Existing
+    from refvid.rebuild.plan import Plan
 
 
 class Batch:
@@ -60,6 +43,8 @@ class Batch:
         rules: What the user wants of the batch.
         jobs: All of them.
         check: Raises `InputError` for a source that is not there; None is for videos.
+        find_existing: Looks at what stands where a result would go; None takes whatever is there
+            for the result.
     """
 
     def __init__(
@@ -68,17 +53,27 @@ class Batch:
         rules: BatchRules,
         jobs: Sequence[Job],
         check: Callable[[Path], None] | None = None,
+        find_existing: Callable[[Job], Existing | None] | None = None,
     ) -> None:
         self._console = console
         self._rules = rules
         self._jobs = jobs
+        self._written: set[tuple[int, int]] = set()
         self.ready, self.outcomes = triage(
-            jobs, overwrite=rules.overwrite, skip_existing=rules.skip_existing, check=check
+            jobs,
+            overwrite=rules.overwrite,
+            skip_existing=rules.skip_existing,
+            dry_run=rules.dry_run,
+            check=check,
+            find_existing=find_existing,
         )
         """The jobs that can run."""
 
         for outcome in self.outcomes:
             self._tell(outcome)
+        for job in self.ready:
+            if job.replaces:
+                console.note(f"{job.source} is done again: {job.replaces}")
         if self._is_over:
             self.ready = []
 
@@ -90,8 +85,7 @@ class Batch:
         """The jobs that can run, up to the first failure if that ends them."""
         for job in self.ready:
             try:
-                if job.create_folder and not self._rules.dry_run:
-                    _make_folder(job.output.parent)
+                self._prepare(job)
             except OutputError as error:
                 self._add(Outcome(job=job, error=error))
             else:
@@ -99,14 +93,32 @@ class Batch:
             if self._is_over:
                 return
 
+    def _prepare(self, job: Job) -> None:
+        from refvid.media.outputs import existing_files
+        from refvid.media.sequence import is_pattern
+
+        if self._written & existing_files(job.output):
+            raise OutputError(
+                f"{job.output} is the result of another input: their names are the same to this "
+                "disk; choose another name"
+            )
+        if job.create_folder and not self._rules.dry_run:
+            # The folder of a sequence comes with it, when it is whole.
+            is_sequence = is_pattern(job.output)
+            _make_folder(job.output.parent.parent if is_sequence else job.output.parent)
+
     @contextmanager
     def attempt(self, job: Job) -> Iterator[Outcome]:
         """Do one job: a failure becomes its outcome, and does not stop the rest."""
+        from refvid.media.outputs import existing_files
+
         outcome = Outcome(job=job)
         try:
             yield outcome
         except Exception as error:  # noqa: BLE001 -- one bad file must not cost the others
-            outcome.error, outcome.report = error, None
+            outcome.error, outcome.report = named_error(error, job.output), None
+        else:
+            self._written |= existing_files(job.output)
         self._add(outcome)
 
     def _add(self, outcome: Outcome) -> None:
@@ -118,7 +130,8 @@ class Batch:
         outcomes, total = self.outcomes, len(self._jobs)
         code = batch_exit_code(outcome.error for outcome in outcomes if outcome.error)
         if self._console.json:
-            outcomes.sort(key=lambda outcome: self._jobs.index(outcome.job))
+            order = [job.source for job in self._jobs]
+            outcomes.sort(key=lambda outcome: order.index(outcome.job.source))
             results = [self._document(outcome) for outcome in outcomes]
             self._console.result_json(
                 {"refvid": refvid.__version__, "results": results, "exit_code": code}
@@ -137,7 +150,7 @@ class Batch:
         """One job's fate on stderr, and its result on stdout."""
         job, report, console = outcome.job, outcome.report, self._console
         if outcome.skipped:
-            console.note(f"skipped {job.source}: {job.output} exists")
+            console.note(f"skipped {job.source}: {outcome.skipped}")
         elif outcome.error is not None:
             context = str(job.source) if len(self._jobs) > 1 else ""
             console.error(outcome.error, context=context)
@@ -158,84 +171,11 @@ class Batch:
         }
         if outcome.report is not None:
             result["plan" if self._rules.dry_run else "report"] = outcome.report.to_json()
+        if reason := outcome.skipped or outcome.job.replaces:
+            result["reason"] = reason
         if outcome.error is not None:
             result["error"] = error_document(outcome.error)
         return result
-
-
-def triage(
-    jobs: Iterable[Job],
-    *,
-    overwrite: bool = False,
-    skip_existing: bool = False,
-    check: Callable[[Path], None] | None = None,
-) -> tuple[list[Job], list[Outcome]]:
-    """Sort out, before any weights are loaded, the jobs that need not or cannot run.
-
-    Returns:
-        The jobs to run, and the outcomes of the others.
-    """
-    from refvid.media.inputs import check_job_output, check_source
-    from refvid.media.outputs import output_exists
-
-    ready: list[Job] = []
-    others: list[Outcome] = []
-    for job in jobs:
-        try:
-            (check or check_source)(job.source)
-            if skip_existing and output_exists(job.output):
-                others.append(Outcome(job=job, skipped=True))
-                continue
-            check_job_output(job, overwrite=overwrite)
-        except RefvidError as error:
-            others.append(Outcome(job=job, error=error))
-        else:
-            ready.append(job)
-    return ready, others
-
-
-def find_jobs(
-    inputs: Sequence[str],
-    rules: BatchRules,
-    *,
-    suffix: str | None = None,
-    accepts: Callable[[Path], bool] | None = None,
-    rate: Fraction | None = None,
-) -> list[Job]:
-    """Turn the words for inputs and outputs into jobs.
-
-    Args:
-        inputs: Files, folders, wildcards, patterns.
-        rules: Where results go.
-        suffix: Of results; None takes the one that can hold all that its source has.
-        accepts: Tells which files of a folder are inputs; None takes videos and images.
-        rate: Frame rate of image sequences.
-    """
-    from refvid.media.inputs import expand_inputs, plan_jobs
-
-    output = rules.output
-    # A folder that holds results: recursion does not look into it for inputs.
-    results = None if output is None or "{" in output else Path(output)
-    sources = expand_inputs(inputs, recursive=rules.recursive, results=results, accepts=accepts)
-    infos: dict[Path, VideoInfo] = {}
-    jobs = plan_jobs(
-        sources, output, suffix_of=lambda source: suffix or _suffix_like(source, rate, infos)
-    )
-    return [replace(job, info=infos.get(job.source)) for job in jobs]
-
-
-def _suffix_like(source: Path, rate: Fraction | None, infos: dict[Path, VideoInfo]) -> str:
-    from refvid.media.file_kind import is_picture, picture_suffix
-    from refvid.media.output_plan import default_suffix
-    from refvid.media.video_info import read_video_info
-
-    if is_picture(source):
-        return picture_suffix(source)
-    try:
-        infos[source] = read_video_info(source, rate=rate, companions=True)
-    except InputError:
-        return source.suffix  # its own job will say what is wrong with it
-    return default_suffix(infos[source])
 
 
 def load_model(

@@ -22,12 +22,14 @@ def page_beside(output: Path) -> Path:
     return output.with_name(fitting_name(output.stem, "_compare.html"))
 
 
-def check_page(output: Path, *, overwrite: bool) -> None:
+def check_page(job: Job, *, overwrite: bool) -> None:
     """Raise OutputError, before any work, where the page of a result could not be written."""
     from refvid.media.outputs import check_output
 
     # The folder of a result may be about to be made.
-    check_output(page_beside(output), overwrite=overwrite, may_make_folder=True)
+    check_output(
+        page_beside(job.output), overwrite=overwrite or bool(job.replaces), may_make_folder=True
+    )
 
 
 def compare_with_input(console: Console, job: Job, options: RebuildOptions, frames: int) -> None:
@@ -39,7 +41,7 @@ def compare_with_input(console: Console, job: Job, options: RebuildOptions, fram
         labels=("input", "result"),
         frames=frames,
         start=options.range.start,
-        overwrite=options.overwrite,
+        overwrite=options.overwrite or bool(job.replaces),
         rate=options.sequence_rate,
     )
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from refvid.cli import comparing, flags, model_flags
-from refvid.cli.batch import Batch, decisions, find_jobs, load_model
+from refvid.cli.batch import Batch, decisions, load_model
 from refvid.cli.console import Console
 from refvid.cli.groups import IO_PANEL, REFERENCE_PANEL, grouped
+from refvid.cli.jobs import find_jobs
 from refvid.errors import InputError, OptionError
 from refvid.words import parse_latent_references, parse_rate
 
@@ -164,6 +165,8 @@ def decode(
     # Everything that can fail cheaply comes before torch, which takes seconds to import.
     from refvid.latents.containers import holds_tensors
     from refvid.media.inputs import check_file
+    from refvid.media.outputs import check_replaces_no
+    from refvid.rebuild.existing import find_video
     from refvid.rebuild.latents_options import DecodeOptions
 
     references = reference.parse()
@@ -175,7 +178,9 @@ def decode(
     )
     model = choice.parse()
     jobs = find_jobs(inputs, rules, suffix=".mp4", accepts=holds_tensors)
-    batch = Batch(console, rules, jobs, check_file)
+    check_replaces_no([job.output for job in jobs], references.files, "the reference")
+    find_existing = partial(find_video, how=references.how(), model=model.registered)
+    batch = Batch(console, rules, jobs, check_file, find_existing)
     if batch.ready:
         from refvid.rebuild import decode as work
         from refvid.rebuild.trial import Trial
@@ -198,7 +203,7 @@ def decode(
                     model, [job.source], may_fetch=not rules.dry_run
                 )
                 if compare:
-                    comparing.check_page(job.output, overwrite=rules.overwrite)
+                    comparing.check_page(job, overwrite=rules.overwrite)
                 if rules.dry_run:
                     outcome.report = work.plan_decode(job, references, options, mine, trial)
                     continue
@@ -240,6 +245,6 @@ def _compare_with_plain(
             job.output,
             labels=("plain decoder" if has_plain else "without reference", "with reference"),
             frames=plan.frames,
-            overwrite=options.overwrite,
+            overwrite=options.overwrite or bool(job.replaces),
             rate=Fraction(plan.frame_rate),
         )

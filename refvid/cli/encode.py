@@ -7,9 +7,10 @@ from functools import partial
 import typer
 
 from refvid.cli import flags, model_flags
-from refvid.cli.batch import Batch, find_jobs, load_model
+from refvid.cli.batch import Batch, load_model
 from refvid.cli.console import Console
 from refvid.cli.groups import grouped
+from refvid.cli.jobs import find_jobs
 from refvid.words import parse_rate
 
 
@@ -34,6 +35,8 @@ def encode(
       refvid decode latents.safetensors --ref photo.jpg
     """
     # Everything that can fail cheaply comes before torch, which takes seconds to import.
+    from refvid.media.outputs import check_replaces_no
+    from refvid.rebuild.existing import find_latents
     from refvid.rebuild.latents_options import SUFFIX, check_latents_name
     from refvid.rebuild.options import SourceOptions
 
@@ -44,10 +47,19 @@ def encode(
         overwrite=rules.overwrite,
     )
     model = choice.parse()
-    jobs = find_jobs(inputs, rules, suffix=SUFFIX)
+    jobs = find_jobs(
+        inputs,
+        rules,
+        suffix=SUFFIX,
+        rate=options.sequence_rate,
+        preview=part.preview is not None,
+    )
     for job in jobs:
         check_latents_name(job.output)
-    batch = Batch(console, rules, jobs)
+    # These have the same kind of name.
+    check_replaces_no([job.output for job in jobs], model.files, "the weights")
+    find_existing = partial(find_latents, options=options, model=model.registered)
+    batch = Batch(console, rules, jobs, find_existing=find_existing)
     if batch.ready:
         from refvid.rebuild import encode as work
         from refvid.rebuild.choose_backbone import choose_backbone

@@ -52,5 +52,15 @@ def enhance(
         return Work(loaded, work.plan_enhance, work.enhance)
 
     raise typer.Exit(
-        rebuild_all(console, inputs, rules, references, options, begin, compare=how.compare)
+        rebuild_all(
+            console,
+            inputs,
+            rules,
+            references,
+            options,
+            begin,
+            model=model.registered,
+            compare=how.compare,
+            preview=part.preview is not None,
+        )
     )

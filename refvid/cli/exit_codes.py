@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from refvid.errors import BATCH_EXIT_CODE, DeviceError, RefvidError
 
 BUG_EXIT_CODE = 1
-SIGTERM_EXIT_CODE = 143
 
 
 def exit_code_of(error: BaseException) -> int:
@@ -15,6 +14,11 @@ def exit_code_of(error: BaseException) -> int:
     if isinstance(error, RefvidError):
         return error.exit_code
     return DeviceError.exit_code if isinstance(error, MemoryError) else BUG_EXIT_CODE
+
+
+def exit_code_of_signal(number: int) -> int:
+    """The exit code of a program that a signal has stopped, as shells tell it."""
+    return 128 + number
 
 
 def batch_exit_code(errors: Iterable[BaseException]) -> int:

@@ -109,7 +109,7 @@ class BatchRules:
     ] = None
     overwrite: Overwrite = False
     skip_existing: Annotated[
-        bool, _io("-n", "--skip-existing", help="Leave inputs out whose result exists.")
+        bool, _io("-n", "--skip-existing", help="Leave inputs out whose result is there and whole.")
     ] = False
     recursive: Annotated[
         bool, _io("-r", "--recursive", help="Look into folders below folders.")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from refvid.cli import comparing, flags
-from refvid.cli.batch import Batch, find_jobs
+from refvid.cli.batch import Batch
 from refvid.cli.console import Console
+from refvid.cli.jobs import find_jobs
 from refvid.words import parse_rate
 
 if TYPE_CHECKING:
@@ -66,7 +68,9 @@ def rebuild_all(
     options: RebuildOptions,
     begin: Callable[[], Work],
     *,
+    model: str | None,
     compare: bool,
+    preview: bool,
 ) -> int:
     """Rebuild all inputs, and give the exit code.
 
@@ -77,13 +81,21 @@ def rebuild_all(
         conditions: What the decoder is conditioned on.
         options: How videos are rebuilt.
         begin: Loads the model, once there is something to do.
+        model: Its name, where that is known before.
         compare: Write a page beside every result.
+        preview: Results are previews, which have names of their own.
     """
     from refvid.media.outputs import check_replaces_no
+    from refvid.rebuild.existing import find_video
+    from refvid.rebuild.provenance import how_rebuilt
 
-    jobs = find_jobs(inputs, rules, rate=options.sequence_rate)
+    jobs = find_jobs(inputs, rules, rate=options.sequence_rate, preview=preview)
     check_replaces_no([job.output for job in jobs], conditions.images, "the reference")
-    batch = Batch(console, rules, jobs)
+    how = how_rebuilt(conditions.provenance(), options)
+    # The input as it is needs no model.
+    model = model if options.strength else None
+    find_existing = partial(find_video, how=how, options=options, model=model)
+    batch = Batch(console, rules, jobs, find_existing=find_existing)
     if batch.ready:
         from refvid.rebuild.trial import Trial
 
@@ -92,7 +104,7 @@ def rebuild_all(
         for job in batch:
             with batch.attempt(job) as outcome:
                 if compare:
-                    comparing.check_page(job.output, overwrite=rules.overwrite)
+                    comparing.check_page(job, overwrite=rules.overwrite)
                 if rules.dry_run:
                     outcome.report = plan(job, conditions, options, loaded, trial)
                     continue

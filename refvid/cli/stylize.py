@@ -14,6 +14,7 @@ from refvid.cli.console import Console
 from refvid.cli.groups import grouped
 from refvid.cli.rebuilding import Rebuilding, Work, rebuild_all
 from refvid.errors import OptionError
+from refvid.models.registry import MINI_STYLE
 from refvid.words import parse_keyframe, parse_style
 
 if TYPE_CHECKING:
@@ -113,5 +114,15 @@ def stylize(
         return Work(loaded, work.plan_stylize, work.stylize)
 
     raise typer.Exit(
-        rebuild_all(console, inputs, rules, styles, options, begin, compare=how.compare)
+        rebuild_all(
+            console,
+            inputs,
+            rules,
+            styles,
+            options,
+            begin,
+            model=MINI_STYLE,
+            compare=how.compare,
+            preview=part.preview is not None,
+        )
     )

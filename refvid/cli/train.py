@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,9 +10,9 @@ import typer
 
 from refvid.cli import flags as flag
 from refvid.cli.console import Console
-from refvid.cli.exit_codes import SIGTERM_EXIT_CODE
+from refvid.cli.exit_codes import exit_code_of_signal
 from refvid.cli.groups import IO_PANEL, grouped
-from refvid.errors import INTERRUPTED_EXIT_CODE, CheckpointUnavailable, OptionError
+from refvid.errors import CheckpointUnavailable, OptionError
 from refvid.models.registry import MINI, names
 
 if TYPE_CHECKING:
@@ -281,8 +280,7 @@ def _train(console: Console, config: TrainConfig, *, resume: bool) -> None:
         else:
             console.result(str(report.weights))
     if report.signal is not None:
-        interrupted = report.signal == signal.SIGINT
-        raise typer.Exit(INTERRUPTED_EXIT_CODE if interrupted else SIGTERM_EXIT_CODE)
+        raise typer.Exit(exit_code_of_signal(report.signal))
 
 
 def _said(flags: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from refvid.comparison.options import CompareOptions
 from refvid.errors import InputError, OptionError
 from refvid.media.aligned import AlignedReader, Mismatch
+from refvid.media.folders import is_folder, list_files
 from refvid.media.frame_range import FrameRange
 from refvid.media.inputs import VIDEO_SUFFIXES, check_source
 from refvid.media.outputs import check_outputs
@@ -89,7 +90,9 @@ def find_clips(options: CompareOptions) -> list[Clip]:
 
 def holds_videos(path: Path) -> bool:
     """Whether it is a folder with videos in it (images in a folder are one video)."""
-    return path.is_dir() and any(file.suffix.lower() in VIDEO_SUFFIXES for file in path.iterdir())
+    return is_folder(path) and any(
+        file.suffix.lower() in VIDEO_SUFFIXES for file in list_files(path)
+    )
 
 
 def choose_labels(options: CompareOptions) -> tuple[str, ...]:
@@ -189,7 +192,7 @@ def _clip(options: CompareOptions, name: str, paths: Sequence[Path]) -> Clip:
 
 
 def _videos_by_stem(folder: Path) -> dict[str, Path]:
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in VIDEO_SUFFIXES)
+    files = [file for file in list_files(folder) if file.suffix.lower() in VIDEO_SUFFIXES]
     found: dict[str, Path] = {}
     for file in files:
         if (other := found.setdefault(file.stem, file)) != file:

@@ -18,7 +18,8 @@ from refvid.media.color import RANGE_LIMITED, ColorInfo
 from refvid.media.encoding import Encoding
 from refvid.media.frame_range import FrameRange
 from refvid.media.reader import Trim
-from refvid.media.writer import VideoWriter, create_video
+from refvid.media.video_writer import VideoWriter
+from refvid.media.writer import create_video
 
 MOST_MOMENTS: Final = 8
 LARGEST_PREVIEW_FILE: Final = 512 << 20

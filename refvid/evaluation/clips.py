@@ -10,6 +10,8 @@ import numpy as np
 
 from refvid.errors import InputError
 from refvid.evaluation.rebuilding import Frames
+from refvid.media.folders import is_folder, list_files
+from refvid.media.partial_file import partial_file
 from refvid.media.pixel_conversion import to_uint8
 from refvid.media.reader import open_video
 
@@ -28,11 +30,11 @@ def find_clips(folder: Path, most: int | None = None) -> list[Path]:
     """Videos in a folder, by name, at most so many.
 
     Raises:
-        InputError: It is no folder.
+        InputError: It is no folder, or may not be listed.
     """
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise InputError(f"{folder} is no folder: give one with clean clips.")
-    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)
+    paths = [path for path in list_files(folder) if path.suffix.lower() in VIDEO_SUFFIXES]
     return paths[:most]
 
 
@@ -49,4 +51,5 @@ def write_report(report: Report, output: Path | None) -> None:
     if output is not None:
         as_json = output.suffix == ".json"
         text = json.dumps(report.to_json(), indent=2) if as_json else report.to_markdown()
-        output.write_text(text + "\n", encoding="utf-8")
+        with partial_file(output, overwrite=True) as partial:
+            partial.write_text(text + "\n", encoding="utf-8")

@@ -23,6 +23,7 @@ from refvid.errors import OutputError
 from refvid.media.image import write_image
 from refvid.media.inputs import Job
 from refvid.media.outputs import check_outputs
+from refvid.media.partial_file import partial_file
 from refvid.media.reader import open_video
 from refvid.metrics.picture import psnr
 from refvid.progress import ProgressCallback
@@ -113,7 +114,8 @@ def run_demo(options: DemoOptions, on_progress: ProgressCallback) -> DemoReport:
     original = sample_clip()
     try:
         options.output.mkdir(parents=True, exist_ok=True)
-        write_h264(original, input_path, crf=_CRF, rate=_RATE)
+        with partial_file(input_path, overwrite=options.overwrite) as partial:
+            write_h264(original, partial, crf=_CRF, rate=_RATE)
     except OSError as error:
         raise OutputError(
             f"Cannot write to {options.output}: {error.strerror or error}."

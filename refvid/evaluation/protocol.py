@@ -25,6 +25,7 @@ from refvid.evaluation.harmless import (
 from refvid.evaluation.measures import Judge, Networks, frame_psnr, load_networks
 from refvid.evaluation.rebuilding import Frames, OneReferenceOnly, Picture, rebuild_with
 from refvid.evaluation.report import EvaluationReport, InputScores, Run, read_summary
+from refvid.media.outputs import check_outputs
 from refvid.progress import Progress, ProgressCallback
 from refvid.rebuild.choose_backbone import LoadedBackbone, choose_backbone
 from refvid.rebuild.options import ModelOptions
@@ -61,8 +62,12 @@ def evaluate(options: EvaluateOptions, on_progress: ProgressCallback) -> Evaluat
     Raises:
         InputError: The folder holds fewer than two clips, or one cannot be read, or the earlier
             report cannot.
+        OptionError, OutputError: The report would replace an input, or cannot be written.
         CheckpointError, DeviceError: The model is not to be had.
     """
+    if options.output is not None:
+        read = [path for path in (options.clips, options.against) if path is not None]
+        check_outputs([options.output], read, overwrite=True)
     paths = find_clips(options.clips, options.max_clips)
     if len(paths) < 2:
         raise InputError(

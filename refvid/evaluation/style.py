@@ -28,8 +28,9 @@ from refvid.evaluation.style_report import (
     StyleScores,
 )
 from refvid.evaluation.style_sheet import SheetCell, SheetRow, draw_sheet
+from refvid.media.folders import is_folder, list_files
 from refvid.media.image import IMAGE_SUFFIXES, read_image, write_image
-from refvid.media.outputs import check_output
+from refvid.media.outputs import check_outputs
 from refvid.media.pixel_conversion import to_uint8
 from refvid.metrics.style import (
     StyleSignature,
@@ -81,14 +82,15 @@ def evaluate_style(options: StyleEvaluateOptions, on_progress: ProgressCallback)
 
     Raises:
         InputError: A folder holds no clips or no images, or one of them cannot be read.
-        OutputError: The sheet cannot be written.
+        OptionError: The sheet or the report would replace an input.
+        OutputError: One of them cannot be written.
         CheckpointError, DeviceError: The model is not to be had.
     """
     clips = find_clips(options.clips, options.max_clips)
     if not clips:
         raise InputError(f"{options.clips} holds no clips.")
     styles = _find_styles(options.styles)
-    _check_sheet(options.sheet)
+    _check_files(options)
     loaded = choose_stylizer(options.model)
     chosen = choose_styles(len(styles), len(clips), options.styles_per_clip)
     total = sum(len(indices) for indices in chosen)
@@ -189,18 +191,18 @@ class _Judge:
 
 
 def _find_styles(folder: Path) -> list[Path]:
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise InputError(f"{folder} is no folder: give one with style images.")
-    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    paths = [path for path in list_files(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
     if not paths:
         raise InputError(f"{folder} holds no images.")
     return paths
 
 
-def _check_sheet(sheet: Path | None) -> None:
-    """Raise, before the work, where the sheet could not be written after it."""
-    if sheet is None:
-        return
-    if sheet.suffix.lower() not in IMAGE_SUFFIXES:
+def _check_files(options: StyleEvaluateOptions) -> None:
+    """Raise, before the work, where its results could not be written after it."""
+    sheet = options.sheet
+    if sheet is not None and sheet.suffix.lower() not in IMAGE_SUFFIXES:
         raise OutputError(f"Cannot write {sheet}: give it the name of an image, such as sheet.png.")
-    check_output(sheet, overwrite=True)
+    files = [path for path in (sheet, options.output) if path is not None]
+    check_outputs(files, [options.clips, options.styles], overwrite=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from refvid.errors import InputError
+from refvid.media.folders import is_file
 
 Container = Literal["safetensors", "torch", "npz", "npy", "pickle"]
 """`pickle` is recognised to be refused: loading it may run any code."""
@@ -56,7 +57,7 @@ def sniff_container(path: Path) -> Container | None:
 
 def holds_tensors(path: Path) -> bool:
     """Whether a folder's file is worth looking into: a container, and readable."""
-    if not path.is_file():
+    if not is_file(path):
         return False
     try:
         return sniff_container(path) not in (None, "pickle")

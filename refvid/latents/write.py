@@ -33,7 +33,8 @@ from torch import Tensor
 
 from refvid.errors import OutputError
 from refvid.latents.producers import FORMAT
-from refvid.media.partial_file import check_target, partial_path, publish, remove_quietly
+from refvid.media.partial_file import PartialFile
+from refvid.media.unfinished import cannot_write
 
 FORMAT_VERSION: Final = "1"
 KEY: Final = "latents"
@@ -54,7 +55,7 @@ class LatentWriter:
         """Text to store; may be filled in until the end."""
 
         self._overwrite = overwrite
-        self._partial = partial_path(output)
+        self._partial: PartialFile | None = None
         self._spool: BinaryIO | None = None
         self._shape: tuple[int, int, int] | None = None
         self._length = 0
@@ -72,15 +73,16 @@ class LatentWriter:
         try:
             self._spool.write(frames.astype("<f4", copy=False).tobytes())
         except OSError as error:
-            raise self._failure(error) from error
+            raise cannot_write(self.output, error) from error
 
     def __enter__(self) -> Self:
-        check_target(self.output, overwrite=self._overwrite)
+        self._partial = PartialFile(self.output, overwrite=self._overwrite)
         try:
             # Beside the output: that is where there must be room.
             self._spool = tempfile.TemporaryFile(dir=self.output.parent)
         except OSError as error:
-            raise self._failure(error) from error
+            self._partial.discard()
+            raise cannot_write(self.output, error) from error
         return self
 
     def __exit__(
@@ -93,14 +95,16 @@ class LatentWriter:
             if kind is None:
                 self._finish()
         except OSError as failure:
-            raise self._failure(failure) from failure
+            raise cannot_write(self.output, failure) from failure
         finally:
             if self._spool is not None:
                 self._spool.close()
                 self._spool = None
-            remove_quietly(self._partial)
+            if self._partial is not None:
+                self._partial.discard()
 
     def _finish(self) -> None:
+        assert self._partial is not None, "used as a context manager"
         if self._shape is None or self._spool is None:
             raise OutputError(f"{self.output} was not written: there were no latents.")
         channels, height, width = self._shape
@@ -109,16 +113,13 @@ class LatentWriter:
         spooled = np.memmap(
             self._spool, dtype="<f4", mode="r", shape=(self._length, channels, height, width)
         )
-        with self._partial.open("xb") as file:
+        with self._partial.path.open("wb") as file:
             file.write(_header(shape, self.metadata))
             for channel in range(channels):
                 for start in range(0, self._length, _BLOCK_FRAMES):
                     file.write(spooled[start : start + _BLOCK_FRAMES, channel].tobytes())
         del spooled
-        publish(self._partial, self.output, overwrite=self._overwrite)
-
-    def _failure(self, error: OSError) -> OutputError:
-        return OutputError(f"Cannot write {self.output}: {error.strerror or error}.")
+        self._partial.publish()
 
 
 def _header(shape: tuple[int, ...], metadata: Mapping[str, str]) -> bytes:

@@ -16,6 +16,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from refvid.errors import InputError
+from refvid.media.folders import is_folder
 
 # Demuxers that open further files named in the input, or turn plain text into "video".
 # fmt: off
@@ -75,7 +76,7 @@ def open_container(path: Path) -> Iterator[InputContainer]:
 
 def open_unmanaged(path: Path) -> InputContainer:
     """Like `open_container`, for an owner that closes the container itself."""
-    if path.is_dir():
+    if is_folder(path):
         raise InputError(f"{path} is a folder, not a video file.")
     with input_errors(path):
         if path.stat().st_size == 0:

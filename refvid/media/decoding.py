@@ -58,8 +58,18 @@ def cut_off(path: Path, lacking: int) -> InputError:
 
 
 def sequence_pictures(info: VideoInfo) -> Generator[Picture, None, None]:
-    """List a sequence's images, to be read one by one."""
-    for index, image in enumerate(find_images(info.path)):
+    """List a sequence's images, to be read one by one.
+
+    Raises:
+        InputError: There are more or fewer than before.
+    """
+    images = find_images(info.path)
+    if len(images) != info.frame_count:
+        raise InputError(
+            f"{info.path} has changed: it had {info.frame_count} images before, and has "
+            f"{len(images)} now. Run again once nothing writes to it."
+        )
+    for index, image in enumerate(images):
 
         def load(path: Path = image.path) -> Pixels:
             pixels = read_same_size(path, info.width, info.height)
@@ -74,7 +84,6 @@ def decoded_pictures(
 ) -> Generator[Picture, None, None]:
     """Decode a file's pictures, each with the time until the next."""
     remarks = Remarks(info.path)
-    size = info.path.stat().st_size
     waiting: Picture | None = None
     last_step: int | None = None
     try:
@@ -91,8 +100,6 @@ def decoded_pictures(
         remarks.say()
     if lacking:
         raise cut_off(info.path, lacking)
-    if info.path.stat().st_size < size:
-        raise InputError(f"{info.path} became shorter while it was read. Copy it again.")
 
 
 def _timed_pictures(

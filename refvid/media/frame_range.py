@@ -39,6 +39,17 @@ class FrameRange:
         """Whether it goes on to the end of the video."""
         return self.end is None and self.frames is None
 
+    def describe(self) -> str:
+        """Say it in words, e.g. `from 12.5 s to frame 400`; nothing for all of the video."""
+        words = []
+        if self.start:
+            words.append(f"from {_in_words(self.start)}")
+        if self.end is not None:
+            words.append(f"to {_in_words(self.end)}")
+        if self.frames is not None:
+            words.append(f"no more than {self.frames} frames")
+        return " ".join(words)
+
     def is_before_start(self, index: int, time: Fraction) -> bool:
         """Whether a frame comes before the range."""
         return self.start is not None and _position(self.start, index, time) < self.start
@@ -67,6 +78,10 @@ class FrameRange:
             return None
         count = max(min(bounds) - start, 0)
         return count if self.frames is None else min(count, self.frames)
+
+
+def _in_words(bound: Fraction | int) -> str:
+    return f"frame {bound}" if isinstance(bound, int) else f"{float(bound):.9g} s"
 
 
 def _position(bound: Fraction | int, index: int, time: Fraction) -> Fraction | int:

@@ -1,4 +1,4 @@
-"""Many inputs: words on the command line -> jobs (source, output), and which of them can run.
+"""Many inputs: words on the command line -> single inputs, and which of them can be read.
 
 Nothing here imports torch or opens a file, so that wrong words and names fail at once.
 """
@@ -7,22 +7,18 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from string import Formatter
 from typing import TYPE_CHECKING
 
-from refvid.errors import InputError, OptionError
-from refvid.media.file_name import fitting_name, is_full
+from refvid.errors import InputError
+from refvid.media.file_name import is_full
+from refvid.media.folders import exists, is_file, is_folder, is_hidden, list_files, may
 from refvid.media.image import IMAGE_SUFFIXES
-from refvid.media.outputs import check_output, check_replaces_no, path_identity
-from refvid.media.sequence import (
-    find_images,
-    is_pattern,
-    is_sequence_pattern,
-    stem_without_number,
-)
+from refvid.media.image_folder import images_in, split_images
+from refvid.media.outputs import check_output, path_identity
+from refvid.media.sequence import find_images, is_sequence_pattern
 
 if TYPE_CHECKING:
     from refvid.media.video_info import VideoInfo
@@ -34,6 +30,8 @@ VIDEO_SUFFIXES = frozenset({
 })
 # fmt: on
 RESULT_MARK = "_refvid"
+PREVIEW_MARK = "_preview"
+"""Comes after it: a preview must not be taken for the result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +44,9 @@ class Source:
     below: Path = Path()
     """Folders between the folder that was given and this file; kept under `--output DIR/`."""
 
+    album: Path | None = None
+    """The folder, where it is one of several inputs in a folder of images."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
@@ -55,6 +56,9 @@ class Job:
     output: Path
     create_folder: bool = False
     """Whether the output's folder may be made; else it must exist."""
+
+    replaces: str = ""
+    """What is wrong with the result that stands there and is ours: then it may be replaced."""
 
     info: VideoInfo | None = None
     """What was learned of the source while its output was named."""
@@ -66,33 +70,45 @@ def expand_inputs(
     recursive: bool = False,
     results: Path | None = None,
     accepts: Callable[[Path], bool] | None = None,
+    splits_images: bool = True,
 ) -> list[Source]:
     """Turn files, globs, folders and patterns into single inputs, in order and without doubles.
 
-    A word that matches nothing stays as it is: `check_source` says what is wrong with it, and
-    the rest of the batch can go on. `results` is a folder in which recursion finds nothing,
-    because this program's own outputs go there. `accepts` tells which files of a folder are
-    inputs; None takes videos, or else folders of images.
+    A word that matches nothing stays as it is, and so does a folder that may not be listed:
+    `check_source` says what is wrong with it, and the rest of the batch can go on. Hidden files
+    are no inputs.
+
+    Args:
+        words: What was given.
+        recursive: Look into folders below folders.
+        results: A folder in which recursion finds nothing, because this program's own outputs go
+            there.
+        accepts: Tells which files of a folder are inputs; None takes videos, or else images.
+        splits_images: Whether images of a folder that are no sequence are inputs of their own.
     """
     sources: dict[str, Source] = {}
     for word in words:
-        for source in _expand_word(word, recursive, results, accepts):
+        for source in _expand_word(word, recursive, results, accepts, splits_images):
             sources.setdefault(path_identity(source.path), source)
     return list(sources.values())
 
 
 def _expand_word(
-    word: str, recursive: bool, results: Path | None, accepts: Callable[[Path], bool] | None
+    word: str,
+    recursive: bool,
+    results: Path | None,
+    accepts: Callable[[Path], bool] | None,
+    splits_images: bool,
 ) -> list[Source]:
     path = Path(word)
-    if path.is_dir():
+    if is_folder(path):
         folders = _walk(path, results) if recursive else [path]
-        return _sources_in(path, folders, accepts) or [Source(path=path)]
-    if path.exists() or is_sequence_pattern(path) or not glob.has_magic(word):
+        return _sources_in(path, folders, accepts, splits_images) or [Source(path=path)]
+    if exists(path) or is_sequence_pattern(path) or not glob.has_magic(word):
         return [Source(path=path)]
     # Windows shells do not expand wildcards, nor does any shell inside quotes.
     found = [Path(name) for name in sorted(_glob(word))]
-    files = _without_results([file for file in found if file.is_file()])
+    files = _without_results([file for file in found if is_file(file)])
     return [Source(path=file) for file in files] or [Source(path=path)]
 
 
@@ -102,37 +118,63 @@ def _glob(words: str) -> list[str]:
 
 
 def _sources_in(
-    folder: Path, places: list[Path], accepts: Callable[[Path], bool] | None
+    folder: Path,
+    places: list[Path],
+    accepts: Callable[[Path], bool] | None,
+    splits_images: bool,
 ) -> list[Source]:
-    """Inputs in some places below a folder; where there are no videos, folders of images."""
+    """Inputs in some places below a folder; where there are no videos, the images."""
     is_input = accepts or (lambda file: file.suffix.lower() in VIDEO_SUFFIXES)
-    content = {
-        place: sorted(file for file in place.iterdir() if file.is_file()) for place in places
-    }
+    content: dict[Path, list[Path]] = {}
+    closed: list[Source] = []
+    for place in places:
+        try:
+            content[place] = list_files(place)
+        except InputError:
+            closed.append(Source(path=place))
     videos = [
         Source(path=file, below=place.relative_to(folder))
         for place, files in content.items()
         for file in _without_results([file for file in files if is_input(file)])
     ]
     if videos or accepts:
-        return videos
-    return [
-        Source(path=place, below=place.parent.relative_to(folder) if place != folder else Path())
+        return videos + closed
+    images = [
+        source
         for place, files in content.items()
-        if any(file.suffix.lower() in IMAGE_SUFFIXES for file in files)
+        for source in _images_in(folder, place, files, splits_images)
     ]
+    return images + closed
+
+
+def _images_in(
+    folder: Path, place: Path, files: list[Path], splits_images: bool
+) -> Iterator[Source]:
+    below = place.parent.relative_to(folder) if place != folder else Path()
+    images = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
+    found = split_images(images) if splits_images else []
+    if images and (not splits_images or len(found) == 1):
+        yield Source(path=place, below=below)
+        return
+    for path in found:
+        yield Source(path=path, below=below, album=place)
 
 
 def _walk(folder: Path, results: Path | None) -> list[Path]:
     places = []
+
+    def note_closed(error: OSError) -> None:
+        places.append(Path(error.filename))
+
     # Links to folders are not followed: they may lead in circles.
-    for name, below, _ in os.walk(folder):
+    for name, below, _ in os.walk(folder, onerror=note_closed):
         place = Path(name)
         places.append(place)
         below[:] = sorted(
             child
             for child in below
-            if not child.endswith(RESULT_MARK)
+            if not child.endswith((RESULT_MARK, RESULT_MARK + PREVIEW_MARK))
+            and not is_hidden(Path(child))
             and (results is None or path_identity(place / child) != path_identity(results))
         )
     return places
@@ -143,9 +185,10 @@ def _without_results(files: list[Path]) -> list[Path]:
     stems = {(file.parent, file.stem) for file in files}
 
     def is_result(file: Path) -> bool:
-        if not file.stem.endswith(RESULT_MARK):
+        stem = file.stem.removesuffix(PREVIEW_MARK)
+        if not stem.endswith(RESULT_MARK):
             return False
-        begin = file.stem.removesuffix(RESULT_MARK)
+        begin = stem.removesuffix(RESULT_MARK)
         # Of an input whose name is very long, the result has only the beginning.
         return (file.parent, begin) in stems or (
             is_full(file.name)
@@ -155,137 +198,12 @@ def _without_results(files: list[Path]) -> list[Path]:
     return [file for file in files if not is_result(file)]
 
 
-def plan_jobs(
-    sources: Sequence[Source],
-    output: str | None,
-    *,
-    suffix_of: Callable[[Path], str],
-) -> list[Job]:
-    """Name the output of every input.
-
-    Args:
-        sources: From `expand_inputs`.
-        output: A file, a folder (it exists, or ends in a slash, or there are several inputs), a
-            template with {dir}, {stem} and {ext}, or None for `{dir}/{stem}_refvid{ext}`.
-        suffix_of: The container for an input, with its dot.
-
-    Raises:
-        OptionError: An output is also an input, two inputs share one output, or the template
-            is wrong.
-    """
-    if output is not None and "\0" in output:
-        raise OptionError("--output holds a zero byte, which no file name can")
-    _refuse_loose_images(sources)
-    jobs = [_plan_job(source, output, len(sources) > 1, suffix_of) for source in sources]
-    _refuse_shared_outputs(jobs)
-    return jobs
-
-
-def _plan_job(
-    source: Source, output: str | None, several: bool, suffix_of: Callable[[Path], str]
-) -> Job:
-    path = source.path
-    if output is None:
-        result = _parent(path) / _result_name(path, suffix_of)
-        return Job(source=path, output=result, create_folder=_is_sequence(path))
-    if "{" in output or "}" in output:
-        named = Path(_fill_template(output, path, suffix_of))
-        return Job(source=path, output=named, create_folder=False)
-    folder = Path(output)
-    if folder.is_dir() or output.endswith(("/", os.sep)) or (several and not folder.suffix):
-        result = folder / source.below / _result_name(path, suffix_of)
-        return Job(source=path, output=result, create_folder=True)
-    if not folder.suffix:
-        raise OptionError(
-            f"--output {output}: there is no such folder and no file type; "
-            f"write {output}/ for a folder or {output}.mp4 for a file"
-        )
-    return Job(source=path, output=folder)
-
-
-def _parent(path: Path) -> Path:
-    # `.` and `..` have parents that their words do not show.
-    return path.resolve().parent if path.name in ("", "..") else path.parent
-
-
-def _result_name(path: Path, suffix_of: Callable[[Path], str]) -> Path:
-    """Name of a result below its folder; a sequence gets a folder of its own."""
-    if is_sequence_pattern(path):
-        return Path(fitting_name(_stem(path), RESULT_MARK), path.name)
-    if path.is_dir():
-        return Path(fitting_name(_stem(path), RESULT_MARK), "%06d.png")
-    return Path(fitting_name(_stem(path), f"{RESULT_MARK}{suffix_of(path)}"))
-
-
-def _stem(path: Path) -> str:
-    if is_sequence_pattern(path):
-        return stem_without_number(path).strip("_.- ") or "frames"
-    if path.is_dir():
-        return path.resolve().name
-    # A single image may be called take%d.png: its result is one image, too.
-    return path.stem.replace("%", "_") if is_pattern(path) else path.stem
-
-
-def _fill_template(template: str, path: Path, suffix_of: Callable[[Path], str]) -> str:
-    try:
-        pieces = list(Formatter().parse(template))
-    except ValueError as error:
-        raise OptionError(f"--output {template}: {error}") from error
-    # In a pattern, a percent sign of the input's own name must not become a number.
-    percent = "%%" if is_pattern(Path(template)) else "%"
-    words = {
-        "dir": lambda: str(_parent(path)),
-        "stem": lambda: _stem(path).replace("%", percent),
-        "ext": lambda: suffix_of(path),
-    }
-    filled = ""
-    for literal, name, spec, conversion in pieces:
-        filled += literal
-        if name is None:
-            continue
-        if name not in words or spec or conversion:
-            raise OptionError(
-                f"--output {template}: a template knows {{dir}}, {{stem}} and {{ext}}, as they are"
-            )
-        filled += words[name]()
-    return filled
-
-
-def _refuse_loose_images(sources: Sequence[Source]) -> None:
-    images = [
-        source.path
-        for source in sources
-        if source.path.suffix.lower() in IMAGE_SUFFIXES and source.path.is_file()
-    ]
-    if len(images) > 1:
-        raise OptionError(
-            f"{images[0]} and {len(images) - 1} more are single images; for an image sequence give "
-            "its folder, or a pattern such as shot_%04d.png"
-        )
-
-
-def _refuse_shared_outputs(jobs: Sequence[Job]) -> None:
-    taken: dict[str, Path] = {}
-    for job in jobs:
-        other = taken.setdefault(path_identity(job.output), job.source)
-        if other != job.source:
-            raise OptionError(
-                f"{other} and {job.source} would both be written to {job.output}; "
-                "give a folder, or a template with {stem}"
-            )
-    check_replaces_no([job.output for job in jobs], [job.source for job in jobs])
-
-
-def _is_sequence(path: Path) -> bool:
-    return is_sequence_pattern(path) or path.is_dir()
-
-
 def check_source(path: Path) -> None:
     """Raise `InputError` where a glance at the disk shows that there is nothing to read."""
     if is_sequence_pattern(path):
         find_images(path)
-    elif path.is_dir():
-        if not any(file.suffix.lower() in IMAGE_SUFFIXES for file in path.iterdir()):
+    elif is_folder(path):
+        if not images_in(path):
             raise InputError(
                 f"{path}: the folder holds no videos and no images; "
                 "--recursive looks into the folders below"
@@ -299,17 +217,25 @@ def check_job_output(job: Job, *, overwrite: bool, images: Iterable[Path] = ()) 
     check_output(
         job.output,
         (job.source, *images),
-        overwrite=overwrite,
+        overwrite=overwrite or bool(job.replaces),
         may_make_folder=job.create_folder,
     )
 
 
 def check_file(path: Path) -> None:
     """Raise `InputError` where there is no file: for inputs that are never folders or patterns."""
-    if path.is_dir():
+    if is_folder(path):
         raise InputError(
             f"{path}: the folder holds no such files; --recursive looks into the folders below"
         )
-    if not path.exists():
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
         what = "no file matches" if glob.has_magic(str(path)) else "there is no such file"
-        raise InputError(f"{path}: {what}")
+        raise InputError(f"{path}: {what}") from error
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"{str(path)!r}: {error}") from error
+    if not may(path, os.R_OK):
+        raise InputError(f"{path}: no permission to read it")

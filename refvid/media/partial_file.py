@@ -3,49 +3,108 @@
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from refvid.errors import OutputError
+from refvid.media.folders import is_folder, may
+from refvid.media.leftovers import remove_leftovers
+from refvid.media.unfinished import cannot_write, create_unfinished_file
+
+ONE_BLOCK: Final = bytes(4096)
+"""Where not even this can be written, the disk is full: better known before the work than after."""
 
 
 def check_target(output: Path, *, overwrite: bool) -> None:
-    """Refuse an output that cannot or must not be written.
+    """Refuse an output that cannot or must not be written, without touching the disk.
 
     Raises:
-        OutputError: It exists and `overwrite` is off, is a folder, or has no folder to be in.
+        OutputError: It exists and `overwrite` is off, is a folder, has a name that is not
+            possible, or has no folder to be in, or one that may not be written to.
     """
-    if output.is_dir():
+    if is_folder(output):
         raise OutputError(f"Cannot write {output}: it is a folder. Give a file name.")
-    if not output.parent.is_dir():
+    if not is_folder(output.parent):
         raise OutputError(
             f"Cannot write {output}: the folder {output.parent} does not exist. Create it first."
         )
-    if not overwrite and os.path.lexists(output):
-        raise OutputError(f"{output} exists already. Choose another name or allow overwriting.")
-
-
-def partial_path(output: Path) -> Path:
-    """Return the name under which `output` is written until it is whole."""
-    # Same folder, so that the rename stays on one file system; same suffix, for tools that look.
-    # Of the name itself only a mark: it may be as long as a name can be.
-    mark = f"{zlib.crc32(os.fsencode(output.name)):08x}"
-    return output.with_name(f".{mark}.partial-{os.getpid()}{output.suffix[:16]}")
-
-
-def publish(partial: Path, output: Path, *, overwrite: bool) -> None:
-    """Give a finished file its final name.
-
-    Raises:
-        OutputError: The target appeared in the meantime, or the rename failed.
-    """
-    check_target(output, overwrite=overwrite)
     try:
-        partial.replace(output)
-    except OSError as error:
-        raise OutputError(f"Cannot rename {partial} to {output}: {error.strerror}.") from error
+        output.lstat()
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:  # ValueError: a zero byte
+        raise cannot_write(output, error) from error
+    else:
+        if not overwrite:
+            raise OutputError(f"{output} exists already. Choose another name or allow overwriting.")
+    check_folder(output.parent)
+
+
+def check_folder(folder: Path) -> None:
+    """Raise `OutputError` where nothing can be created in a folder."""
+    if not is_folder(folder):
+        raise OutputError(f"{folder} is not a folder. Choose another one.")
+    if not may(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"No permission to write to the folder {folder}. Choose another one.")
+
+
+class PartialFile:
+    """A file beside its output, under a random name, until it is whole.
+
+    It exists from the beginning, so that an output that cannot be written is known before the work.
+    """
+
+    def __init__(self, output: Path, *, overwrite: bool) -> None:
+        """Create it, and remove what killed runs have left in its folder.
+
+        Raises:
+            OutputError: The output cannot be written, see `check_target`; or the disk is full.
+        """
+        check_target(output, overwrite=overwrite)
+        remove_leftovers(output)
+        self._output = output
+        self._overwrite = overwrite
+        try:
+            self.path, self._descriptor = create_unfinished_file(output.parent, output.suffix)
+        except OSError as error:
+            raise cannot_write(output, error) from error
+        try:
+            _check_space(self._descriptor)
+        except BaseException as error:
+            self.discard()
+            if isinstance(error, OSError):
+                raise cannot_write(output, error) from error
+            raise
+
+    def publish(self) -> None:
+        """Give the finished file its final name.
+
+        Raises:
+            OutputError: The target appeared in the meantime, or the rename failed.
+        """
+        check_target(self._output, overwrite=self._overwrite)
+        if os.name == "nt":
+            self._unlock()  # Windows renames no open file
+        try:
+            self.path.replace(self._output)
+        except OSError as error:
+            raise cannot_write(self._output, error) from error
+
+    def discard(self) -> None:
+        """Remove it unless it was published. May be called twice."""
+        if os.name == "nt":
+            self._unlock()
+        # An undeletable leftover must not hide the first error.
+        with suppress(OSError):
+            self.path.unlink()
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
 @contextmanager
@@ -55,18 +114,20 @@ def partial_file(output: Path, *, overwrite: bool) -> Iterator[Path]:
     Raises:
         OutputError: The target cannot be written.
     """
-    check_target(output, overwrite=overwrite)
-    partial = partial_path(output)
+    partial = PartialFile(output, overwrite=overwrite)
     try:
-        yield partial
-        publish(partial, output, overwrite=overwrite)
+        yield partial.path
+        partial.publish()
     except OSError as error:
-        raise OutputError(f"Cannot write {output}: {error.strerror or error}.") from error
+        raise cannot_write(output, error) from error
     finally:
-        remove_quietly(partial)
+        partial.discard()
 
 
-def remove_quietly(path: Path) -> None:
-    """Delete a file if it is there; an undeletable leftover must not hide the first error."""
-    with suppress(OSError):
-        path.unlink()
+def _check_space(descriptor: int) -> None:
+    """Raise `OSError` where not even one block can be written."""
+    left = len(ONE_BLOCK)
+    while left:
+        left -= os.write(descriptor, ONE_BLOCK[:left])
+    os.ftruncate(descriptor, 0)
+    os.lseek(descriptor, 0, os.SEEK_SET)

@@ -58,6 +58,7 @@ class _Run:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._failure: BaseException | None = None
+        self._threads: list[tuple[threading.Thread, threading.Event]] = []
 
     def run(
         self,
@@ -65,19 +66,18 @@ class _Run:
         compute: Callable[[T], U],
         write: Callable[[U, CheckStop], None],
     ) -> None:
-        reader = threading.Thread(target=self._guard, args=(self._read_all, read), name="reader")
-        writer = threading.Thread(target=self._guard, args=(self._write_all, write), name="writer")
         try:
-            reader.start()
-            writer.start()
+            self._start("reader", self._read_all, read)
+            self._start("writer", self._write_all, write)
             self._compute_all(compute)
-            self._join(reader, writer)
+            self._join()
         except PipelineStopped:
             pass
         except BaseException as error:  # noqa: BLE001 - raised again below, once all is quiet
             self._fail(error)
         finally:
-            self._join(reader, writer)
+            self._stop.set()  # also where a second interruption came before the first was noted
+            self._join()
         if self._failure is not None:
             try:
                 raise self._failure
@@ -117,13 +117,22 @@ class _Run:
             except queue.Empty:
                 continue
 
-    def _guard(self, stage: Callable[[Any], None], work: Any) -> None:
+    def _start(self, name: str, stage: Callable[[Any], None], work: Any) -> None:
+        ended = threading.Event()
+        thread = threading.Thread(target=self._guard, args=(stage, work, ended), name=name)
+        thread.start()
+        self._threads.append((thread, ended))
+
+    def _guard(self, stage: Callable[[Any], None], work: Any, ended: threading.Event) -> None:
         try:
+            self._check()
             stage(work)
         except PipelineStopped:
             pass
         except BaseException as error:  # noqa: BLE001 - raised again in the calling thread
             self._fail(error)
+        finally:
+            ended.set()
 
     def _check(self) -> None:
         if self._stop.is_set():
@@ -135,11 +144,13 @@ class _Run:
                 self._failure = error
         self._stop.set()
 
-    def _join(self, *threads: threading.Thread) -> None:
-        """Wait for the threads; an impatient second Ctrl-C does not leave them running."""
-        for thread in threads:
-            while thread.is_alive():
+    def _join(self) -> None:
+        """Wait for the threads; an impatient second Ctrl-C or kill does not leave them running."""
+        for thread, ended in self._threads:
+            # `join` alone is not enough: interrupted, it takes the thread for ended (Python 3.11).
+            while not ended.is_set():
                 try:
-                    thread.join(_POLL_S)
-                except KeyboardInterrupt as error:
+                    ended.wait(_POLL_S)
+                except (KeyboardInterrupt, SystemExit) as error:
                     self._fail(error)
+            thread.join()

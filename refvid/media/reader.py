@@ -19,6 +19,7 @@ from refvid.media.decoding import Picture, cut_off, decoded_pictures, sequence_p
 from refvid.media.frame_range import FrameRange
 from refvid.media.pixel_conversion import Pixels
 from refvid.media.truncation import missing_bytes
+from refvid.media.unchanged import check_unchanged
 from refvid.media.video_info import VideoInfo, read_video_info
 from refvid.media.webp_animation import webp_pictures
 from refvid.wording import counted
@@ -203,6 +204,8 @@ class VideoReader(Iterator[Frame]):
             given += 1
             if given == self._range.frames:
                 break
+        if self.info.state is not None:
+            check_unchanged(self.info.path, self.info.state)
         if given == 0:
             raise InputError(
                 f"{self.info.path} has only {counted(count, 'frame')}{self._length()}: none of "
@@ -239,7 +242,7 @@ def open_video(
 
     Returns:
         A reader; use it as a context manager. Iterating raises InputError where the file is
-        damaged or if the range holds no frame.
+        damaged, changes meanwhile, or if the range holds no frame.
 
     Raises:
         InputError: Missing, damaged, cut off, or without a video track.

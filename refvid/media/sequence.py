@@ -6,13 +6,13 @@ Only names of images are patterns: `take%d.mp4` is a video's. In a pattern, `%%`
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from refvid.errors import InputError, OptionError
 from refvid.media.file_kind import is_picture
+from refvid.media.folders import is_file, is_folder, is_hidden, list_files
 from refvid.media.image import IMAGE_SUFFIXES, read_image
 from refvid.media.pixel_conversion import Pixels
 
@@ -46,14 +46,14 @@ def _count_numbers(name: str) -> int:
 
 def is_sequence_pattern(path: Path) -> bool:
     """Whether a path is an image-sequence pattern such as `shot_%04d.png`."""
-    return is_pattern(path) and not path.is_file()
+    return is_pattern(path) and not is_file(path)
 
 
 def is_image_sequence(path: Path) -> bool:
     """Whether an input is a folder of images, a pattern, or a single image that does not move."""
-    if path.is_dir():
+    if is_folder(path):
         return True
-    return is_picture(path) if path.is_file() else is_pattern(path)
+    return is_picture(path) if is_file(path) else is_pattern(path)
 
 
 def stem_without_number(pattern: Path) -> str:
@@ -70,6 +70,14 @@ def numbered_path(pattern: Path, number: int) -> Path:
     return pattern.with_name(_MARKS.sub(fill, pattern.name)) if is_pattern(pattern) else pattern
 
 
+def split_pattern(pattern: Path) -> tuple[str, str]:
+    """What comes before and after the number in the names of a pattern's files."""
+    number = next(mark for mark in _MARKS.finditer(pattern.name) if mark[0] != "%%")
+    parts = pattern.name[: number.start()], pattern.name[number.end() :]
+    before, after = (part.replace("%%", "%") for part in parts)
+    return before, after
+
+
 def find_images(path: Path) -> list[NumberedImage]:
     """List a sequence's images in order.
 
@@ -80,10 +88,10 @@ def find_images(path: Path) -> list[NumberedImage]:
     Raises:
         InputError: There are none.
     """
-    if path.is_dir():
+    if is_folder(path):
         images = _folder_images(path)
         missing = f"{path} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})."
-    elif is_pattern(path) and not path.is_file():
+    elif is_sequence_pattern(path):
         check_pattern(path)
         images = _pattern_images(path)
         missing = f"No file matches {path}."
@@ -111,14 +119,10 @@ def read_same_size(path: Path, width: int, height: int) -> Pixels:
 
 
 def _pattern_images(pattern: Path) -> list[NumberedImage]:
-    wanted = re.compile(
-        "".join(
-            r"(\d+)" if _count_numbers(piece) else re.escape(piece.replace("%%", "%"))
-            for piece in re.split(r"(%%|%0?\d*d)", pattern.name)
-        )
-    )
+    before, after = split_pattern(pattern)
+    wanted = re.compile(re.escape(before) + r"(\d+)" + re.escape(after))
     images = []
-    for candidate in _files(pattern.parent):
+    for candidate in list_files(pattern.parent, hidden=is_hidden(pattern)):
         match = wanted.fullmatch(candidate.name)
         # `%04d` matches 0001 and 12345, but not 1: what printf would have written.
         if match and candidate.name == numbered_path(pattern, int(match[1])).name:
@@ -127,11 +131,7 @@ def _pattern_images(pattern: Path) -> list[NumberedImage]:
 
 
 def _folder_images(folder: Path) -> list[NumberedImage]:
-    paths = [
-        path
-        for path in _files(folder)
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
-    ]
+    paths = [path for path in list_files(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
     paths.sort(key=_natural_key)
     ends = [re.search(r"(\d+)$", path.stem) for path in paths]
     numbers = [int(match[1]) for match in ends if match]
@@ -140,15 +140,6 @@ def _folder_images(folder: Path) -> list[NumberedImage]:
     return [
         NumberedImage(path=path, number=number) for path, number in zip(paths, numbers, strict=True)
     ]
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    if not folder.is_dir():
-        raise InputError(f"The folder {folder} does not exist. Check the path.")
-    try:
-        yield from (path for path in folder.iterdir() if path.is_file())
-    except OSError as error:
-        raise InputError(f"Cannot list {folder}: {error.strerror}.") from error
 
 
 def _natural_key(path: Path) -> tuple[tuple[bool, int, str], ...]:

@@ -14,7 +14,7 @@ from av.packet import Packet
 from av.stream import Stream
 from av.subtitles.stream import SubtitleStream
 
-from refvid.media.container import find_video_stream, open_unmanaged
+from refvid.media.container import find_video_stream, input_errors, open_unmanaged
 from refvid.media.packets import read_packets
 from refvid.media.remarks import Remarks
 from refvid.media.sound import add_sound
@@ -28,6 +28,7 @@ from refvid.media.tracks import (
     codec_name,
     stream_metadata,
 )
+from refvid.media.unchanged import check_unchanged, file_state
 
 # How far packets of different streams may be out of order in a file [s].
 _INTERLEAVING: Final = 10
@@ -61,6 +62,8 @@ class StreamCopier:
         self._output = output
         self._origin = origin
         self._remarks = Remarks(source)
+        with input_errors(source):
+            self._state = file_state(source)
         self._container: InputContainer = open_unmanaged(source)
         self._targets: dict[int, Stream] = {}
         self._copies = {copy.index: copy for copy in copies}
@@ -136,7 +139,11 @@ class StreamCopier:
             self._waiting = self._next()
 
     def finish(self, until: Fraction | None) -> None:
-        """Copy the rest: up to a time of the source [s], or all of it."""
+        """Copy the rest: up to a time of the source [s], or all of it.
+
+        Raises:
+            InputError: The source has changed since it was opened.
+        """
         while self._waiting is not None:
             time = _packet_time(self._waiting)
             if until is None or time < until:
@@ -148,6 +155,7 @@ class StreamCopier:
             self._mux(index, sound.finish())
         for index, text in self._texts.items():
             self._mux(index, text.finish())
+        check_unchanged(self._source, self._state)
 
     def close(self) -> None:
         """Close the source."""

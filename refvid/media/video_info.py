@@ -27,6 +27,7 @@ from refvid.media.sequence import find_images, is_image_sequence
 from refvid.media.side_data import Fields, read_side_data
 from refvid.media.stream_marks import NO_CROP, Crop, DolbyVision, read_marks
 from refvid.media.tracks import Companions, list_companions
+from refvid.media.unchanged import FileState, file_state
 
 DEFAULT_SEQUENCE_RATE: Final = Fraction(24)
 _REFINEMENT: Final = 16  # of a time base in which frames have equal times
@@ -116,6 +117,9 @@ class VideoInfo:
 
     companions: Companions | None = None
     """What can be copied beside the pictures; None where nobody has looked."""
+
+    state: FileState | None = None
+    """Of the file when it was looked at; None for what is not one file."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -213,15 +217,17 @@ def read_video_info(
     """
     if is_image_sequence(path):
         return _describe_sequence(path, rate)
+    with input_errors(path):
+        state = file_state(path)
     if is_webp_animation(path):
         from refvid.media.webp_animation import describe_webp  # noqa: PLC0415 -- makes VideoInfo
 
-        return describe_webp(path)
+        return replace(describe_webp(path), state=state)
     with open_container(path) as container:
         stream = find_video_stream(container, path)
         first = read_first_packets(container, stream, path)
         with input_errors(path):
-            info = _describe(path, container, stream, first)
+            info = replace(_describe(path, container, stream, first), state=state)
             if companions:
                 return replace(info, companions=list_companions(container, stream))
             return info

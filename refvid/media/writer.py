@@ -2,137 +2,41 @@
 
 from __future__ import annotations
 
-import errno
 import logging
-import shutil
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from fractions import Fraction
 from math import lcm
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import av
 from av.container import OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from refvid.errors import OutputError, RefvidError
+from refvid.errors import OutputError
 from refvid.media.container import libav_name
 from refvid.media.encoding import Encoding
-from refvid.media.image import encode_image
 from refvid.media.kept import describe_losses, is_stored
 from refvid.media.output_plan import OutputPlan, add_video_stream, plan_output
-from refvid.media.partial_file import check_target, partial_path, publish, remove_quietly
+from refvid.media.partial_file import PartialFile, check_target
 from refvid.media.pixel_conversion import Pixels, RgbWriter
 from refvid.media.reader import Frame, Trim
-from refvid.media.sequence import numbered_path
+from refvid.media.sequence import is_pattern
+from refvid.media.sequence_writer import ImageWriter, SequenceWriter
 from refvid.media.side_data import TIME_CODES, Fields
 from refvid.media.stream_copy import StreamCopier
 from refvid.media.tags import cut_chapters, file_tags, fits_mp4, video_tags
 from refvid.media.tracks import Companions
 from refvid.media.video_info import VideoInfo
+from refvid.media.video_writer import VideoWriter
 from refvid.wording import counted
 
 _log = logging.getLogger(__name__)
 
 # 32 bits in the file; the tool chain takes it as signed.
 _FINEST_TIME_SCALE: Final = 2**31 - 1
-
-
-class VideoWriter(ABC):
-    """Takes frames in order and leaves a finished file, or nothing. Made by `create_video`.
-
-    `write` may be called in another thread than the one that made it, but only in one.
-    """
-
-    def __init__(self, output: Path, plan: OutputPlan) -> None:
-        self.output = output
-        self.plan = plan
-        self.frames_written = 0
-
-    def write(self, pixels: Pixels, frame: Frame) -> None:
-        """Encode one frame.
-
-        Args:
-            pixels: (H, W, 3) RGB, uint8 or uint16 at full scale.
-            frame: The source frame that these pixels replace: its timestamp is kept.
-
-        Raises:
-            OutputError: Encoding or writing failed.
-        """
-        expected = (self.plan.height, self.plan.width, 3)
-        if pixels.shape != expected:
-            raise ValueError(f"a frame is {pixels.shape}, but the video is {expected}")
-        with self._output_errors():
-            self._write(pixels, frame)
-        self.frames_written += 1
-
-    def write_unchanged(self, frame: Frame) -> None:
-        """Encode a source frame as it is.
-
-        Args:
-            frame: From a reader that keeps what was decoded: that goes to the encoder where it
-                has the output's format, else the RGB pixels do.
-
-        Raises:
-            OutputError: Encoding or writing failed.
-        """
-        with self._output_errors():
-            self._write_unchanged(frame)
-        self.frames_written += 1
-
-    def __enter__(self) -> Self:
-        try:
-            with self._output_errors():
-                self._open()
-        except BaseException:
-            self._discard()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        try:
-            if kind is None:
-                if self.frames_written == 0:
-                    raise OutputError(f"{self.output} was not written: there were no frames.")
-                with self._output_errors():
-                    self._finish()
-        finally:
-            self._discard()
-
-    @contextmanager
-    def _output_errors(self) -> Iterator[None]:
-        """Name the output in whatever libav or the file system reports."""
-        try:
-            yield
-        except RefvidError:
-            raise
-        except (av.FFmpegError, OSError) as error:
-            raise OutputError(f"Cannot write {self.output}: {_reason(error)}") from error
-
-    @abstractmethod
-    def _open(self) -> None: ...
-
-    @abstractmethod
-    def _write(self, pixels: Pixels, frame: Frame) -> None: ...
-
-    def _write_unchanged(self, frame: Frame) -> None:
-        self._write(frame.pixels, frame)
-
-    @abstractmethod
-    def _finish(self) -> None: ...
-
-    @abstractmethod
-    def _discard(self) -> None:
-        """Free everything and remove what is not published. May be called twice."""
 
 
 def create_video(
@@ -143,6 +47,7 @@ def create_video(
     plan: OutputPlan | None = None,
     trim: Trim | None = None,
     overwrite: bool = False,
+    create_folder: bool = False,
     provenance: Mapping[str, str] | None = None,
 ) -> VideoWriter:
     """Prepare to write a video in which everything but the pixels is the source's.
@@ -155,6 +60,7 @@ def create_video(
         trim: What part of the source the frames come from (`VideoReader.trim`); its beginning
             becomes time 0. None: all of it, and all times are kept.
         overwrite: Replace an existing output.
+        create_folder: Make the folder of an image sequence, where it is missing.
         provenance: Tags to add, e.g. {"comment": "..."}; left out with `encoding.metadata` off.
 
     Returns:
@@ -167,7 +73,12 @@ def create_video(
     encoding = Encoding() if encoding is None else encoding
     plan = plan or plan_output(output, like, encoding)
     if plan.container == "image sequence":
-        return _SequenceWriter(output, plan, overwrite=overwrite)
+        comment = (provenance or {}).get("comment", "") if encoding.metadata else ""
+        if not is_pattern(output):
+            return ImageWriter(output, plan, comment=comment, overwrite=overwrite)
+        return SequenceWriter(
+            output, plan, comment=comment, overwrite=overwrite, create_folder=create_folder
+        )
     check_target(output, overwrite=overwrite)
     return _FileWriter(
         output,
@@ -200,7 +111,7 @@ class _FileWriter(VideoWriter):
         self._trim = trim
         self._overwrite = overwrite
         self._provenance = provenance
-        self._partial = partial_path(output)
+        self._partial: PartialFile | None = None
         self._to_picture = RgbWriter(plan.pix_fmt, plan.color)
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None
@@ -218,10 +129,10 @@ class _FileWriter(VideoWriter):
         return first if self._trim.start or first < 0 else 0
 
     def _open(self) -> None:
-        check_target(self.output, overwrite=self._overwrite)
+        self._partial = PartialFile(self.output, overwrite=self._overwrite)
         tags = self._tags()
         self._container = av.open(
-            libav_name(self._partial),
+            libav_name(self._partial.path),
             "w",
             format=self.plan.container,
             container_options=self._muxer_options(tags),
@@ -333,7 +244,8 @@ class _FileWriter(VideoWriter):
                 f"the encoder {self.plan.encoder}, but it returned {self._packets_written}. "
                 "Choose another codec."
             )
-        publish(self._partial, self.output, overwrite=self._overwrite)
+        assert self._partial is not None
+        self._partial.publish()
 
     def _discard(self) -> None:
         if self._copier is not None:
@@ -345,45 +257,5 @@ class _FileWriter(VideoWriter):
             # It writes a trailer to a file that is removed next: failing is fine.
             with suppress(av.FFmpegError, OSError, ValueError):
                 container.close()
-        remove_quietly(self._partial)
-
-
-class _SequenceWriter(VideoWriter):
-    """Writes numbered images into a hidden folder and moves them out when all are there."""
-
-    def __init__(self, output: Path, plan: OutputPlan, *, overwrite: bool) -> None:
-        super().__init__(output, plan)
-        self._overwrite = overwrite
-        self._folder = partial_path(output.with_name(output.name.replace("%", "")))
-        self._numbers: list[int] = []
-
-    def _open(self) -> None:
-        if not self.output.parent.is_dir():
-            check_target(self.output, overwrite=True)
-        self._folder.mkdir()
-
-    def _write(self, pixels: Pixels, frame: Frame) -> None:
-        number = frame.index if frame.number is None else frame.number
-        target = numbered_path(self.output, number)
-        # Now rather than after hours of work.
-        check_target(target, overwrite=self._overwrite)
-        (self._folder / target.name).write_bytes(encode_image(pixels, target))
-        self._numbers.append(number)
-
-    def _finish(self) -> None:
-        targets = [numbered_path(self.output, number) for number in self._numbers]
-        if len(set(targets)) != len(targets):
-            raise OutputError(f"{self.output} gives two frames the same name. Use %04d in it.")
-        for target in targets:
-            check_target(target, overwrite=self._overwrite)
-        for target in targets:
-            publish(self._folder / target.name, target, overwrite=self._overwrite)
-
-    def _discard(self) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def _reason(error: av.FFmpegError | OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return "no space is left on the disk. Free some or write elsewhere."
-    return f"{error.strerror or error}."
+        if self._partial is not None:
+            self._partial.discard()

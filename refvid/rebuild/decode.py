@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from refvid import __version__
 from refvid.errors import InputError, OptionError
 from refvid.latents.latents import LatentChunk, Latents
 from refvid.latents.recognise import read_backbone_name, recognise_latents
@@ -47,6 +46,7 @@ from refvid.rebuild.plan import (
     prepare_run,
     refuse_independent_chunks,
 )
+from refvid.rebuild.provenance import PLAIN, Provenance, how_decoded
 from refvid.rebuild.references import Picture
 from refvid.rebuild.session import Session, out_of_memory_errors
 from refvid.rebuild.trial import Trial, decoding
@@ -147,11 +147,9 @@ def decode(
         like=info,
         encoding=options.encoding,
         plan=prepared.output,
-        overwrite=options.overwrite,
-        provenance={
-            "comment": f"refvid {__version__}, model {plan.model}, decoded latents, "
-            f"{source.provenance}"
-        },
+        overwrite=options.overwrite or bool(job.replaces),
+        create_folder=job.create_folder,
+        provenance={"comment": Provenance(plan.model, source.how).comment()},
     ) as output:
 
         def read(check_stop: CheckStop) -> Iterator[LatentChunk]:
@@ -216,7 +214,8 @@ class _Source:
     prepared: Prepared
     latents: Latents
     reference: Picture
-    provenance: str
+    how: str
+    """See `Provenance`."""
 
 
 def _prepare(
@@ -235,18 +234,16 @@ def _prepare(
     rate, rate_reason = _choose_rate(options, latents)
     info = _describe(latents, rate, options.encoding)
     image = references.find(job.source, latents.image_name)
-    picture = Picture(
-        References(
-            source=None if image is None else ReferenceSource(image=image), fit=references.fit
-        )
+    chosen = References(
+        source=None if image is None else ReferenceSource(image=image), fit=references.fit
     )
+    picture = Picture(chosen)
     remarks = picture.read(info)
     check_job_output(job, overwrite=options.overwrite, images=picture.images)
     output = plan_output(job.output, info, options.encoding)
     memory = plan_memory(loaded, latents.path, info.height, info.width)
     lengths = _stored_lengths(latents, memory.budget.lengths)
     memory = memory._replace(budget=replace(memory.budget, lengths=lengths))
-    plain = " (plain decoder)" if references.baseline else ""
     prepared = prepare_run(
         "decode",
         job,
@@ -259,13 +256,13 @@ def _prepare(
         latents=latents.to_json(),
         frame_rate=str(rate),
         frame_rate_reason=rate_reason,
-        reference=picture.describe() + plain,
+        reference=picture.describe() + PLAIN * references.baseline,
     )
     return _Source(
         prepared=prepared,
         latents=latents,
         reference=picture,
-        provenance=picture.provenance() + plain,
+        how=how_decoded(chosen, baseline=references.baseline),
     )
 
 

@@ -70,7 +70,7 @@ def encode(
     latent_frames = channels = 0
     with (
         open_video(job.source, options.range, info=prepared.info) as video,
-        LatentWriter(job.output, overwrite=options.overwrite) as output,
+        LatentWriter(job.output, overwrite=options.overwrite or bool(job.replaces)) as output,
     ):
 
         def read(check_stop: CheckStop) -> Iterator[Chunk[Frame]]:

@@ -9,8 +9,9 @@ from pathlib import Path
 from refvid.errors import InputError, OptionError
 from refvid.latents.wishes import LatentWishes
 from refvid.media.encoding import Encoding
-from refvid.media.image import IMAGE_SUFFIXES
-from refvid.rebuild.options import ReferenceFit
+from refvid.media.image_folder import images_in
+from refvid.rebuild.options import ReferenceFit, References, ReferenceSource
+from refvid.rebuild.provenance import how_decoded
 
 SUFFIX = ".safetensors"
 
@@ -34,6 +35,18 @@ class LatentReferences:
             raise OptionError("Give one reference, or a folder of them, not both.")
         if self.baseline and (self.image or self.folder):
             raise OptionError("The plain decoder takes no reference. Leave out one of the two.")
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The image, or the folder."""
+        return tuple(path for path in (self.image, self.folder) if path is not None)
+
+    def how(self) -> str | None:
+        """Say how a result is made; None where each has a reference of its own."""
+        if self.folder is not None:
+            return None
+        source = None if self.image is None else ReferenceSource(image=self.image)
+        return how_decoded(References(source=source, fit=self.fit), baseline=self.baseline)
 
     def find(self, latents: Path, image_name: str | None) -> Path | None:
         """The image for a file of latents; see `find_reference`."""
@@ -77,14 +90,7 @@ def find_reference(folder: Path, latents: Path, image_name: str | None) -> Path:
     """
     # Only the last part: a file of latents must not point outside the folder.
     stored = None if image_name is None else image_name.replace("\\", "/").rpartition("/")[2]
-    try:
-        images = sorted(
-            path
-            for path in folder.iterdir()
-            if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
-        )
-    except OSError as error:
-        raise InputError(f"Cannot list {folder}: {error.strerror}.") from error
+    images = images_in(folder)
     if stored is not None:
         for image in images:
             if image.name == stored:

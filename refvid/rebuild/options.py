@@ -5,6 +5,7 @@ Imports no torch, so that wrong options fail at once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Literal, get_args
 from refvid.errors import OptionError
 from refvid.media.encoding import Encoding
 from refvid.media.frame_range import FrameRange
-from refvid.models.registry import Chunking
+from refvid.models.registry import Chunking, names
 
 ReferenceFit = Literal["auto", "cover", "contain", "stretch"]
 """auto finds its place in the video, or takes the fit that shows more of it."""
@@ -53,6 +54,16 @@ class ModelOptions:
     def __post_init__(self) -> None:
         if self.chunking not in get_args(Chunking):
             raise OptionError(f"Chunks are carried or independent, not {self.chunking!r}.")
+
+    @property
+    def registered(self) -> str | None:
+        """The model, where it is known by name; None where it is only found when it is loaded."""
+        return self.model if self.model in names("restore") else None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What is given by its path."""
+        return (*([self.weights] if self.weights else []), Path(self.model))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +152,12 @@ class References:
         """All files that are read beside the input."""
         return () if self.source is None or self.source.image is None else (self.source.image,)
 
+    def provenance(self) -> str:
+        """In words, for the metadata of results."""
+        names = [path.name for path in self.images]
+        what = names[0] if names else "none" if self.source is None else self.source.describe()
+        return f"reference {what}" + f", fit {self.fit}" * (self.fit != "auto")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StyleSource:
@@ -209,3 +226,20 @@ class Styles:
     def images(self) -> tuple[Path, ...]:
         """All files that are read beside the input."""
         return (*(s.image for s in self.styles), *(k.image for k in self.keyframes))
+
+    def describe(self, name: Callable[[Path], str] = str) -> str:
+        """Say them in words, with paths as `name` gives them."""
+        total = sum(style.weight for style in self.styles)
+        several = len(self.styles) > 1
+        words = [
+            f"style {name(style.image)}" + f" ({style.weight / total:.0%})" * several
+            for style in self.styles
+        ]
+        words += [f"keyframe {name(key.image)} at {key.place}" for key in self.keyframes]
+        words += ["the input's colours"] * self.preserve_color
+        return ", ".join(words)
+
+    def provenance(self) -> str:
+        """In words, for the metadata of results."""
+        scale = f", style scale {self.style_scale:g}" * (self.style_scale != 1)
+        return self.describe(lambda path: path.name) + scale

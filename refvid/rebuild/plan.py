@@ -14,6 +14,7 @@ from refvid.media.inputs import Job
 from refvid.media.output_plan import OutputPlan
 from refvid.media.pipeline import CheckStop
 from refvid.media.reader import Frame
+from refvid.media.unchanged import is_unchanged
 from refvid.media.video_info import VideoInfo, read_video_info
 from refvid.progress import Progress, ProgressCallback
 from refvid.rebuild.choose_backbone import LoadedBackbone
@@ -189,12 +190,15 @@ def prepare_run(
 
 
 def read_source(job: Job, options: SourceOptions) -> VideoInfo:
-    """Describe the video of a job, unless whoever named its output has done so.
+    """Describe the video of a job, unless whoever named its output has done so just now.
 
     Raises:
         InputError: It cannot be read, or is HDR and that is not allowed.
     """
-    info = job.info or read_video_info(job.source, rate=options.sequence_rate, companions=True)
+    info = job.info
+    # In a batch, hours may lie between the naming of the output and its turn.
+    if info is None or not (info.state and is_unchanged(job.source, info.state)):
+        info = read_video_info(job.source, rate=options.sequence_rate, companions=True)
     if info.hdr is not None and options.hdr == "refuse":
         raise InputError(
             f"{info.path} is HDR video ({info.hdr}), which the model was not made "

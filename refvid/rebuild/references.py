@@ -86,6 +86,7 @@ class Picture:
 
     def __init__(self, references: References) -> None:
         self.images = references.images
+        self._asked = references
         self._source = references.source
         self._fit: ReferenceFit = references.fit
         self._pixels: Pixels | None = None
@@ -94,8 +95,7 @@ class Picture:
         return "none" if self._source is None else self._source.describe()
 
     def provenance(self) -> str:
-        names = [path.name for path in self.images]
-        return f"reference {names[0] if names else self.describe()}"
+        return self._asked.provenance()
 
     def read(self, info: VideoInfo) -> Sequence[str]:
         if self.images:

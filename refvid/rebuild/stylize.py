@@ -98,10 +98,10 @@ class _Painting:
         """Of `images`, once they are read."""
 
     def describe(self) -> str:
-        return self._in_words(str)
+        return self._asked.describe()
 
     def provenance(self) -> str:
-        return self._in_words(lambda path: path.name)
+        return self._asked.provenance()
 
     def read(self, info: VideoInfo) -> Sequence[str]:
         asked, notes = self._asked, []
@@ -171,14 +171,3 @@ class _Painting:
         return Conditions(
             reference=prepare_styles(backbone, styles, keyframes, loaded.device), finish=finish
         )
-
-    def _in_words(self, name: Callable[[Path], str]) -> str:
-        total = sum(style.weight for style in self._asked.styles)
-        several = len(self._asked.styles) > 1
-        words = [
-            f"style {name(style.image)}" + f" ({style.weight / total:.0%})" * several
-            for style in self._asked.styles
-        ]
-        words += [f"keyframe {name(key.image)} at {key.place}" for key in self._asked.keyframes]
-        words += ["the input's colours"] * self._asked.preserve_color
-        return ", ".join(words)

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from refvid import __version__
 from refvid.media.inputs import Job, check_job_output
 from refvid.media.output_plan import plan_output
 from refvid.media.pipeline import CheckStop, run_pipeline
@@ -33,6 +32,7 @@ from refvid.rebuild.plan import (
     prepare_run,
     read_source,
 )
+from refvid.rebuild.provenance import Provenance, how_rebuilt
 from refvid.rebuild.rebuilder import Rebuilder
 from refvid.rebuild.references import Conditioning, Conditions
 from refvid.rebuild.session import Session, out_of_memory_errors
@@ -114,6 +114,7 @@ def rebuild(
             conditions = conditioning.prepare(prepared.info, loaded)
     rebuilder = Rebuilder(loaded, conditions, prepared.budget, strength=options.strength)
     run = Run(started, prepared.plan, on_progress)
+    how = how_rebuilt(conditioning.provenance(), options)
     with (
         open_video(
             job.source, options.range, info=prepared.info, keep_decoded=options.strength == 0
@@ -124,11 +125,9 @@ def rebuild(
             encoding=options.encoding,
             plan=prepared.output,
             trim=video.trim,
-            overwrite=options.overwrite,
-            provenance={
-                "comment": f"refvid {__version__}, model {loaded.name}, "
-                f"{conditioning.provenance()}, strength {options.strength:g}"
-            },
+            overwrite=options.overwrite or bool(job.replaces),
+            create_folder=job.create_folder,
+            provenance={"comment": Provenance(loaded.name, how).comment()},
         ) as output,
     ):
 

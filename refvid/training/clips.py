@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from refvid.errors import OutputError
+from refvid.media.folders import is_hidden
 from refvid.training.degradations import degrade, random_degradation, slight_degradation
 from refvid.training.made import MADE_KINDS, PHOTO_KINDS, make_clip
 from refvid.training.synthetic import moving_photo
@@ -192,7 +193,9 @@ def _source_files(options: ClipCacheOptions) -> list[Path]:
         return (
             path
             for path in sorted(folder.rglob("*") if folder is not None else ())
-            if path.suffix.lower() in suffixes and path.name not in options.exclude
+            if path.suffix.lower() in suffixes
+            and path.name not in options.exclude
+            and not is_hidden(path)
         )
 
     return [*files(options.videos, VIDEO_SUFFIXES), *files(options.images, IMAGE_SUFFIXES)]

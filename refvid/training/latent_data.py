@@ -18,6 +18,7 @@ from refvid.latents.containers import holds_tensors
 from refvid.latents.latents import Latents
 from refvid.latents.recognise import recognise_latents
 from refvid.latents.wishes import LatentWishes
+from refvid.media.folders import list_files
 from refvid.media.image import fit_image, read_image
 from refvid.media.partial_file import partial_file
 from refvid.media.pixel_conversion import to_uint8
@@ -79,15 +80,14 @@ def _find_pairs(config: TrainConfig) -> list[tuple[Path, Path]]:
     assert folder is not None
     pictures = {
         path.stem: path
-        for path in sorted((config.latents.references or folder).iterdir())
+        for path in list_files(config.latents.references or folder)
         if path.suffix.lower() in IMAGE_SUFFIXES
     }
     # A file with a picture of its name is meant, even where it turns out to be broken.
     files = [
         path
-        for path in sorted(folder.iterdir())
-        if path.is_file()
-        and path.suffix.lower() not in IMAGE_SUFFIXES
+        for path in list_files(folder)
+        if path.suffix.lower() not in IMAGE_SUFFIXES
         and (path.stem in pictures or holds_tensors(path))
     ]
     pairs = [(path, pictures[path.stem]) for path in files if path.stem in pictures]

@@ -73,5 +73,6 @@ def _obey_parent_only(_worker: int) -> None:
 
     That one tells its workers when it is done; if it dies, they notice.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if (number := getattr(signal, name, None)) is not None:
+            signal.signal(number, signal.SIG_IGN)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refvid.errors import InputError, OutputError
+from refvid.media.folders import is_hidden
 from refvid.media.image import IMAGE_SUFFIXES, fit_image, read_image
 from refvid.media.pixel_conversion import to_uint8
 
@@ -40,7 +41,9 @@ def find_styles(folder: Path, exclude: Sequence[str] = ()) -> list[Path]:
     return [
         path
         for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in IMAGE_SUFFIXES and path.name not in exclude
+        if path.suffix.lower() in IMAGE_SUFFIXES
+        and path.name not in exclude
+        and not is_hidden(path)
     ]
 
 

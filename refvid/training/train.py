@@ -224,8 +224,8 @@ def _progress(config: TrainConfig, report: StepReport) -> Progress:
 
 @contextmanager
 def _stop_on_signals() -> Iterator[list[int]]:
-    """Collect Ctrl-C and SIGTERM, so that a step is never left half done; the second one counts
-    at once.
+    """Collect Ctrl-C, SIGTERM and SIGHUP, so that a step is never left half done; the second one
+    counts at once.
     """
     caught: list[int] = []
 
@@ -237,8 +237,11 @@ def _stop_on_signals() -> Iterator[list[int]]:
 
     before: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
     try:
-        for number in (int(signal.SIGINT), int(signal.SIGTERM)):
-            before[number] = signal.signal(number, note)
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)  # Windows has no SIGHUP
+            # What is ignored stays so: SIGHUP under `nohup`.
+            if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+                before[number] = signal.signal(number, note)
     except ValueError:
         pass  # not the main thread: whoever runs it there has signals of its own
     try:

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refvid.errors import InputError, OutputError
+from refvid.media.folders import is_hidden
 from refvid.media.image import IMAGE_SUFFIXES, read_image
 from refvid.media.pixel_conversion import to_uint8
 from refvid.training.clips import VIDEO_SUFFIXES, leave_stopping
@@ -97,7 +98,7 @@ def _by_name(folder: Path) -> Iterator[tuple[Path, Path, Path]]:
     for member in _MEMBERS:
         root = folder / member
         for path in sorted(root.rglob("*")):
-            if path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
+            if path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES and not is_hidden(path):
                 name = path.relative_to(root).with_suffix("").as_posix()
                 found.setdefault(name, {})[member] = path
     for name, paths in sorted(found.items()):

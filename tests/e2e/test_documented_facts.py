@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from dataclasses import fields
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 from refvid import errors
 from refvid.checkpoints.catalog import CATALOG
 from refvid.cli.app import app
-from refvid.cli.exit_codes import BUG_EXIT_CODE, SIGTERM_EXIT_CODE
+from refvid.cli.exit_codes import BUG_EXIT_CODE, exit_code_of_signal
 from refvid.evaluation.cases import CASES
 from refvid.latents.write import FORMAT_VERSION
 from refvid.media.encoding import CODEC_PRESETS
@@ -36,7 +37,8 @@ def test_exit_codes_are_whole() -> None:
     table = {int(row[0]) for row in page("docs/scripts.md").table("exit code", "meaning")}
     classes = [value for value in vars(errors).values() if isinstance(value, type)]
     ours = {cls.exit_code for cls in classes if issubclass(cls, errors.RefvidError)}
-    ours |= {0, BUG_EXIT_CODE, SIGTERM_EXIT_CODE}
+    ours |= {0, BUG_EXIT_CODE}
+    ours |= {exit_code_of_signal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     ours |= {errors.BATCH_EXIT_CODE, errors.INTERRUPTED_EXIT_CODE}
     assert table == ours
 

@@ -355,9 +355,9 @@ def test_the_model_for_styles_does_nothing_else(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_stopped_runs_leave_nothing(
-    make_video, paintings: Path, style_weights: Path, tmp_path: Path, number: int, code: int
+    make_video, paintings: Path, style_weights: Path, tmp_path: Path, name: str, code: int
 ) -> None:
     source = make_video(600)
     target = tmp_path / "stopped" / "out.mp4"
@@ -377,7 +377,7 @@ def test_stopped_runs_leave_nothing(
     while not list(target.parent.iterdir()) and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    process.send_signal(number)
+    process.send_signal(getattr(signal, name))
     out, err = process.communicate(timeout=120)
     assert process.returncode == code, err
     assert out == ""

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from refvid import words as opt
 from refvid.errors import InputError, OptionError
-from refvid.media.inputs import Source, expand_inputs, plan_jobs
+from refvid.media.inputs import Source, expand_inputs
+from refvid.media.naming import plan_jobs
 
 # A busy machine is no failure.
 unhurried = settings(deadline=None)

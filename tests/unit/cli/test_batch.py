@@ -1,14 +1,20 @@
+import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from refvid.cli.batch import Batch, triage
+from refvid.cli.batch import Batch
 from refvid.cli.console import Console
 from refvid.cli.flags import BatchRules
+from refvid.cli.jobs import triage
 from refvid.errors import InputError, OptionError, OutputError
-from refvid.media.inputs import Job, check_source, expand_inputs, plan_jobs
+from refvid.media.inputs import Job, check_source, expand_inputs
+from refvid.media.naming import plan_jobs
 from refvid.media.outputs import check_output, output_exists
+from refvid.media.sequence import find_images
+from refvid.rebuild.existing import Existing
 
 
 class Report(str):
@@ -18,9 +24,13 @@ class Report(str):
     notes = warnings = ()
     plan = SimpleNamespace(notes=())
 
+    def to_json(self):
+        return str(self)
 
-def run_batch(jobs, work):
-    batch = Batch(Console(), BatchRules(), jobs, check=lambda _source: None)
+
+def run_batch(jobs, work, *, overwrite=False):
+    rules = BatchRules(overwrite=overwrite)
+    batch = Batch(Console(), rules, jobs, check=lambda _source: None)
     for job in batch:
         with batch.attempt(job) as outcome:
             outcome.report = work(job)
@@ -100,6 +110,42 @@ class TestExpand:
         assert expand("v/*.mp4") == ["v/b.mp4", "v/other_refvid.mp4"]
         assert expand("v/b_refvid.mp4") == ["v/b_refvid.mp4"]
 
+    def test_previews_are_left_out(self, tree):
+        Path("v/b_refvid_preview.mp4").touch()
+        assert expand("v") == ["v/a.MOV", "v/b.mp4"]
+
+    def test_hidden_files_and_folders_are_no_inputs(self, tree):
+        for name in (".refvid-0123456789ab.mp4", "._a.MOV", ".b_refvid.partial-99.mp4"):
+            Path("v", name).touch()
+        Path("v/.trash").mkdir()
+        Path("v/.trash/old.mp4").touch()
+        assert expand("v", recursive=True) == ["v/a.MOV", "v/b.mp4", "v/sub/c.mkv"]
+        assert expand("v/*") == [*expand("v"), "v/notes.txt"]
+        Path("i/.0.png").touch()
+        assert [image.number for image in find_images(Path("i"))] == [1, 2]
+
+    def test_folder_that_may_not_be_listed_is_one_inputs_own(self, unprivileged, monkeypatch):
+        monkeypatch.chdir(unprivileged)
+        for name in ("v/a.mp4", "v/closed/b.mp4", "v/open/c.mp4"):
+            Path(name).parent.mkdir(parents=True, exist_ok=True)
+            Path(name).touch()
+        Path("v/closed").chmod(0)
+        assert expand("v", recursive=True) == ["v/a.mp4", "v/open/c.mp4", "v/closed"]
+        assert expand("v/closed", "v/closed/b.mp4") == ["v/closed", "v/closed/b.mp4"]
+        for name in ("v/closed", "v/closed/b.mp4"):
+            with pytest.raises(InputError, match="Permission denied"):
+                check_source(Path(name))
+        Path("v/a.mp4").chmod(0)
+        with pytest.raises(InputError, match="no permission to read it"):
+            check_source(Path("v/a.mp4"))
+
+    def test_pictures_of_a_folder_are_inputs_of_their_own(self, tree):
+        Path("p").mkdir()
+        for name in ("beach.jpg", "dog.png", "shot_01.png", "shot_02.png"):
+            Path("p", name).touch()
+        assert expand("p") == ["p/beach.jpg", "p/dog.png", "p/shot_%02d.png"]
+        assert expand("p", splits_images=False) == ["p"]
+
     def test_folder_for_results_is_not_searched(self, tree):
         Path("v/out").mkdir()
         Path("v/out/a.mp4").touch()
@@ -107,9 +153,9 @@ class TestExpand:
         assert "v/out/a.mp4" not in expand("v", recursive=True, results=Path("v/out"))
 
 
-def outputs(words, output=None, **options):
+def outputs(words, output=None, suffix_of=mp4, **options):
     sources = expand_inputs(words, **options)
-    return [job.output.as_posix() for job in plan_jobs(sources, output, suffix_of=mp4)]
+    return [job.output.as_posix() for job in plan_jobs(sources, output, suffix_of=suffix_of)]
 
 
 class TestNames:
@@ -135,16 +181,44 @@ class TestNames:
         assert outputs(["i"], "out/{stem}{ext}") == ["out/i.mp4"]
 
     def test_sequences_get_a_folder(self, tree):
-        assert outputs(["i"]) == ["i_refvid/%06d.png"]
+        assert outputs(["i"]) == ["i_refvid/%d.png"]
         assert outputs(["i/shot_%04d.png"]) == ["i/shot_refvid/shot_%04d.png"]
         assert outputs(["i/%d.png"]) == ["i/frames_refvid/%d.png"]
         assert outputs(["i/100%%_%d.png"]) == ["i/100%_refvid/100%%_%d.png"]
-        assert outputs(["i"], "new/") == ["new/i_refvid/%06d.png"]
+        assert outputs(["i"], "new/") == ["new/i_refvid/%d.png"]
         assert outputs(["i"], "i.mp4") == ["i.mp4"]
+
+    def test_pictures_keep_their_names(self, tree):
+        Path("p").mkdir()
+        for name in ("beach.jpg", "dog.png", "take%d.png"):
+            Path("p", name).touch()
+        names = ["p_refvid/beach.jpg", "p_refvid/dog.png", "p_refvid/take_d.png"]
+        assert outputs(["p"], suffix_of=lambda path: path.suffix) == names
+        in_new = [f"new/{name}" for name in names]
+        assert outputs(["p"], "new/", suffix_of=lambda path: path.suffix) == in_new
+        for name in ("dog.png", "take%d.png"):
+            Path("p", name).unlink()
+        assert outputs(["p"]) == ["p_refvid/beach.jpg"]
+
+    def test_sequences_keep_their_names(self, tree):
+        for name in ("shot_0007.tif", "shot_0008.tif"):
+            Path("e", name).touch()
+        assert outputs(["e"]) == ["e_refvid/shot_%04d.tif"]
+
+    def test_previews_have_names_of_their_own(self, tree):
+        sources = expand_inputs(["v/b.mp4", "i"])
+        jobs = plan_jobs(sources, None, suffix_of=mp4, preview=True)
+        assert [job.output.as_posix() for job in jobs] == [
+            "v/b_refvid_preview.mp4",
+            "i_refvid_preview/%d.png",
+        ]
+        for output, name in (("{dir}/{stem}_new{ext}", "v/b_new_preview.mp4"), ("x.mp4", "x.mp4")):
+            (planned,) = plan_jobs(sources[:1], output, suffix_of=mp4, preview=True)
+            assert planned.output.as_posix() == name
 
     def test_current_folder(self, tree, monkeypatch):
         monkeypatch.chdir(tree / "i")
-        assert outputs(["."]) == [(tree / "i_refvid" / "%06d.png").as_posix()]
+        assert outputs(["."]) == [(tree / "i_refvid" / "%d.png").as_posix()]
 
     @pytest.mark.parametrize(
         "output", ["{stem", "{name}.mp4", "{}.mp4", "{stem!z}.mp4", "{stem:d}"]
@@ -212,6 +286,88 @@ def test_triage_splits(tree):
     ready, others = triage(jobs, skip_existing=True)
     assert ready == [jobs[1]]
     assert [outcome.status for outcome in others] == ["skipped", "failed"]
+
+
+def test_triage_compares_what_is_there(tree):
+    problem = "b.mp4.out has 3 of 50 frames"
+    found = {
+        "v/b.mp4": Existing(problem=problem, is_ours=True),
+        "v/a.MOV": Existing(problem="a.MOV.out has 3 of 50 frames", is_ours=False),
+        "v/sub/c.mkv": Existing(),
+    }
+    for name in found:
+        Path(f"{name}.out").touch()
+    jobs = [job(name) for name in (*found, "v/notes.txt")]
+    ready, others = triage(
+        jobs,
+        skip_existing=True,
+        find_existing=lambda job: found.get(job.source.as_posix()),
+    )
+    assert [(job.source.name, job.replaces) for job in ready] == [
+        ("b.mp4", problem),
+        ("notes.txt", ""),
+    ]
+    foreign, done = others
+    assert "--overwrite" in str(foreign.error)
+    assert done.skipped.endswith("exists and is whole")
+
+
+def test_json_says_why(tree, capsys):
+    console = Console()
+    console.start(as_json=True)
+    found = {
+        "v/b.mp4": Existing(problem="b.mp4.out has 3 of 50 frames", is_ours=True),
+        "v/a.MOV": Existing(),
+    }
+    for name in found:
+        Path(f"{name}.out").touch()
+    jobs = [job(name) for name in ("v/sub/c.mkv", *found)]
+    batch = Batch(
+        console,
+        BatchRules(skip_existing=True),
+        jobs,
+        find_existing=lambda job: found.get(job.source.as_posix()),
+    )
+    for each in batch:
+        with batch.attempt(each) as outcome:
+            outcome.report = cast("Any", Report("done"))
+    assert batch.finish() == 0
+    console.close()
+    results = json.loads(capsys.readouterr().out)["results"]
+    assert [(each["status"], each.get("reason")) for each in results] == [
+        ("done", None),
+        ("done", "b.mp4.out has 3 of 50 frames"),
+        ("skipped", "v/a.MOV.out exists and is whole"),
+    ]
+
+
+def test_two_names_that_are_one_to_the_disk(tree):
+    """Where letter case does not count, the second result would replace the first."""
+
+    first, second = job("a"), job("A")
+    first.output.touch()
+    second.output.hardlink_to(first.output)
+    outcomes = run_batch([first, second], lambda _: Report("done"), overwrite=True)
+    assert [outcome.status for outcome in outcomes] == ["done", "failed"]
+    assert "their names are the same to this disk" in str(outcomes[1].error)
+
+
+def test_batch_names_what_the_file_system_says(tree):
+    def work(job):
+        name = {"a": "elsewhere.mp4", "b": job.output, "c": ".refvid-0123456789ab.mp4"}
+        raise PermissionError(13, "Permission denied", str(name[job.source.name]))
+
+    outcomes = run_batch([job("a"), job("b"), job("c")], work)
+    errors = [outcome.error for outcome in outcomes]
+    assert [type(error) for error in errors] == [InputError, OutputError, OutputError]
+    assert str(errors[0]) == "Cannot read elsewhere.mp4: Permission denied."
+
+
+def test_the_folder_of_a_sequence_is_not_made_before_it_is_whole(tree):
+    wanted = Job(source=Path("i"), output=Path("new/i_refvid/%d.png"), create_folder=True)
+    run_batch([wanted], lambda _: Report("done"))
+    assert Path("new").is_dir()
+    assert not Path("new/i_refvid").exists()
 
 
 def test_batch_goes_on_and_tells():

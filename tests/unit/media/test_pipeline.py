@@ -1,6 +1,8 @@
 """All stages stop when one fails, and few items are alive at once."""
 
 import gc
+import os
+import signal
 import threading
 import time
 import weakref
@@ -122,3 +124,29 @@ def test_stages_overlap() -> None:
     started = time.monotonic()
     run_pipeline(lambda check: map(slowly, range(20)), slowly, slowly)
     assert time.monotonic() - started < 20 * 0.02 * 3 * 0.8
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are sent differently on Windows")
+def test_a_second_signal_leaves_no_stage_running() -> None:
+    """A closed terminal sends several in a row; writers are freed once this returns."""
+    ended = []
+
+    def write(item, check):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.2)
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.5)
+        finally:
+            ended.append(item)
+
+    def stop(_number, _frame):
+        raise SystemExit(143)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        with pytest.raises(SystemExit):
+            run_pipeline(lambda check: range(1), lambda item: item, write)
+        assert ended == [0]
+    finally:
+        signal.signal(signal.SIGTERM, before)

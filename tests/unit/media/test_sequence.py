@@ -154,6 +154,43 @@ def test_images_appear_only_when_all_are_there(samples):
     assert (samples.folder / "f2.png").read_bytes() == b"old"
 
 
+def test_older_images_that_stay_are_told(samples, caplog):
+    source = samples.make()
+    for number in (2, 70, 71):
+        (samples.folder / f"f{number}.png").write_bytes(b"old")
+    with caplog.at_level("WARNING"):
+        samples.copy(source, samples.folder / "f%d.png", overwrite=True)
+    assert "2 other images of such names stay there" in caplog.text
+    assert (samples.folder / "f70.png").read_bytes() == b"old"
+    assert (samples.folder / "f2.png").read_bytes() != b"old"
+
+
+def test_a_folder_that_is_not_there_is_made_only_when_asked(samples):
+    source = samples.make()
+    with (
+        open_video(source) as video,
+        create_video(samples.folder / "new/%d.png", like=video.info, create_folder=True) as writer,
+    ):
+        for frame in video:
+            writer.write(frame.pixels, frame)
+            assert not (samples.folder / "new").exists()
+    assert len(list((samples.folder / "new").iterdir())) == 8
+    assert sorted(path.name for path in samples.folder.iterdir()) == ["in.mp4", "new"]
+
+
+def test_two_frames_of_one_name(samples):
+    source = samples.make()
+    with (  # noqa: PT012
+        pytest.raises(OutputError, match="two frames the same name"),
+        open_video(source) as video,
+        create_video(samples.folder / "f%d.png", like=video.info) as writer,
+    ):
+        frame = next(video)
+        writer.write(frame.pixels, frame)
+        writer.write(frame.pixels, frame)
+    assert not list(samples.folder.glob("f*.png"))
+
+
 def test_existing_images_are_kept(samples):
     source = samples.make()
     (samples.folder / "f2.png").write_bytes(b"old")

@@ -23,7 +23,7 @@ REPOSITORY = Path(__file__).parents[3]
 
 
 def leftovers(folder):
-    return sorted(path.name for path in folder.iterdir() if ".partial-" in path.name)
+    return sorted(path.name for path in folder.iterdir() if path.name.startswith("."))
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, InputError])

@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 import torch
 
-from refvid.cli.batch import find_jobs
 from refvid.cli.flags import BatchRules
+from refvid.cli.jobs import find_jobs
 from refvid.media import image, output_plan
 from refvid.media.image import write_image
 from refvid.rebuild import references
 from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.enhance import enhance
-from refvid.rebuild.options import RebuildOptions, References, ReferenceSource
+from refvid.rebuild.options import RebuildOptions, References, ReferenceSource, SourceOptions
+from refvid.rebuild.plan import read_source
 
 
 @pytest.fixture
@@ -84,3 +85,14 @@ def test_one_mp4_is_opened_three_times(
     assert opens[str(video_with_sound)] == 3
     assert pictures == [picture]
     assert tried == ["h264"]
+
+
+def test_an_input_that_changed_since_is_looked_at_again(make_video, tmp_path: Path) -> None:
+    """In a batch, hours may lie between the naming of an output and its turn."""
+    clip = make_video(12)
+    (job,) = find_jobs([str(clip)], BatchRules())
+    assert read_source(job, SourceOptions()) is job.info
+    make_video(30).replace(clip)
+    info = read_source(job, SourceOptions())
+    assert info is not job.info
+    assert info.frame_count == 30

@@ -1,0 +1,43 @@
+"""What an image file says of itself, without decoding its pixels."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Final
+
+from PIL import Image
+from PIL.ExifTags import Base
+
+from refvid.media.image import IMAGE_SUFFIXES
+
+_TURNED: Final = (5, 6, 7, 8)
+
+
+def read_image_size(path: Path) -> tuple[int, int] | None:
+    """Width and height as the image is meant to be seen; None where it cannot be read."""
+    facts = _read(path)
+    if facts is None:
+        return None
+    (width, height), exif = facts
+    return (height, width) if exif.get(Base.Orientation) in _TURNED else (width, height)
+
+
+def read_image_comment(path: Path) -> str | None:
+    """The description that is stored in an image; None where there is none."""
+    facts = _read(path)
+    comment = None if facts is None else facts[1].get(Base.ImageDescription)
+    return comment if isinstance(comment, str) else None
+
+
+def _read(path: Path) -> tuple[tuple[int, int], Image.Exif] | None:
+    Image.init()
+    formats = sorted({Image.registered_extensions()[suffix] for suffix in IMAGE_SUFFIXES})
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=formats) as image:
+                return image.size, image.getexif()
+    # Pillow reports damage with whatever the parsing code ran into.
+    except Exception:  # noqa: BLE001
+        return None

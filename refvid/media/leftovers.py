@@ -1,0 +1,77 @@
+"""What killed runs leave behind: it is finished or removed by the next run that writes there."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from refvid.errors import OutputError
+from refvid.media.journal import carry_out, has_journal
+from refvid.media.unfinished import find_abandoned
+
+_log = logging.getLogger(__name__)
+
+
+def remove_leftovers(output: Path) -> None:
+    """Clear the folder of an output of what is certainly ours and not being written.
+
+    A sequence whose frames were being moved to their places is finished instead.
+    """
+    for path in find_abandoned(output.parent):
+        if has_journal(path):
+            _finish(path)
+        else:
+            _remove(path)
+    if os.name == "posix":
+        for path in _find_older(output):
+            _remove(path)
+
+
+def _finish(work: Path) -> None:
+    try:
+        carry_out(work)
+    except OutputError as error:
+        _log.warning("an interrupted run cannot be finished: %s", error)
+        _remove(work)
+    except (OSError, ValueError) as error:
+        _log.warning("cannot finish what an interrupted run left in %s: %s", work, error)
+    else:
+        _log.warning("finished a sequence in %s that an interrupted run had left", work.parent)
+
+
+def _remove(path: Path) -> None:
+    _log.info("removing %s, which an interrupted run left", path)
+    with suppress(OSError):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _find_older(output: Path) -> list[Path]:
+    """Leftovers of 0.1.0 for this output, named by the process that wrote them."""
+    name = re.compile(
+        rf"\.{re.escape(output.stem.replace('%', ''))}\.partial-([0-9]+){re.escape(output.suffix)}"
+    )
+    try:
+        with os.scandir(output.parent) as entries:
+            found = [
+                (entry.name, match) for entry in entries if (match := name.fullmatch(entry.name))
+            ]
+    except OSError:
+        return []
+    return [output.with_name(each) for each, match in found if not _is_running(int(match[1]))]
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
