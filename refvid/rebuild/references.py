@@ -92,7 +92,7 @@ class Picture:
 
     def read(self, info: VideoInfo) -> Sequence[str]:
         if self.images:
-            self._pixels = read_image(self.images[0])
+            self._pixels = read_image(self.images[0], may_shrink=True)
         elif self._source is not None and self._source.frame is not None:
             check_frame_exists(info, self._source.frame, "the reference")
         return ()
