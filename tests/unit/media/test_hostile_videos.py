@@ -51,8 +51,7 @@ def test_a_size_beyond_the_limit_is_refused_by_name(motion_jpeg):
 def test_a_size_that_grows_on_the_way_ends_the_video(motion_jpeg):
     path = motion_jpeg(16000, 16000, first=2)
     with open_video(path) as video, pytest.raises(InputError, match="damaged after frame"):
-        for frame in video:
-            assert frame.pixels.shape == (48, 64, 3)
+        list(video)
 
 
 def test_the_limit_itself_is_no_obstacle(make_video, monkeypatch):
