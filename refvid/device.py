@@ -40,7 +40,7 @@ def choose_device(name: str = "auto") -> torch.device:
     if name == "auto":
         return torch.device(next(kind for kind in ("cuda", "xpu", "mps", "cpu") if _count(kind)))
     kind, colon, number = name.partition(":")
-    if kind not in ("cpu", "cuda", "xpu", "mps") or (colon and not number.isdecimal()):
+    if kind not in ("cpu", "cuda", "xpu", "mps") or (colon and not _is_number(number)):
         raise OptionError(
             f"Unknown device {name!r}: use auto, cpu, cuda, cuda:N, xpu, xpu:N or mps."
         )
@@ -127,6 +127,10 @@ def release_cached_memory(device: torch.device) -> None:
         torch.xpu.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) < 10
 
 
 def _count(kind: str) -> int:

@@ -21,7 +21,7 @@ _ANYWHERE = ("_forward_module.", "_orig_mod.")
 """DeepSpeed puts the first before a key; torch.compile puts the second in the middle of it."""
 
 _LOSSES = ("loss.", "loss_fn.", "lpips.", "perceptual_loss.")
-_BLOCK = re.compile(r"transformer\.transformer\.blocks\.([0-9]+)\.")
+_BLOCK = re.compile(r"transformer\.transformer\.blocks\.([0-9]{1,9})\.")
 _SHOWN_KEYS = 12
 
 Value = TypeVar("Value")

@@ -30,7 +30,7 @@ VIDEO_SUFFIXES = frozenset({
 # fmt: on
 RESULT_MARK = "_refvid"
 
-_PATTERN = re.compile(r"%(?:0?[0-9]+)?d")
+_PATTERN = re.compile(r"%0?[0-9]{0,2}d")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from refvid.errors import InputError
 from refvid.media.image import IMAGE_SUFFIXES, read_image
 from refvid.media.pixel_conversion import Pixels
 
-_PATTERN: Final = re.compile(r"%(0?)(\d*)d")
+_PATTERN: Final = re.compile(r"%(0?)(\d{0,2})d")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

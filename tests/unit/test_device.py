@@ -44,7 +44,9 @@ def test_named_devices(only) -> None:
         choose_device("cuda:2")
 
 
-@pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "cuda:-1", "", "CPU:", "cuda:1:2"])
+@pytest.mark.parametrize(
+    "name", ["gpu", "cuda:", "cuda:x", "cuda:-1", "", "CPU:", "cuda:1:2", f"cuda:{'9' * 5000}"]
+)
 def test_unknown_names_are_option_errors(name: str) -> None:
     with pytest.raises(OptionError, match="auto, cpu, cuda"):
         choose_device(name)

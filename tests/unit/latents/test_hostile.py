@@ -144,7 +144,7 @@ def npy(shape, present=0):
 
 
 def test_a_pickle_that_makes_storage_of_nothing(refused):
-    # UntypedStorage(5 * 10**9)
+    # Five gigabytes of UntypedStorage, out of a hundred bytes.
     attack = b"\x80\x02ctorch.storage\nUntypedStorage\n\x8a\x05\x00\xf2\x05*\x01\x85R."
     assert "UntypedStorage" in refused(with_pickle(attack))
 
