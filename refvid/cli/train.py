@@ -243,7 +243,7 @@ def _export(console: Console, run: Path, output: Path, *, overwrite: bool) -> No
     if console.json:
         console.result_json({"weights": str(written)})
     else:
-        console.result(str(written))
+        console.result_path(written)
 
 
 def _read_config(
@@ -279,7 +279,7 @@ def _train(console: Console, config: TrainConfig, *, resume: bool) -> None:
         if console.json:
             console.result_json(report.to_json())
         else:
-            console.result(str(report.weights))
+            console.result_path(report.weights)
     if report.signal is not None:
         interrupted = report.signal == signal.SIGINT
         raise typer.Exit(INTERRUPTED_EXIT_CODE if interrupted else SIGTERM_EXIT_CODE)
