@@ -11,21 +11,17 @@ import torch
 
 from refvid.errors import DeviceError, OptionError
 
+try:
+    import resource
+except ImportError:  # Windows has no such limits
+    resource = None  # type: ignore[assignment]
+
 logger = logging.getLogger(__name__)
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 _CPU_BF16_CAPABILITIES = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
-_ALLOCATION_FAILED = (
-    "DefaultCPUAllocator",
-    "can't allocate memory",
-    "not enough memory",  # Windows
-    "MPS backend out of memory",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-    "CUDNN_STATUS_ALLOC_FAILED",
-    "CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED",
-)
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -40,7 +36,7 @@ def choose_device(name: str = "auto") -> torch.device:
     if name == "auto":
         return torch.device(next(kind for kind in ("cuda", "xpu", "mps", "cpu") if _count(kind)))
     kind, colon, number = name.partition(":")
-    if kind not in ("cpu", "cuda", "xpu", "mps") or (colon and not number.isdecimal()):
+    if kind not in ("cpu", "cuda", "xpu", "mps") or (colon and not _is_number(number)):
         raise OptionError(
             f"Unknown device {name!r}: use auto, cpu, cuda, cuda:N, xpu, xpu:N or mps."
         )
@@ -111,14 +107,6 @@ def free_bytes(device: torch.device) -> int | None:
     return _free_main_memory()
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception out of a computation means that memory ran out."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    message = str(error)
-    return isinstance(error, RuntimeError) and any(words in message for words in _ALLOCATION_FAILED)
-
-
 def release_cached_memory(device: torch.device) -> None:
     """Give memory that PyTorch keeps for reuse back to the device."""
     if device.type == "cuda":
@@ -127,6 +115,10 @@ def release_cached_memory(device: torch.device) -> None:
         torch.xpu.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) < 10
 
 
 def _count(kind: str) -> int:
@@ -157,8 +149,18 @@ def _why_missing(kind: str) -> str:
 
 def _free_main_memory() -> int | None:
     """Main memory that can be had without swapping, within this process's control group."""
-    limits = [value for value in (_mem_available(), _control_group_free()) if value is not None]
-    return min(limits, default=None)
+    limits = (_mem_available(), _control_group_free(), _address_space_free())
+    return min((value for value in limits if value is not None), default=None)
+
+
+def _address_space_free() -> int | None:
+    """What `ulimit -v` leaves this process."""
+    table = Path("/proc/self/statm")
+    if resource is None or not table.is_file():
+        return None
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    used = int(table.read_text().split()[0]) * resource.getpagesize()
+    return None if limit == resource.RLIM_INFINITY else max(limit - used, 0)
 
 
 def _mem_available() -> int | None:

@@ -17,6 +17,9 @@ with the code of the failure if all failures share one, else with `BATCH_EXIT_CO
 A message says what failed, on which file, and what to do next.
 """
 
+import errno
+import re
+
 BATCH_EXIT_CODE = 7
 INTERRUPTED_EXIT_CODE = 130
 
@@ -77,3 +80,28 @@ class DeviceError(RefvidError):
 
 class OutOfMemory(DeviceError):
     """The job does not fit into memory, even with the smallest plan."""
+
+
+_ALLOCATION_FAILED = re.compile(
+    # PyTorch, and what it computes with.
+    r"out of memory|DefaultCPUAllocator|can't allocate memory|unable to mmap"
+    r"|could not create a (?:primitive(?! desc)|memory)"
+    r"|CUBLAS_STATUS_ALLOC_FAILED|CUDNN_STATUS_(?:ALLOC|INTERNAL_ERROR_HOST_ALLOCATION)_FAILED"
+    # Python, the C library and the loader of libraries, where a limit is set from outside.
+    r"|bad_alloc|can't start new thread|[Cc]annot allocate memory|failed to map segment"
+    # Windows.
+    r"|not enough memory"
+)
+
+
+_OPENCV_NO_MEMORY = -4
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception, whoever raised it, means that memory ran out or must not be had."""
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return True
+    if type(error).__module__ == "cv2":
+        return getattr(error, "code", None) == _OPENCV_NO_MEMORY
+    is_kind = isinstance(error, RuntimeError | ImportError | OSError)
+    return is_kind and _ALLOCATION_FAILED.search(str(error)) is not None

@@ -5,14 +5,16 @@ Precedence, settled here and in `refvid.cli`: flag > environment > config file >
 
 from __future__ import annotations
 
+import math
 import os
-import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from refvid.documents import parse_toml, read_text, shown
 from refvid.errors import OptionError
 
 DType = Literal["auto", "bf16", "fp16", "fp32"]
@@ -72,23 +74,23 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
 
 def _read_config(path: Path, *, asked_for: bool) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except FileNotFoundError:
         if asked_for:
             raise OptionError(f"{CONFIG_VARIABLE}: there is no file {path}") from None
         return {}
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise OptionError(f"cannot read the config file {path}: {error}") from error
     try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        table = parse_toml(text)
+    except ValueError as error:
         raise OptionError(f"the config file {path} is not valid TOML: {error}") from error
     values = {}
     for key, value in table.items():
         if key not in KEYS:
             near = get_close_matches(key, KEYS, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(KEYS)}"
-            raise OptionError(f"{path}: unknown key {key!r}; {hint}")
+            raise OptionError(f"{path}: unknown key {shown(key)}; {hint}")
         values[key] = _check(key, value, where=f"{path}: {key}")
     return values
 
@@ -96,15 +98,14 @@ def _read_config(path: Path, *, asked_for: bool) -> dict[str, Any]:
 def _check(key: str, value: object, *, where: str) -> object:
     if key in _NUMBERS:
         # A bool is an int in Python, but `crf = true` is a mistake.
-        if isinstance(value, bool) or not isinstance(value, int | float | str):
-            raise OptionError(f"{where} must be a number, not {value!r}")
-        try:
-            return float(value)
-        except ValueError:
-            raise OptionError(f"{where} must be a number, not {value!r}") from None
+        if not isinstance(value, bool) and isinstance(value, int | float | str):
+            with suppress(ValueError):
+                if math.isfinite(number := float(value)):
+                    return number
+        raise OptionError(f"{where} must be a number, not {shown(value)}")
     if not isinstance(value, str) or not value:
-        raise OptionError(f"{where} must be a text in quotes, not {value!r}")
+        raise OptionError(f"{where} must be a text in quotes, not {shown(value)}")
     choices = _CHOICES.get(key)
     if choices and value not in choices:
-        raise OptionError(f"{where} must be one of {', '.join(choices)}, not {value!r}")
+        raise OptionError(f"{where} must be one of {', '.join(choices)}, not {shown(value)}")
     return value

@@ -28,12 +28,15 @@ if TYPE_CHECKING:
 Number = float | Fraction
 """Also an int."""
 
-_CLOCK = re.compile(r"(?:([0-9]+):)?([0-9]+):([0-9]{1,2}(?:\.[0-9]+)?)", re.ASCII)
-_SECONDS = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)s?", re.ASCII)
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([KMGT]?)(?:i?B)?", re.ASCII | re.IGNORECASE)
-_FRAMES = re.compile(r"([0-9]+)f", re.ASCII)
+# More digits mean nothing, and Python refuses to read thousands of them.
+_WHOLE = r"[0-9]{1,15}"
+_DECIMALS = r"\.[0-9]{1,30}"
+_CLOCK = re.compile(rf"(?:({_WHOLE}):)?({_WHOLE}):([0-9]{{1,2}}(?:{_DECIMALS})?)")
+_SECONDS = re.compile(rf"({_WHOLE}(?:{_DECIMALS}|\.)?|{_DECIMALS})s?")
+_SIZE = re.compile(rf"({_WHOLE}(?:{_DECIMALS})?)([KMGT]?)(?:i?B)?", re.ASCII | re.IGNORECASE)
+_FRAMES = re.compile(rf"({_WHOLE})f")
 _WEIGHT = re.compile(r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+", re.ASCII)
-_FRAME = re.compile(r"([0-9]+)f?", re.ASCII)
+_FRAME = re.compile(rf"({_WHOLE})f?")
 _TIME = re.compile(r".+s|.*:.*")
 _NTSC = {
     "23.976": Fraction(24000, 1001),
@@ -118,7 +121,7 @@ def parse_reference(value: str | Path | None) -> ReferenceSource | None:
 
     kind, _, rest = ("", "", "") if isinstance(value, Path) else value.partition(":")
     if kind == "frame":
-        if not re.fullmatch(r"[0-9]+", rest):
+        if not re.fullmatch(_WHOLE, rest):
             raise OptionError(f"--ref: {value!r} needs a frame number, as in frame:0")
         return ReferenceSource(frame=int(rest))
     if kind == "time":
@@ -219,7 +222,7 @@ def parse_tile(value: str | int) -> int | Literal["auto", "off"]:
         return "auto"
     if word == "off":
         return "off"
-    if re.fullmatch(r"[0-9]+", word) and int(word) > 0:
+    if re.fullmatch(_WHOLE, word) and int(word) > 0:
         return int(word)
     raise OptionError(f"--tile: {word!r} is neither auto, off nor a number of pixels")
 
@@ -241,7 +244,7 @@ def parse_rate(value: str | Number | None, option: str = "--rate") -> Fraction |
     if value is None:
         return None
     word = str(value).strip()
-    if re.fullmatch(r"[0-9]+(?:\.[0-9]+)?|[0-9]+/[0-9]+", word):
+    if re.fullmatch(rf"{_WHOLE}(?:{_DECIMALS})?|{_WHOLE}/{_WHOLE}", word):
         try:
             rate = _NTSC.get(word) or Fraction(word)
         except ZeroDivisionError:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import fields
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from refvid.checkpoints.catalog import bundled_asset
-from refvid.checkpoints.state_dict import compare_keys
+from refvid.checkpoints.sizes import build_empty, parse_sizes
+from refvid.checkpoints.state_dict import check_numbers, compare_keys
 from refvid.errors import CheckpointMismatch, CheckpointUnavailable
 from refvid.models.registry import BackboneSpec, Parts
+from refvid.safetensors_file import open_safetensors
 
 CONFIG_KEY = "config"
 """Metadata entry with the network's sizes as JSON."""
@@ -46,18 +46,20 @@ def load_own_network(path: Path, parts: Parts) -> tuple[nn.Module, Any]:
         CheckpointMismatch: It is damaged, or holds other weights than the network's.
     """
     sizes, weights = _read_weights(path, parts.sizes)
+    # Before the network takes memory: the sizes are the file's word only.
+    _check_keys(path, build_empty(path, parts, sizes).state_dict(), weights)
     try:
-        network = parts.network(sizes)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointMismatch(f"{path} describes an impossible network: {error}.") from error
-    _check_keys(path, network.state_dict(), weights)
+        check_numbers(weights)
+    except ValueError as error:
+        raise CheckpointMismatch(f"The weights in {path} cannot be used: {error}.") from error
+    network = parts.network(sizes)
     network.load_state_dict(weights)
     return network, sizes
 
 
 def _read_weights(path: Path, kind: type[Any]) -> tuple[Any, dict[str, Tensor]]:
     try:
-        with safe_open(path, framework="pt") as file:
+        with open_safetensors(path) as file:
             text = (file.metadata() or {}).get(CONFIG_KEY)
             if text is None:
                 raise CheckpointMismatch(
@@ -72,27 +74,6 @@ def _read_weights(path: Path, kind: type[Any]) -> tuple[Any, dict[str, Tensor]]:
         ) from error
     except OSError as error:
         raise CheckpointUnavailable(f"Cannot read {path}: {error.strerror or error}.") from error
-
-
-def parse_sizes(path: Path, text: str, kind: type[Any]) -> Any:
-    """Make a network's sizes of the JSON in its file's metadata.
-
-    Raises:
-        CheckpointMismatch: It is none, or of a network that this version does not know.
-    """
-    try:
-        values = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise CheckpointMismatch(f"{path}: its metadata holds no JSON ({error}).") from error
-    known = {field.name for field in fields(kind)}
-    unknown = sorted(set(values) - known) if isinstance(values, dict) else ["(no object)"]
-    if unknown:
-        raise CheckpointMismatch(
-            f"{path} describes a network that this version does not know ({', '.join(unknown)}). "
-            "A newer refvid may load it."
-        )
-    # JSON has lists where sizes have tuples.
-    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
 def _check_keys(path: Path, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:

@@ -15,15 +15,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 import refvid
 from refvid.checkpoints.cache import Cache, join_sha256
-from refvid.checkpoints.state_dict import check_blocks, clean_keys, compare_keys, unwrap
+from refvid.checkpoints.state_dict import (
+    check_blocks,
+    check_numbers,
+    clean_keys,
+    compare_keys,
+    unwrap,
+)
 from refvid.errors import CheckpointMismatch, CheckpointUnavailable
 from refvid.progress import Transfer, TransferCallback, ignore_transfer
+from refvid.safetensors_file import open_safetensors
 from refvid.torch_archive import (
     ArchiveError,
     PackedArchiveError,
@@ -129,7 +136,7 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         SafetensorError: It is none, or not whole.
         OSError: It cannot be read.
     """
-    with safe_open(path, framework="pt") as file:
+    with open_safetensors(path) as file:
         return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
 
 
@@ -227,6 +234,7 @@ def read_official(sources: Sequence[Path], network: NetworkKeys) -> dict[str, Te
         whole = [key for key, tensor in found.items() if not tensor.is_floating_point()]
         if whole:
             raise ValueError(f"these weights are not floating-point: {', '.join(whole[:12])}")
+        check_numbers(found)
     except ValueError as error:
         files = " with those in ".join(str(source) for source in reversed(sources))
         raise CheckpointMismatch(
@@ -255,14 +263,14 @@ def _load_torch(source: Path) -> object:
 
 
 def _load_safetensors(source: Path) -> dict[str, Any]:
-    with safe_open(source, framework="pt") as file:
+    with open_safetensors(source) as file:
         return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
 
 
 def read_metadata(path: Path) -> dict[str, str]:
     """A safetensors file's metadata; empty where there is none or it cannot be read."""
     try:
-        with safe_open(path, framework="pt") as file:
+        with open_safetensors(path) as file:
             return dict(file.metadata() or {})
     except (SafetensorError, OSError, json.JSONDecodeError):
         return {}

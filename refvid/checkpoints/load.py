@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from refvid.checkpoints.bundled import CONFIG_KEY, bundled_file, load_own_network, parse_sizes
+from refvid.checkpoints.bundled import CONFIG_KEY, bundled_file, load_own_network
 from refvid.checkpoints.cache import Cache
 from refvid.checkpoints.catalog import CATALOG, Catalog, CatalogEntry
 from refvid.checkpoints.convert import (
@@ -23,6 +23,7 @@ from refvid.checkpoints.convert import (
     ready_weights,
 )
 from refvid.checkpoints.download import fetch
+from refvid.checkpoints.sizes import build_empty, parse_sizes
 from refvid.checkpoints.state_dict import clean_key
 from refvid.errors import CheckpointMismatch, CheckpointUnavailable, OptionError
 from refvid.media.folders import is_file, is_folder
@@ -205,8 +206,7 @@ def load_published_network(
         CheckpointMismatch: Together they hold other weights than the network's.
     """
     cache = cache or Cache.default()
-    with torch.device("meta"):
-        network = spec.parts().network(sizes)
+    network = build_empty(path, spec.parts(), sizes)
     shapes = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
     keys = NetworkKeys(
         backbone=spec.name, shapes=shapes, blocks=getattr(sizes, "transformer_blocks", 0)

@@ -11,6 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import torch
+from torch import Tensor
+
 from refvid.models.registry import backbones
 
 _WRAPPERS = ("state_dict", "module")
@@ -18,7 +21,7 @@ _ANYWHERE = ("_forward_module.", "_orig_mod.")
 """DeepSpeed puts the first before a key; torch.compile puts the second in the middle of it."""
 
 _LOSSES = ("loss.", "loss_fn.", "lpips.", "perceptual_loss.")
-_BLOCK = re.compile(r"transformer\.transformer\.blocks\.([0-9]+)\.")
+_BLOCK = re.compile(r"transformer\.transformer\.blocks\.([0-9]{1,9})\.")
 _SHOWN_KEYS = 12
 
 Value = TypeVar("Value")
@@ -133,6 +136,30 @@ def compare_keys(
             if key in found and tuple(found[key]) != tuple(shape)
         ),
     )
+
+
+def check_numbers(weights: Mapping[str, Tensor]) -> None:
+    """Refuse NaN and infinity: every weight is read, and none copied whole.
+
+    Raises:
+        ValueError: Says which weights hold them.
+    """
+    bad = [
+        key for key, value in weights.items() if value.is_floating_point() and not _is_finite(value)
+    ]
+    if bad:
+        raise ValueError(
+            f"NaN or infinity in {_listed(tuple(bad), _SHOWN_KEYS)}; the training that made them "
+            "failed, or the file is damaged"
+        )
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    if tensor.element_size() == 1:
+        tensor = tensor.float()  # too small to be added up
+    # A sum is infinite or NaN where a number is, and seldom else: then all are looked at.
+    wide = torch.float64 if tensor.dtype == torch.float64 else torch.float32
+    return bool(tensor.sum(dtype=wide).isfinite()) or bool(tensor.isfinite().all())
 
 
 def _listed(keys: tuple[str, ...], shown: int) -> str:

@@ -1,10 +1,16 @@
-"""How the C library's allocator treats memory that frames leave behind."""
+"""What libraries are told about memory before they are loaded."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from typing import Final
+
+try:
+    import resource
+except ImportError:  # Windows has no such limits
+    resource = None  # type: ignore[assignment]
 
 # Numbers of mallopt(3) in glibc's malloc.h.
 _TRIM_THRESHOLD: Final = -1
@@ -28,3 +34,13 @@ def reuse_freed_memory() -> None:
     mallopt(_MMAP_THRESHOLD, 32 << 20)
     mallopt(_TRIM_THRESHOLD, 512 << 20)
     mallopt(_ARENA_MAX, 2)
+
+
+def spare_address_space() -> None:
+    """Where `ulimit -v` limits this process, keep OpenBLAS, which OpenCV loads, to one core.
+
+    It reserves memory for every core, and where it gets none it takes the process down.
+    """
+    if resource is None or resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
+        return
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

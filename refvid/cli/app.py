@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -26,11 +27,12 @@ from refvid.cli import (
     stylize,
     train,
 )
-from refvid.cli.allocator import reuse_freed_memory
-from refvid.cli.console import Console, error_document
+from refvid.cli.allocator import reuse_freed_memory, spare_address_space
+from refvid.cli.console import Console, error_document, visible
 from refvid.cli.file_errors import named_error
 from refvid.cli.groups import USAGE_ERROR, HelpfulGroup, PanelCommand
-from refvid.errors import INTERRUPTED_EXIT_CODE
+from refvid.cli.streams import fill_closed_streams
+from refvid.errors import INTERRUPTED_EXIT_CODE, OutputError
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -44,8 +46,13 @@ class ProgramGroup(HelpfulGroup):
         ctx.obj = console
         try:
             return super().invoke(ctx)
-        except (typer.Exit, typer.Abort, USAGE_ERROR, BrokenPipeError):
-            raise  # Typer prints usage errors (exit code 2) and knows closed pipes.
+        except USAGE_ERROR as error:
+            error.message = visible(error.message)
+            raise  # Typer prints usage errors (exit code 2).
+        except (typer.Exit, typer.Abort):
+            raise
+        except BrokenPipeError:  # whoever reads the help has seen enough
+            raise typer.Exit(OutputError.exit_code) from None
         except KeyboardInterrupt:
             console.note("interrupted")
             raise typer.Exit(INTERRUPTED_EXIT_CODE) from None
@@ -70,7 +77,10 @@ def _report(console: Console, error: Exception) -> int:
     document = error_document(error)
     code: int = document["exit_code"]
     if console.json:
-        console.result_json({"refvid": refvid.__version__, "error": document, "exit_code": code})
+        with suppress(OutputError):  # which may be the very error
+            console.result_json(
+                {"refvid": refvid.__version__, "error": document, "exit_code": code}
+            )
     console.error(error)
     return code
 
@@ -120,11 +130,17 @@ app.add_typer(models.app)
 
 def main() -> None:
     """Run the program; `refvid.__main__` has made sure that it can be stopped."""
+    fill_closed_streams()
     # Torch's threads must sleep while they wait: spinning, they take the cores from the threads
     # that read and encode (1.8 times slower on two cores). Read once, when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     reuse_freed_memory()
+    spare_address_space()
     if "_REFVID_COMPLETE" in os.environ:
         # Typer would load Rich to clean help texts that hold no markup: half of the waiting time.
         sys.modules["rich"] = None  # type: ignore[assignment]  # how Python spells "not there"
-    sys.exit(app())
+    try:
+        sys.exit(app())
+    except (OSError, OutputError):  # of help or the version, before any command
+        Console().error(OutputError("Cannot write to standard output."))
+        sys.exit(OutputError.exit_code)

@@ -156,11 +156,11 @@ class Batch:
             console.error(outcome.error, context=context)
         elif self._rules.dry_run:
             if report is not None and not console.json:
-                console.result(plan_text(report))
+                console.result(*plan_lines(report))
         elif report is not None:
             _tell_speed(console, job, report)
             if not console.json:
-                console.result(str(job.output))
+                console.result_path(job.output)
 
     def _document(self, outcome: Outcome) -> dict[str, Any]:
         is_planned = self._rules.dry_run and outcome.status == "done"
@@ -188,7 +188,7 @@ def load_model(
     return loaded
 
 
-def plan_text(plan: Any) -> str:
+def plan_lines(plan: Any) -> list[str]:
     """A plan as aligned lines, one fact each."""
     chunks = "?" if plan.chunks is None else plan.chunks
     facts: dict[str, object] = {"input": plan.source, "output": plan.output}
@@ -216,7 +216,7 @@ def plan_text(plan: Any) -> str:
     if plan.codec is not None:
         facts["codec"] = f"{plan.codec}, {plan.pix_fmt}"
     lines = [f"{name + ':':<11}{value}" for name, value in facts.items()]
-    return "\n".join([*lines, *(f"{'note:':<11}{note}" for note in plan.notes)])
+    return [*lines, *(f"{'note:':<11}{note}" for note in plan.notes)]
 
 
 def decisions(plan: Plan) -> dict[str, object]:

@@ -179,7 +179,7 @@ def compare(
         console.result_json({"refvid": refvid.__version__, **report.to_json(), "exit_code": 0})
     else:
         for path in report.outputs.values():
-            console.result(str(path))
+            console.result_path(path)
 
 
 def _tally(console: Console, files: list[Path]) -> None:
@@ -203,10 +203,10 @@ def _tally(console: Console, files: list[Path]) -> None:
     elif not preferences:
         raise InputError("the files hold no votes")
     else:
-        console.result(_table(preferences))
+        console.result(*_table(preferences))
 
 
-def _table(preferences: list[Preference]) -> str:
+def _table(preferences: list[Preference]) -> list[str]:
     """A Markdown table; the interval is Wilson's."""
     rows = [
         "| preferred | to | votes for | against | no difference | rate | 95 % interval (Wilson) |",
@@ -222,4 +222,4 @@ def _table(preferences: list[Preference]) -> str:
             f"| {row.first} | {row.second} | {row.wins} | {row.losses} | {row.ties} | {share} "
             f"| {bounds} |"
         )
-    return "\n".join(rows)
+    return rows

@@ -11,13 +11,15 @@ import os
 import sys
 import time
 import traceback
+import unicodedata
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from refvid.cli.exit_codes import exit_code_of
-from refvid.errors import RefvidError
+from refvid.errors import OutputError, RefvidError, is_out_of_memory
 from refvid.wording import counted
 
 if TYPE_CHECKING:
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
 
 LINE_EVERY_S = 30.0
 MOMENT_S = 2.0
+_LONGEST_DETAIL = 200
+_JOINERS = "\u200c\u200d\u00ad"
+"""They change how neighbours are written, in Persian and in emoji, and nothing else."""
+
 _LOG_LEVELS = {
     "quiet": logging.ERROR,
     "normal": logging.WARNING,
@@ -62,13 +68,18 @@ class Console:
             logger.setLevel(logging.NOTSET)
             self._log_handler = None
 
-    def result(self, text: str) -> None:
-        """Print a result to stdout, where a script reads it."""
-        _print(text, sys.stdout)
+    def result(self, *lines: str) -> None:
+        """Print lines for a person to stdout."""
+        _print_result("\n".join(map(visible, lines)))
+
+    def result_path(self, path: Path | str) -> None:
+        """Print a path to stdout: as it is, where a script reads it."""
+        is_seen = sys.stdout is not None and sys.stdout.isatty()
+        _print_result(visible(str(path)) if is_seen else str(path))
 
     def result_json(self, document: dict[str, Any]) -> None:
         """Print the one JSON object of a run; ASCII, so that any terminal and pipe can carry it."""
-        _print(json.dumps(document, indent=2), sys.stdout)
+        _print_result(json.dumps(document, indent=2))
 
     def note(self, text: str) -> None:
         """Tell the user something on stderr; silent with --quiet."""
@@ -81,7 +92,8 @@ class Console:
     def error(self, error: BaseException, *, context: str = "") -> None:
         """Print one line on what went wrong; with --debug the traceback as well."""
         if self.level == "debug":
-            self._say("".join(traceback.format_exception(error)).rstrip())
+            for line in "".join(traceback.format_exception(error)).splitlines():
+                self._say(line)
         message = describe_error(error)
         if context and context not in message:
             message = f"{context}: {message}"
@@ -106,7 +118,11 @@ class Console:
         from tqdm import tqdm
 
         with tqdm(
-            desc=label, unit=f" {unit}s", file=sys.stderr, dynamic_ncols=True, leave=False
+            desc=visible(label),
+            unit=f" {unit}s",
+            file=sys.stderr,
+            dynamic_ncols=True,
+            leave=False,
         ) as bar:
 
             def update(progress: Progress) -> None:
@@ -136,7 +152,7 @@ class Console:
     def _say(self, text: str) -> None:
         if self._bar is not None:
             self._bar.clear()
-        _print(text, sys.stderr)
+        _print_message(visible(text))
         if self._bar is not None:
             self._bar.refresh()
 
@@ -145,9 +161,12 @@ def describe_error(error: BaseException) -> str:
     """One line for a user: our own errors say it all, others are bugs."""
     if isinstance(error, RefvidError):
         return _one_line(str(error)) or type(error).__name__
-    if isinstance(error, MemoryError):
-        return "not enough memory; try a smaller --chunk or --tile"
-    detail = _one_line(str(error))
+    detail = _one_line(str(error))[:_LONGEST_DETAIL]
+    if is_out_of_memory(error):
+        return (
+            f"there is not enough memory{f' ({detail})' if detail else ''}; close other programs, "
+            "or raise the limit that was set for this one (ulimit -v)"
+        )
     name = type(error).__name__
     return (
         f"unexpected {name}{': ' if detail else ''}{detail}; "
@@ -213,7 +232,7 @@ class _TransferBars:
             self.close()
             self._step = transfer.step
             self._console._bar = bar = tqdm(  # noqa: SLF001
-                desc=transfer.step,
+                desc=visible(transfer.step),
                 total=transfer.total,
                 initial=transfer.done,
                 unit="B",
@@ -282,6 +301,44 @@ def format_bytes(count: float) -> str:
             return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.1f} TiB"
+
+
+def visible(text: str) -> str:
+    """A text on one line in which every character shows.
+
+    Names, metadata and answers of servers come from others. Raw, their control characters could
+    clear the screen or forge lines, and their marks of direction could turn a name around.
+    """
+    return text if text.isprintable() else "".join(map(_shown, text))
+
+
+def _shown(character: str) -> str:
+    category = unicodedata.category(character)
+    code = ord(character)
+    if category not in ("Cc", "Cf", "Cs", "Zl", "Zp") or character in _JOINERS:
+        return character
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name that is no text
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def _print_result(text: str) -> None:
+    if sys.stdout is None:
+        raise OutputError("Cannot write to standard output: it is closed.")
+    try:
+        _print(text, sys.stdout)
+    except (OSError, ValueError) as error:
+        with suppress(OSError, ValueError):
+            # Else Python would try once more when it ends, and fail loudly.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"Cannot write to standard output: {reason}.") from error
+
+
+def _print_message(text: str) -> None:
+    # Where nobody can be told, there is nothing to be done about it.
+    with suppress(OSError, ValueError):
+        _print(text, sys.stderr)
 
 
 def _print(text: str, stream: TextIO) -> None:

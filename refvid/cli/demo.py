@@ -49,7 +49,7 @@ def demo(
         console.result_json(report.to_json())
         return
     for path in (report.input, report.reference, report.output, report.comparison):
-        console.result(str(path))
+        console.result_path(path)
     gain = report.psnr_after - report.psnr_before
     console.note(
         f"{report.frames} frames in {format_duration(report.seconds)}: PSNR "

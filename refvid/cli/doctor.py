@@ -22,12 +22,12 @@ def doctor(
     if console.json:
         console.result_json(report.to_json())
         return
-    console.result(_report_text(report))
+    console.result(*_report_lines(report))
     for warning in report.warnings:
         console.warning(warning)
 
 
-def _report_text(report: DoctorReport) -> str:
+def _report_lines(report: DoctorReport) -> list[str]:
     lines = [f"refvid {report.refvid}, Python {report.python}, {report.system}", "", "packages"]
     for name, version in report.packages.items():
         build = f" ({report.torch_build})" if name == "torch" and report.torch_build else ""
@@ -44,7 +44,7 @@ def _report_text(report: DoctorReport) -> str:
     lines.append(f"  {'model cache':<20}{report.hugging_face_cache or '-'}")
     exists = "" if report.config_file_exists else " (does not exist)"
     lines.append(f"  {'config':<20}{report.config_file}{exists}")
-    return "\n".join(lines)
+    return lines
 
 
 def _not_working(reasons: dict[str, str]) -> list[str]:

@@ -160,4 +160,4 @@ def evaluate(
     if console.json:
         console.result_json(report.to_json())
     else:
-        console.result(report.to_markdown())
+        console.result(*report.to_markdown().split("\n"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from refvid.errors import BATCH_EXIT_CODE, DeviceError, RefvidError
+from refvid.errors import BATCH_EXIT_CODE, DeviceError, RefvidError, is_out_of_memory
 
 BUG_EXIT_CODE = 1
 
@@ -13,7 +13,7 @@ def exit_code_of(error: BaseException) -> int:
     """The exit code for an error, whoever raised it."""
     if isinstance(error, RefvidError):
         return error.exit_code
-    return DeviceError.exit_code if isinstance(error, MemoryError) else BUG_EXIT_CODE
+    return DeviceError.exit_code if is_out_of_memory(error) else BUG_EXIT_CODE
 
 
 def exit_code_of_signal(number: int) -> int:

@@ -21,7 +21,7 @@ try:
 except ImportError:  # before 0.29
     from click import ClickException as TyperException  # type: ignore[assignment]
 
-USAGE_ERROR: type[Exception] = TyperException
+USAGE_ERROR: type[TyperException] = TyperException
 """What Typer raises, and prints, where words are no option, argument or value."""
 
 IO_PANEL = "Input and output"

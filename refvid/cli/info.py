@@ -28,7 +28,7 @@ def info(
     if console.json:
         console.result_json(facts)
         return
-    console.result("\n".join(_lines(facts)))
+    console.result(*_lines(facts))
 
 
 def _lines(facts: dict[str, object], indent: str = "") -> list[str]:

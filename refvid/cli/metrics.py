@@ -108,10 +108,10 @@ def metrics(
     if console.json:
         console.result_json({"refvid": refvid.__version__, **report.to_json(), "exit_code": 0})
     else:
-        console.result(_table(report))
+        console.result(*_table(report))
 
 
-def _table(report: MetricsReport) -> str:
+def _table(report: MetricsReport) -> list[str]:
     """Aligned columns: file, frames, and the mean of each measure."""
     header, digits = ["file", "frames"], {}
     for name in report.measures:
@@ -131,7 +131,7 @@ def _table(report: MetricsReport) -> str:
     for first, *rest in rows:
         cells = [text.rjust(width) for text, width in zip(rest, widths[1:], strict=True)]
         lines.append("  ".join([first.ljust(widths[0]), *cells]))
-    return "\n".join(lines)
+    return lines
 
 
 def _cell(value: float | None, digits: int) -> str:

@@ -61,7 +61,7 @@ def list_(
     if console.json:
         console.result_json(_document(models=[model.to_json() for model in models]))
     else:
-        console.result(_table(models))
+        console.result(*_table(models))
 
 
 @grouped
@@ -99,7 +99,7 @@ def download(
     if console.json:
         console.result_json(_document(model=model.to_json()))
     else:
-        console.result(str(model.path))
+        console.result_path(str(model.path))
 
 
 @grouped
@@ -149,7 +149,7 @@ def path(
     if console.json:
         console.result_json(_document(name=name, path=str(found)))
     else:
-        console.result(str(found))
+        console.result_path(found)
 
 
 @grouped
@@ -171,7 +171,7 @@ def remove(
         console.result_json(_document(**removal.to_json()))
         return
     for removed in removal.removed:
-        console.result(removed)
+        console.result_path(removed)
     console.note(_removal_text(removal))
 
 
@@ -185,7 +185,7 @@ def _document(**values: Any) -> dict[str, Any]:
     return {"refvid": refvid.__version__, **values}
 
 
-def _table(models: list[ModelStatus]) -> str:
+def _table(models: list[ModelStatus]) -> list[str]:
     rows = [
         (
             model.name,
@@ -197,10 +197,10 @@ def _table(models: list[ModelStatus]) -> str:
         for model in models
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    return "\n".join(
+    return [
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])
         for row in rows
-    )
+    ]
 
 
 def _verdict_text(verdict: Verdict) -> str:

@@ -242,7 +242,7 @@ def _export(console: Console, run: Path, output: Path, *, overwrite: bool) -> No
     if console.json:
         console.result_json({"weights": str(written)})
     else:
-        console.result(str(written))
+        console.result_path(written)
 
 
 def _read_config(
@@ -278,7 +278,7 @@ def _train(console: Console, config: TrainConfig, *, resume: bool) -> None:
         if console.json:
             console.result_json(report.to_json())
         else:
-            console.result(str(report.weights))
+            console.result_path(report.weights)
     if report.signal is not None:
         raise typer.Exit(exit_code_of_signal(report.signal))
 

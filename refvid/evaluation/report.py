@@ -341,7 +341,7 @@ def read_summary(path: Path) -> dict[str, float]:
         return {key: float(value) for key, value in summary.items()}
     except OSError as error:
         raise InputError(f"Cannot read {path}: {error.strerror or error}.") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
             f"{path} is no report of refvid evaluate: write one with -o FILE.json."
         ) from error

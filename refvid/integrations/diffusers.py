@@ -267,7 +267,7 @@ class RefDecoderVAE(ModelMixin, AutoencoderMixin, ConfigMixin):  # type: ignore[
 def _to_pixels(picture: Picture) -> NDArray[Any]:
     """Give (H, W, 3) uint8 or uint16."""
     if isinstance(picture, str | Path):
-        return read_image(Path(picture))
+        return read_image(Path(picture), may_shrink=True)
     if isinstance(picture, Image.Image):
         return np.array(picture.convert("RGB"))
     if isinstance(picture, Tensor):

@@ -10,12 +10,10 @@ from typing import Final, Literal
 
 from refvid.errors import InputError
 from refvid.media.folders import is_file
+from refvid.zip_directory import open_zip
 
 Container = Literal["safetensors", "torch", "npz", "npy", "pickle"]
 """`pickle` is recognised to be refused: loading it may run any code."""
-
-MOST_HEADER_BYTES: Final = 100_000_000
-"""The format's own limit for the JSON at a safetensors file's start."""
 
 # What zipfile raises on damaged or hostile archives.
 ZIP_ERRORS: Final = (
@@ -86,7 +84,7 @@ def file_errors(path: Path) -> Iterator[None]:
 
 def _zip_kind(path: Path) -> Container | None:
     try:
-        with file_errors(path), zipfile.ZipFile(path) as archive:
+        with file_errors(path), open_zip(path) as archive:
             names = archive.namelist()
     except ZIP_ERRORS:
         # torch.load and np.load would not open it either; the reader says what is wrong.

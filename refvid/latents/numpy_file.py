@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import tokenize
 import warnings
-import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,9 +19,10 @@ from torch import Tensor
 
 from refvid.errors import InputError
 from refvid.latents.containers import ZIP_ERRORS, file_errors
+from refvid.zip_directory import open_zip
 
-_MOST_UNPACKED: Final = 2**30
-"""Packed arrays are unpacked in memory: an hour of 480p latents in 16 bits would still fit."""
+_MOST_UNPACKED: Final = 2**29
+"""Packed arrays are unpacked in memory: ten minutes of 480p latents in 16 bits would still fit."""
 
 _NUMPY_FLOATS: Final = {"float16", "float32", "float64"}
 
@@ -55,10 +55,15 @@ class ArrayFile:
                 # Copy on write: torch wants memory that could be written to.
                 array = np.load(self.path, mmap_mode="c", allow_pickle=False)
             else:
-                with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as file:
+                with open_zip(self.path) as archive, archive.open(self.member) as file:
                     array = np.load(file, allow_pickle=False)
             if not array.dtype.isnative:
-                array = array.astype(array.dtype.newbyteorder("="))
+                if array.nbytes > _MOST_UNPACKED:
+                    raise InputError(
+                        f"{self.path} is in the byte order of another kind of machine, and too "
+                        f"large to be turned in memory ({array.nbytes} bytes). Save it again."
+                    )
+                array = array.byteswap(inplace=True).view(array.dtype.newbyteorder("="))
             return torch.from_numpy(np.asarray(array))
 
 
@@ -81,7 +86,7 @@ def open_npz(path: Path) -> dict[str, ArrayFile]:
         InputError: Damaged, too large when unpacked, or with arrays of Python objects.
     """
     arrays = {}
-    with _array_errors(path), zipfile.ZipFile(path) as archive:
+    with _array_errors(path), open_zip(path) as archive:
         for member in archive.infolist():
             if not member.filename.endswith(".npy"):
                 continue

@@ -18,6 +18,7 @@ _NUMBERS: Final = (
     "temporal_stride",
     "first_chunk_extra",
 )
+_MOST_CHANNELS: Final = 4096
 _CHUNK_NUMBERS: Final = ("chunk_latents", "overlap_latents")
 
 
@@ -68,7 +69,7 @@ class OwnFacts:
             and 0 < facts.width <= facts.padded_width <= 2**15
             and 0 < facts.height <= facts.padded_height <= 2**15
             and 0 < facts.frames <= extra + (facts.distinct(tensor.shape[2]) - extra) * stride
-            and tensor.shape[1] == facts.channels
+            and tensor.shape[1] == facts.channels <= _MOST_CHANNELS
             and all(side > 0 for side in tensor.shape)
             and facts.padded_height % tensor.shape[3] == 0
             and facts.padded_width % tensor.shape[4] == 0

@@ -12,17 +12,13 @@ from math import prod
 from pathlib import Path
 from typing import Any, Final
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor
 
 from refvid.errors import InputError
-from refvid.latents.containers import (
-    MOST_HEADER_BYTES,
-    file_errors,
-    is_legacy_torch,
-    sniff_container,
-)
+from refvid.latents.containers import file_errors, is_legacy_torch, sniff_container
 from refvid.latents.numpy_file import open_npy, open_npz
+from refvid.safetensors_file import open_safetensors
 from refvid.torch_archive import ArchiveError, UnsafeArchiveError, load_archive
 
 _MOST_ENTRIES: Final = 10_000
@@ -96,16 +92,7 @@ def open_tensor_file(path: Path) -> TensorFile:
 
 
 def _open_safetensors(path: Path) -> TensorFile:
-    with file_errors(path):
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            header = int.from_bytes(file.read(8), "little")
-    if header > min(size - 8, MOST_HEADER_BYTES):
-        raise InputError(
-            f"{path} is damaged: its safetensors header claims {header} bytes, but the file has "
-            f"{size}. Fetch or save it again."
-        )
-    with _safetensors_errors(path), safe_open(path, framework="pt") as file:
+    with _safetensors_errors(path), open_safetensors(path) as file:
         names = list(file.keys())
         if len(names) > _MOST_ENTRIES:
             raise InputError(f"{path} holds {len(names)} tensors: these are no latents.")
@@ -129,7 +116,7 @@ class _SafetensorsLoader:
     name: str
 
     def __call__(self) -> Tensor:
-        with _safetensors_errors(self.path), safe_open(self.path, framework="pt") as file:
+        with _safetensors_errors(self.path), open_safetensors(self.path) as file:
             tensor: Tensor = file.get_tensor(self.name)  # mapped: read when it is used
             return tensor
 

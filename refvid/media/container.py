@@ -31,6 +31,12 @@ _OPTIONS: Final = {
     "format_whitelist": ",".join(sorted(formats_available - _REFUSED_FORMATS)),
 }
 
+MOST_PIXELS: Final = 2**26
+"""Of a video's picture, 8192x8192: a decoder holds several, and a header of a few bytes may claim
+any size."""
+
+_DECODER_OPTIONS: Final = {"max_pixels": str(MOST_PIXELS)}
+
 
 def libav_name(path: Path) -> str:
     """Return a path in a form that libav cannot take for a protocol, as in `http:x.mp4`."""
@@ -85,6 +91,7 @@ def open_unmanaged(path: Path) -> InputContainer:
             libav_name(path),
             format=_format_of(path),
             metadata_errors="replace",
+            options=_DECODER_OPTIONS,  # libav decodes while it looks what there is
             container_options=dict(_OPTIONS),
         )
 
@@ -127,7 +134,8 @@ def find_video_stream(container: InputContainer, path: Path) -> VideoStream:
     """Return the video to work on: the first one marked as default, else the first one.
 
     Raises:
-        InputError: There is none, or this build of libav cannot decode it.
+        InputError: There is none, this build of libav cannot decode it, or its pictures are too
+            large.
     """
     streams = [stream for stream in container.streams.video if not is_cover_art(stream)]
     if not streams:
@@ -141,6 +149,13 @@ def find_video_stream(container: InputContainer, path: Path) -> VideoStream:
     # PyAV leaves the context out when libav has no decoder, whatever its type stubs say.
     if getattr(stream, "codec_context", None) is None:
         raise InputError(f"{path}: no decoder for its video track. Convert it to H.264 first.")
+    context = stream.codec_context
+    if context.width * context.height > MOST_PIXELS:
+        raise InputError(
+            f"{path} is too large: its pictures are {context.width}x{context.height}, and refvid "
+            f"reads videos of up to {MOST_PIXELS // 1_000_000} megapixels."
+        )
+    context.options = _DECODER_OPTIONS  # sizes may change on the way
     return stream
 
 

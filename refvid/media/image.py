@@ -7,7 +7,7 @@ import logging
 import warnings
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import IO, Any, Final, Literal, cast
 
 import av
 import numpy as np
@@ -28,7 +28,21 @@ _FORMATS: Final = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "PPM", "
 IMAGE_SUFFIXES: Final = frozenset(
     {".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".ppm", ".jp2", ".tga"}
 )
-_MOST_PIXELS: Final = 2**28
+_MOST_BYTES: Final = 2**28
+"""Of a picture's RGB pixels; with what decoders hold, reading takes up to four times as much."""
+
+_WASTEFUL_FORMATS: Final = ("WEBP", "JPEG2000")
+"""Their decoders take 16 and 24 bytes for each pixel."""
+
+_MOST_JPEG_PIXELS: Final = 2**27
+"""Of a JPEG that may be shrunk: a progressive one is held whole, up to 6 bytes for each pixel."""
+
+_TILE_WIDTH: Final = 322
+_TILE_HEIGHT: Final = 323
+
+_STRIP_PIXELS: Final = 2**20
+"""What is converted at once, so that conversions take no memory worth mentioning."""
+
 # Mid-grey: 0 in a model's [-1, 1], and the least striking border on light and dark pictures.
 _BACKGROUND: Final = 128
 
@@ -45,11 +59,16 @@ _DEEP_FORMATS: Final = {
 }
 
 
-def read_image(path: Path) -> Pixels:
+def read_image(path: Path, *, may_shrink: bool = False) -> Pixels:
     """Read an image as it is meant to be seen.
 
     EXIF orientation is applied, an ICC profile converted to sRGB, transparency laid on
     mid-grey. Of an animation, the first picture.
+
+    Args:
+        path: The file; of its name, nothing is a pattern.
+        may_shrink: A JPEG that is too large may be decoded at 1/2, 1/4 or 1/8 of its size, for
+            uses where what it shows matters and its size does not.
 
     Returns:
         (H, W, 3) RGB: uint16 at full scale for images deeper than 8 bits (PNG, TIFF, PPM),
@@ -63,12 +82,10 @@ def read_image(path: Path) -> Pixels:
             # Sizes are checked below; odd metadata in a photo is no concern of the user.
             warnings.simplefilter("ignore")
             Image.init()  # else Pillow does not know the rarer ones of these formats
-            with Image.open(path, formats=_FORMATS) as image:
-                if image.width * image.height > _MOST_PIXELS:
-                    raise InputError(
-                        f"{path} is too large ({image.width}x{image.height}). Make it smaller."
-                    )
-                return _decode(path, image)
+            with path.open("rb") as file, Image.open(file, formats=_FORMATS) as image:
+                # Before anything is decoded: a header of a few bytes may ask for gigabytes.
+                _check_size(path, image, may_shrink=may_shrink)
+                return _decode(path, file, image)
     except FileNotFoundError as error:
         raise InputError(f"The image {path} does not exist. Check the path.") from error
     except IsADirectoryError as error:
@@ -76,7 +93,7 @@ def read_image(path: Path) -> Pixels:
     except UnidentifiedImageError as error:
         raise InputError(f"{path} is not an image that can be read. {_advice(path)}") from error
     except Image.DecompressionBombError as error:
-        raise InputError(f"{path} is too large to be read. Make it smaller.") from error
+        raise InputError(f"{path} is too large: {_limits()} Make it smaller.") from error
     # Pillow's decoders report damage with whatever the parsing code ran into.
     except (
         OSError,
@@ -210,7 +227,35 @@ def _resize(
     return cast("Pixels", np.clip(np.rint(np.stack(channels, axis=-1)), 0, 65535).astype(np.uint16))
 
 
-def _decode(path: Path, image: Image.Image) -> Pixels:
+def _check_size(path: Path, image: Image.Image, *, may_shrink: bool) -> None:
+    """Refuse an image whose pixels would not fit, or have its decoder shrink it."""
+    width, height = image.size
+    is_deep = _is_deep_color(image) or image.mode.startswith(("I", "F"))
+    most = _MOST_BYTES // (6 if is_deep or image.format in _WASTEFUL_FORMATS else 3)
+    if may_shrink and most < width * height <= _MOST_JPEG_PIXELS:
+        factor = next((f for f in (2, 4) if -(-width // f) * -(-height // f) <= most), 8)
+        # Does nothing but for JPEG.
+        image.draft(image.mode, (width // factor, height // factor))
+    if max(image.width * image.height, _tile_pixels(image)) > most:
+        raise InputError(f"{path} is too large ({width}x{height}): {_limits()} Make it smaller.")
+    if image.size != (width, height):
+        _log.info("%s: read as %dx%d, as it is very large", path, *image.size)
+
+
+def _tile_pixels(image: Image.Image) -> int:
+    """Pixels of a TIFF's tile, which may be larger than the picture, and is unpacked whole."""
+    tags = getattr(image, "tag_v2", {})
+    return int(tags.get(_TILE_WIDTH, 0)) * int(tags.get(_TILE_HEIGHT, 0))
+
+
+def _limits() -> str:
+    return (
+        f"refvid reads up to {_MOST_BYTES // 3_000_000} megapixels, and up to "
+        f"{_MOST_BYTES // 6_000_000} with 16 bits per channel or as WebP or JPEG 2000."
+    )
+
+
+def _decode(path: Path, file: IO[bytes], image: Image.Image) -> Pixels:
     profile = image.info.get("icc_profile")
     check_tiff(image)
     if _is_deep_color(image):
@@ -218,40 +263,62 @@ def _decode(path: Path, image: Image.Image) -> Pixels:
             _log.warning("%s: its colour profile is ignored, as it has 16 bits per channel", path)
         if is_deep_tiff(image) and not is_planar(image):
             return read_deep_tiff(path, image)
-        return _apply_exif(_decode_deep(path), image)
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I;16") or upright.mode == "I":
-        gray = np.clip(np.asarray(upright), 0, 65535).astype(np.uint16)
-        return np.repeat(gray[:, :, np.newaxis], 3, axis=2)
+        return _apply_exif(_decode_deep(file, image), image)
+    ImageOps.exif_transpose(image, in_place=True)
+    is_gray16 = image.mode.startswith("I")
+    pixels = np.empty((image.height, image.width, 3), np.uint16 if is_gray16 else np.uint8)
+    to_srgb = _SrgbConversion(path, profile)
+    rows = max(1, _STRIP_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        bottom = min(top + rows, image.height)
+        strip = image.crop((0, top, image.width, bottom))
+        pixels[top:bottom] = _strip_pixels(strip, to_srgb)
+    return pixels
+
+
+def _strip_pixels(strip: Image.Image, to_srgb: _SrgbConversion) -> npt.NDArray[Any]:
+    if strip.mode.startswith("I"):
+        gray: npt.NDArray[Any] = np.asarray(strip).clip(0, 65535)
+        return gray[:, :, np.newaxis]
+    if strip.mode == "F":
+        gray = np.nan_to_num(np.asarray(strip)).clip(0, 255)
+        return gray[:, :, np.newaxis]
     alpha = None
-    if upright.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in upright.info:
-        upright = upright.convert("RGBA")
-        alpha = upright.getchannel("A")
-        upright = upright.convert("RGB")
-    colors = _to_srgb(path, upright, profile)
+    if strip.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in strip.info:
+        strip = strip.convert("RGBA")
+        alpha = strip.getchannel("A")
+        strip = strip.convert("RGB")
+    colors = to_srgb(strip)
     if alpha is not None:
         background = Image.new("RGB", colors.size, (_BACKGROUND,) * 3)
         colors = Image.composite(colors, background, alpha)
-    return np.array(colors)
+    return np.asarray(colors)
 
 
-def _to_srgb(path: Path, image: Image.Image, profile: bytes | None) -> Image.Image:
-    if image.mode in ("P", "1", "HSV"):
-        image = image.convert("RGB")
-    if profile:
-        try:
-            converted = ImageCms.profileToProfile(
-                image,
-                ImageCms.ImageCmsProfile(io.BytesIO(profile)),
-                ImageCms.createProfile("sRGB"),
-                outputMode="RGB",
-            )
-        except (ImageCms.PyCMSError, OSError, ValueError) as error:
-            _log.warning("%s: its colour profile cannot be used (%s)", path, error)
-        else:
-            if converted is not None:
-                return converted
-    return image.convert("RGB")
+class _SrgbConversion:
+    """Brings an image's strips to sRGB; says once that its profile cannot be used."""
+
+    def __init__(self, path: Path, profile: bytes | None) -> None:
+        self._path, self._profile = path, profile
+
+    def __call__(self, strip: Image.Image) -> Image.Image:
+        if strip.mode in ("P", "1", "HSV"):
+            strip = strip.convert("RGB")
+        if self._profile:
+            try:
+                converted = ImageCms.profileToProfile(
+                    strip,
+                    ImageCms.ImageCmsProfile(io.BytesIO(self._profile)),
+                    ImageCms.createProfile("sRGB"),
+                    outputMode="RGB",
+                )
+            except (ImageCms.PyCMSError, OSError, ValueError) as error:
+                _log.warning("%s: its colour profile cannot be used (%s)", self._path, error)
+                self._profile = None
+            else:
+                if converted is not None:
+                    return converted
+        return strip.convert("RGB")
 
 
 def _is_deep_color(image: Image.Image) -> bool:
@@ -269,13 +336,36 @@ def _is_deep_color(image: Image.Image) -> bool:
     return False
 
 
-def _decode_deep(path: Path) -> npt.NDArray[np.uint16]:
-    with av.open(f"file:{path}", container_options={"protocol_whitelist": "file"}) as container:
-        picture = next(container.decode(video=0))
-        pixels = picture.reformat(format="rgba64le").to_ndarray().astype(np.float32)
-    alpha = pixels[:, :, 3:] / 65535
-    mixed = pixels[:, :, :3] * alpha + _BACKGROUND * 257 * (1 - alpha)
-    return np.rint(mixed).astype(np.uint16)
+def _decode_with_libav(file: IO[bytes], image: Image.Image) -> av.VideoFrame:
+    """The picture alone: the decoder, which holds another copy, is gone."""
+    file.seek(0)
+    # The open file and not its name, in which libav would see a pattern: `r_%d.png`.
+    with av.open(file, "r", format=f"{str(image.format).lower()}_pipe") as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1  # more would hold more pictures
+        picture = next(container.decode(stream))
+    if (picture.width, picture.height) != image.size:
+        raise ValueError("its size is not clear")
+    return picture
+
+
+def _decode_deep(file: IO[bytes], image: Image.Image) -> npt.NDArray[np.uint16]:
+    picture = _decode_with_libav(file, image)
+    has_alpha = len(picture.format.components) in (2, 4)
+    picture = picture.reformat(format="rgba64le" if has_alpha else "rgb48le")
+    plane, channels = picture.planes[0], 4 if has_alpha else 3
+    lines = np.frombuffer(memoryview(plane), "<u2").reshape(plane.height, plane.line_size // 2)
+    given = lines[:, : plane.width * channels].reshape(plane.height, plane.width, channels)
+    if not has_alpha:
+        return given.copy()
+    pixels = np.empty((plane.height, plane.width, 3), np.uint16)
+    rows = max(1, _STRIP_PIXELS // plane.width)
+    for top in range(0, plane.height, rows):
+        strip = given[top : top + rows].astype(np.float32)
+        alpha = strip[:, :, 3:] / 65535
+        mixed = strip[:, :, :3] * alpha + _BACKGROUND * 257 * (1 - alpha)
+        pixels[top : top + rows] = np.rint(mixed)
+    return pixels
 
 
 def _apply_exif(pixels: Pixels, image: Image.Image) -> Pixels:

@@ -16,7 +16,7 @@ from refvid.media.folders import is_file, is_folder, is_hidden, list_files
 from refvid.media.image import IMAGE_SUFFIXES, read_image
 from refvid.media.pixel_conversion import Pixels
 
-_MARKS: Final = re.compile(r"%%|%(?P<zeros>0?)(?P<width>\d*)d")
+_MARKS: Final = re.compile(r"%%|%(?P<zeros>0?)(?P<width>\d{0,2})d")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

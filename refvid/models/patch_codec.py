@@ -52,18 +52,20 @@ def patch_basis(patch: int, chroma: int) -> Tensor:
     All of luma, then the low quarter of both chroma planes, then what else is kept of them.
     Columns are in the order of `pixel_unshuffle`: colour, row, column.
     """
-    dct = _dct_matrix(patch)
-    # Axes: vertical frequency, horizontal frequency, row, column.
-    waves = torch.einsum("iy,jx->ijyx", dct, dct)
-    kept = [(row, column) for row in range(chroma) for column in range(chroma)]
-    low = [place for place in kept if max(place) < patch // 2]
-    rest = [place for place in kept if max(place) >= patch // 2]
-    luma, *chromas = _colors()
-    rows = [_rows(waves.flatten(0, 1), luma)]
-    for places in (low, rest):
-        index = torch.tensor(places, dtype=torch.int64).view(-1, 2)
-        rows += [_rows(waves[index[:, 0], index[:, 1]], color) for color in chromas]
-    return torch.cat(rows).float()
+    # Numbers, whatever device is the default: on "meta", indexing alone takes seconds.
+    with torch.device("cpu"):
+        dct = _dct_matrix(patch)
+        # Axes: vertical frequency, horizontal frequency, row, column.
+        waves = torch.einsum("iy,jx->ijyx", dct, dct)
+        kept = [(row, column) for row in range(chroma) for column in range(chroma)]
+        low = [place for place in kept if max(place) < patch // 2]
+        rest = [place for place in kept if max(place) >= patch // 2]
+        luma, *chromas = _colors()
+        rows = [_rows(waves.flatten(0, 1), luma)]
+        for places in (low, rest):
+            index = torch.tensor(places, dtype=torch.int64).view(-1, 2)
+            rows += [_rows(waves[index[:, 0], index[:, 1]], color) for color in chromas]
+        return torch.cat(rows).float()
 
 
 def _colors() -> Tensor:

@@ -99,7 +99,7 @@ class Picture:
 
     def read(self, info: VideoInfo) -> Sequence[str]:
         if self.images:
-            self._pixels = read_image(self.images[0])
+            self._pixels = read_image(self.images[0], may_shrink=True)
             return notes_on_picture(self.images[0])
         if self._source is not None and self._source.frame is not None:
             check_frame_exists(info, self._source.frame, "the reference")

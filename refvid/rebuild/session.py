@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from refvid.device import free_bytes, is_out_of_memory, release_cached_memory
-from refvid.errors import DeviceError, OutOfMemory
+from refvid.device import free_bytes, release_cached_memory
+from refvid.errors import CheckpointError, DeviceError, OutOfMemory, is_out_of_memory
 from refvid.models.backbone import Backbone, BackboneLimits, Decoded, ReferenceUse
 from refvid.rebuild.chunks import Chunk, next_length, pad_length
 from refvid.rebuild.memory import Budget, describe_budget, estimate_bytes, shrink
@@ -50,7 +50,8 @@ class Session:
 
     Every method raises:
         OutOfMemory: Not even the smallest budget fits.
-        DeviceError: The result has values that are no numbers.
+        DeviceError: The result has values that are no numbers, in low precision.
+        CheckpointError: It has them in full precision, too.
     """
 
     def __init__(
@@ -181,7 +182,7 @@ class Session:
             try:
                 made, state = step(start, length, self.state)
                 self._check_numbers(made)
-            except (RuntimeError, MemoryError) as error:
+            except Exception as error:
                 if not is_out_of_memory(error):
                     raise
                 failure = str(error).partition("\n")[0]
@@ -207,11 +208,15 @@ class Session:
 
     def _check_numbers(self, result: Tensor) -> None:
         # One pass: what is no number makes none of the sum. Values are about in [-1, 1].
-        if not math.isfinite(result.sum(dtype=torch.float32).item()):
-            raise DeviceError(
-                f"The model {self.backbone.name} gave values that are no numbers; "
-                "compute in full precision with --dtype fp32."
-            )
+        if math.isfinite(result.sum(dtype=torch.float32).item()):
+            return
+        what = f"The model {self.backbone.name} gave values that are no numbers"
+        if getattr(self.backbone, "dtype", torch.float32).itemsize < torch.float32.itemsize:
+            raise DeviceError(f"{what}; compute in full precision with --dtype fp32.")
+        raise CheckpointError(
+            f"{what}, in full precision: its weights are damaged, or their training failed. "
+            "Choose other weights."
+        )
 
     def _does_not_fit(self, size: tuple[int, int], failure: str) -> str:
         height, width = size
@@ -242,7 +247,7 @@ def out_of_memory_errors() -> Iterator[None]:
     """Name the failure of what is too small to be planned."""
     try:
         yield
-    except (RuntimeError, MemoryError) as error:
+    except Exception as error:
         if not is_out_of_memory(error):
             raise
         raise OutOfMemory(

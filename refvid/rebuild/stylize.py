@@ -132,7 +132,7 @@ class _Painting:
         return notes
 
     def _read(self, image: Path) -> tuple[int, int]:
-        self._pixels.append(read_image(image))
+        self._pixels.append(read_image(image, may_shrink=True))
         height, width = self._pixels[-1].shape[:2]
         return height, width
 

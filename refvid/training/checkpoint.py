@@ -66,8 +66,12 @@ def read_progress(checkpoint: Path) -> RunProgress:
     """
     path = checkpoint / _PROGRESS_FILE
     try:
-        return RunProgress(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        progress = RunProgress(**json.loads(path.read_text(encoding="utf-8")))
+        for name in ("step", "position", "seconds"):
+            if not 0 <= getattr(progress, name) < 2**63:
+                raise ValueError(f"its {name} is impossible")
+        return progress
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise CheckpointMismatch(f"{path} is no record of a run's progress: {error}.") from error
 
 

@@ -24,8 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from refvid.errors import OutputError
+from refvid.errors import InputError, OutputError
+from refvid.media.container import find_video_stream, open_container
 from refvid.media.folders import is_hidden
+from refvid.media.image import read_image
+from refvid.media.pixel_conversion import to_uint8
 from refvid.training.degradations import degrade, random_degradation, slight_degradation
 from refvid.training.made import MADE_KINDS, PHOTO_KINDS, make_clip
 from refvid.training.synthetic import moving_photo
@@ -41,11 +44,8 @@ MADE_PREFIX = "made:"
 _MADE_VERSION = 2
 """Raised when clips are made or degraded in another way: those in a cache are made again."""
 
-# What PyAV and Pillow raise on files that are damaged or something else.
-_BROKEN = (
-    OSError, ValueError, IndexError, SyntaxError, EOFError, Image.DecompressionBombError,
-    av.FFmpegError,
-)  # fmt: skip
+# What is raised on files that are damaged or something else.
+_BROKEN = (InputError, OSError, ValueError, EOFError, av.FFmpegError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,8 +277,9 @@ def _clips_of(
 
 def _video_excerpts(path: Path, options: ClipCacheOptions) -> Iterator[Frames]:
     """Consecutive excerpts of a video, (T, H, W, 3) uint8 RGB with H and W multiples of 8."""
-    with av.open(str(path), "r") as container:
-        pictures = islice(container.decode(video=0), 0, None, options.frame_step)
+    with open_container(path) as container:
+        decoded = container.decode(find_video_stream(container, path))
+        pictures = islice(decoded, 0, None, options.frame_step)
         while frames := [
             _shrunk(picture.to_ndarray(format="rgb24").astype(np.uint8), options.short_side)
             for picture in islice(pictures, options.max_frames)
@@ -355,8 +356,7 @@ def _array(record: Path, kind: str) -> Path:
 def _clip_of_photo(
     path: Path, options: ClipCacheOptions, pictures: Sequence[Path], rng: random.Random
 ) -> Frames:
-    with Image.open(path) as picture:
-        photo = picture.convert("RGB")
+    photo = _read_photo(path)
     foreground = None
     if rng.random() < 0.6:
         foreground = _readable(rng.choice(pictures))
@@ -373,7 +373,10 @@ def _clip_of_photo(
 def _readable(path: Path) -> Image.Image | None:
     """Another picture, or None: that it is broken is told when its own turn comes."""
     try:
-        with Image.open(path) as picture:
-            return picture.convert("RGB")
+        return _read_photo(path)
     except _BROKEN:
         return None
+
+
+def _read_photo(path: Path) -> Image.Image:
+    return Image.fromarray(to_uint8(read_image(path, may_shrink=True)))

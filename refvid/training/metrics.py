@@ -29,7 +29,7 @@ class MetricsFile:
                 try:
                     if json.loads(line)["step"] <= step:
                         kept.append(line)
-                except ValueError:
+                except (ValueError, TypeError, LookupError, RecursionError):
                     continue  # the last line of a run that was killed
         path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
@@ -13,6 +11,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from refvid.documents import TOO_DEEP, check_values, parse_json, parse_toml, read_text, shown
 from refvid.errors import OptionError
 from refvid.models.registry import names
 from refvid.training.config import TrainConfig
@@ -22,6 +21,8 @@ Tree = dict[str, Any]
 T = TypeVar("T")
 
 SAVED_CONFIG = "config.yaml"
+_MOST_PARTS = 8
+"""Of a key of `--set`."""
 
 
 def build_config(
@@ -69,16 +70,39 @@ def read_tree(path: Path) -> Tree:
         OptionError: It cannot be read, or is no table.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        tree = tomllib.loads(text) if path.suffix.lower() == ".toml" else yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path)
+    except (OSError, ValueError) as error:
         raise OptionError(f"Cannot read the config file {path}: {error}.") from error
-    except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
+    try:
+        tree = parse_toml(text) if path.suffix.lower() == ".toml" else _parse_yaml(text)
+    except ValueError as error:
         raise OptionError(f"The config file {path} is damaged: {error}.") from error
     if tree is None:
         return {}
     if not isinstance(tree, dict):
         raise OptionError(f"The config file {path} holds no keys and values.")
+    return tree
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without aliases: a few lines of them make any number of values."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("write values out: aliases (*name) are not read")
+        return super().compose_node(parent, index)
+
+
+def _parse_yaml(text: str) -> Any:
+    """Raises `ValueError` with a reason."""
+    try:
+        tree = yaml.load(text, _PlainLoader)
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
+    # What YAML calls a number or a date may be none, and what it calls a key may be a table.
+    except (yaml.YAMLError, LookupError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(" ".join(str(error).split())) from error
+    check_values(tree)
     return tree
 
 
@@ -95,14 +119,36 @@ def parse(kind: type[T], tree: Mapping[str, Any], where: str = "") -> T:
     Raises:
         OptionError: A key is unknown, or a value impossible; the message says where.
     """
+    try:
+        check_values(tree)
+    except ValueError as error:
+        raise OptionError(f"{where}: {error}" if where else str(error)) from error
     _refuse_unknown(kind, tree, where)
     try:
-        return TypeAdapter(kind).validate_python(tree)
+        found = TypeAdapter(kind).validate_python(tree)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join([where, *map(str, first["loc"])] if where else map(str, first["loc"]))
         message = first["msg"].removeprefix("Value error, ")
         raise OptionError(f"{place}: {message}" if place else message) from error
+    _refuse_no_numbers(found, where)
+    return found
+
+
+def _refuse_no_numbers(value: Any, place: str) -> None:
+    """Raise `OptionError` for numbers that nothing computes with, which a text may have become."""
+    if is_dataclass(value):
+        for field in fields(value):
+            inner = f"{place}.{field.name}" if place else field.name
+            _refuse_no_numbers(getattr(value, field.name), inner)
+    elif isinstance(value, tuple):
+        for item in value:
+            _refuse_no_numbers(item, place)
+    else:
+        try:
+            check_values(value)
+        except ValueError as error:
+            raise OptionError(f"{place}: {error}") from error
 
 
 def _refuse_unknown(kind: Any, tree: Any, where: str) -> None:
@@ -115,7 +161,7 @@ def _refuse_unknown(kind: Any, tree: Any, where: str) -> None:
         if key not in known:
             near = get_close_matches(str(key), known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
-            raise OptionError(f"unknown key {place!r}; {hint}")
+            raise OptionError(f"unknown key {shown(place)}; {hint}")
         if isinstance(value, Mapping):
             _refuse_unknown(hints[key], value, place)
         elif isinstance(value, list) and (inner := get_args(hints[key])):
@@ -137,8 +183,10 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:
 def _set(tree: Mapping[str, Any], word: str) -> Tree:
     key, equals, text = word.partition("=")
     path = key.strip().split(".")
-    if not equals or not all(path):
-        raise OptionError(f"--set: {word!r} is not of the form key=value, as in run.steps=1000")
+    if not equals or not all(path) or len(path) > _MOST_PARTS:
+        raise OptionError(
+            f"--set: {shown(word)} is not of the form key=value, as in run.steps=1000"
+        )
     leaf: Any = _value(text.strip())
     for part in reversed(path):
         leaf = {part: leaf}
@@ -149,10 +197,10 @@ def _value(text: str) -> Any:
     if not text:
         return None
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"value = {text}")["value"]
+    except ValueError:
         pass
     try:
-        return json.loads(text)  # lists of tables, as stages are, on one line
-    except json.JSONDecodeError:
+        return parse_json(text)  # lists of tables, as stages are, on one line
+    except ValueError:
         return text

@@ -14,8 +14,14 @@ from typing import Any, Literal
 
 import torch
 
-from refvid.device import choose_device, cpu_has_bf16, is_out_of_memory
-from refvid.errors import CheckpointMismatch, OptionError, OutOfMemory, OutputError
+from refvid.device import choose_device, cpu_has_bf16
+from refvid.errors import (
+    CheckpointMismatch,
+    OptionError,
+    OutOfMemory,
+    OutputError,
+    is_out_of_memory,
+)
 from refvid.progress import Progress, ProgressCallback
 from refvid.training.checkpoint import find_checkpoints, newest_checkpoint
 from refvid.training.config import TrainConfig

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refvid.errors import InputError, OutputError
+from refvid.media.container import find_video_stream, open_container
 from refvid.media.folders import is_hidden
 from refvid.media.image import IMAGE_SUFFIXES, read_image
 from refvid.media.pixel_conversion import to_uint8
@@ -208,8 +209,8 @@ def _pictures(path: Path) -> Iterator[NDArray[np.uint8]]:
         yield to_uint8(read_image(path))
         return
     try:
-        with av.open(str(path), "r") as container:
-            for frame in container.decode(video=0):
+        with open_container(path) as container:
+            for frame in container.decode(find_video_stream(container, path)):
                 yield frame.to_ndarray(format="rgb24").astype(np.uint8)
     except (av.FFmpegError, OSError, IndexError, ValueError) as error:
         raise InputError(f"Cannot read {path}: {error}.") from error

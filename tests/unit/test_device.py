@@ -1,3 +1,6 @@
+import errno
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -7,9 +10,8 @@ from refvid.device import (
     choose_dtype,
     cpu_has_bf16,
     free_bytes,
-    is_out_of_memory,
 )
-from refvid.errors import DeviceError, OptionError
+from refvid.errors import DeviceError, OptionError, is_out_of_memory
 
 CPU = torch.device("cpu")
 
@@ -44,7 +46,9 @@ def test_named_devices(only) -> None:
         choose_device("cuda:2")
 
 
-@pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "cuda:-1", "", "CPU:", "cuda:1:2"])
+@pytest.mark.parametrize(
+    "name", ["gpu", "cuda:", "cuda:x", "cuda:-1", "", "CPU:", "cuda:1:2", f"cuda:{'9' * 5000}"]
+)
 def test_unknown_names_are_option_errors(name: str) -> None:
     with pytest.raises(OptionError, match="auto, cpu, cuda"):
         choose_device(name)
@@ -106,5 +110,27 @@ def test_out_of_memory_is_recognised() -> None:
     with pytest.raises(RuntimeError) as raised:
         torch.empty(2**60, dtype=torch.uint8)
     assert is_out_of_memory(raised.value)
+    for words in (
+        "could not create a primitive",
+        "can't start new thread",
+        "unable to mmap 17 bytes from file </a.pt>: Cannot allocate memory (12)",
+        "std::bad_alloc",
+    ):
+        assert is_out_of_memory(RuntimeError(words))
+    assert is_out_of_memory(OSError(errno.ENOMEM, "Cannot allocate memory"))
+    assert is_out_of_memory(ImportError("libtorch.so: failed to map segment from shared object"))
     assert not is_out_of_memory(RuntimeError("size mismatch"))
+    assert not is_out_of_memory(RuntimeError("could not create a primitive descriptor for a conv"))
     assert not is_out_of_memory(ValueError("DefaultCPUAllocator"))
+
+
+def test_a_limit_from_outside_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    resource = pytest.importorskip("resource")
+    if not Path("/proc/self/statm").is_file():
+        pytest.skip("this system does not tell what a process has reserved")
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + (64 << 20)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, resource.RLIM_INFINITY))
+    free = free_bytes(CPU)
+    assert free is not None
+    assert 0 <= free <= 64 << 20

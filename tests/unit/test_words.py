@@ -39,6 +39,24 @@ def test_nonsense_positions(text):
         opt.parse_position(text, "--start")
 
 
+NINES = "9" * 5000
+
+
+@pytest.mark.parametrize("text", [NINES, f"{NINES}f", f"{NINES}:00", f"0.{NINES}", f"1:{NINES}s"])
+def test_thousands_of_digits(text):
+    for parse in (
+        lambda: opt.parse_position(text, "--start"),
+        lambda: opt.parse_reference(f"frame:{text}"),
+        lambda: opt.parse_reference(f"time:{text}"),
+        lambda: opt.parse_tile(NINES),
+        lambda: opt.parse_rate(NINES),
+        lambda: opt.parse_rate(f"{NINES}/1001"),
+        lambda: opt.parse_size(f"{NINES}G", "--memory"),
+    ):
+        with pytest.raises(OptionError):
+            parse()
+
+
 def part(*words):
     found = opt.parse_range(*words)
     return found.start, found.end, found.frames

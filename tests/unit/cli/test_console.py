@@ -1,3 +1,4 @@
+import errno
 import io
 import json
 import logging
@@ -12,9 +13,11 @@ from refvid.cli.console import (
     describe_error,
     format_bytes,
     format_duration,
+    visible,
 )
-from refvid.errors import InputError
-from refvid.progress import Progress
+from refvid.cli.exit_codes import exit_code_of
+from refvid.errors import InputError, OutputError
+from refvid.progress import Progress, Transfer
 
 
 @pytest.fixture
@@ -83,7 +86,9 @@ def test_context_is_not_said_twice(console, capsys):
 
 def test_bugs_say_that_they_are():
     assert "bug" in describe_error(KeyError("x"))
-    assert "memory" in describe_error(MemoryError())
+    for error in (MemoryError(), RuntimeError("can't start new thread")):
+        assert "not enough memory" in describe_error(error)
+        assert exit_code_of(error) == 6
     assert describe_error(InputError()) == "InputError"
 
 
@@ -94,12 +99,95 @@ def test_small_character_set(console, monkeypatch):
     assert raw.getvalue() == b"\\u65e5\\u672c \xe9.mp4\n"
 
 
+ODD_NAME = b"\xff\x1b[2J\n.mp4".decode("utf-8", "surrogateescape")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="file names are text there")
-def test_file_names_that_are_no_text(monkeypatch):
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_paths_are_exact_for_scripts_alone(monkeypatch, is_terminal):
     raw = io.BytesIO()
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="utf-8", newline="\n"))
-    Console().result(b"\xff.mp4".decode("utf-8", "surrogateescape"))
-    assert raw.getvalue() == b"\xff.mp4\n"
+    stream = io.TextIOWrapper(raw, encoding="utf-8", newline="\n")
+    monkeypatch.setattr(stream, "isatty", lambda: is_terminal, raising=False)
+    monkeypatch.setattr(sys, "stdout", stream)
+    console = Console()
+    console.result_path(ODD_NAME)
+    console.result("name", ODD_NAME)
+    seen = b"\\xff\\x1b[2J\\n.mp4\n"
+    assert raw.getvalue() == (seen if is_terminal else b"\xff\x1b[2J\n.mp4\n") + b"name\n" + seen
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a b é 日本 👍🏽 1\u00a0000", "a b é 日本 👍🏽 1\u00a0000"),
+        ("\x1b[31mred\x9b0m", r"\x1b[31mred\x9b0m"),
+        ("one\ntwo\r\n\tthree\x7f\0", r"one\ntwo\r\n\tthree\x7f\x00"),
+        ("gpj.\u202efdp\u2066\u200f", r"gpj.\u202efdp\u2066\u200f"),
+        ("line\u2028paragraph\u2029\ufeff", r"line\u2028paragraph\u2029\ufeff"),
+        ("\U000e0041\udc9b\ud800", r"\U000e0041\x9b\ud800"),
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("👩\u200d💻", "👩\u200d💻"),
+    ],
+)
+def test_characters_that_do_not_show(text, shown):
+    assert visible(text) == shown
+    assert visible(shown) == shown
+
+
+def test_no_message_moves_the_cursor(console, capsys, monkeypatch):
+    console.start("verbose")
+    name = "\x1b[2J\u202e\nerror: forged"
+    console.note(name)
+    console.warning(name)
+    console.error(InputError(name), context=name)
+    logging.getLogger("refvid").warning("%s", name)
+    with console.progress(name) as update:
+        update(Progress(done=10, total=10))
+    with console.transfers() as tell:
+        tell(Transfer(name, 0, 10))
+    console.result(name)
+    out, err = capsys.readouterr()
+    for character in ("\x1b", "\u202e"):
+        assert character not in out + err
+    assert "\nerror: forged" not in out + err
+    assert len(out.splitlines()) == 1
+
+
+def test_bars_show_names_too(console, monkeypatch):
+    monkeypatch.delenv("CI", raising=False)
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    console.start()
+    with console.progress("\x1b]0;title\x07") as update:
+        update(Progress(done=5, total=10))
+    with console.transfers() as tell:
+        tell(Transfer("\x1b]0;title\x07", 5, 10))
+    assert r"\x1b]0;title\x07" in terminal.getvalue()
+    assert "\x1b]" not in terminal.getvalue()
+
+
+def test_json_is_exact(console, capsys):
+    console.result_json({"path": "\x1b\n\u202e"})
+    assert json.loads(capsys.readouterr().out) == {"path": "\x1b\n\u202e"}
+
+
+class Full(io.StringIO):
+    def write(self, text):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_results_that_cannot_be_told(console, monkeypatch):
+    for stream in (Full(), None):
+        monkeypatch.setattr(sys, "stdout", stream)
+        for tell in (lambda: console.result("a"), lambda: console.result_json({})):
+            with pytest.raises(OutputError, match="standard output"):
+                tell()
+
+
+def test_messages_that_cannot_be_told(console, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Full())
+    console.note("a")
+    console.error(InputError("b"))
 
 
 class TestLines:

@@ -40,6 +40,16 @@ def test_empty_variable_is_no_variable(config):
         ("device = ''", ["device"]),
         ("[table]\nx = 1", ["table"]),
         ("device = ", ["TOML"]),
+        ("crf = nan", ["nan"]),
+        ("crf = " + "9" * 400, ["digits"]),
+        ("crf = " + "9" * 5000, ["TOML"]),
+        ("crf = 'nan'", ["crf", "number"]),
+        ("crf = '" + "9" * 400 + "'", ["crf", "number"]),
+        ("device = " + "[" * 50_000, ["nested"]),
+        ("device = 2001-99-99", ["TOML"]),
+        ("device" + ".a" * 50_000 + " = 1", ["nested"]),
+        ("x" * 10_000 + " = 1", ["unknown key"]),
+        ("device = 1" + "#" * 2**18, ["more than"]),
     ],
 )
 def test_unusable_files_are_named_with_their_key(config, text, words):
@@ -48,12 +58,20 @@ def test_unusable_files_are_named_with_their_key(config, text, words):
         load_settings({"REFVID_CONFIG": str(config)})
     for word in [str(config), *words]:
         assert word in str(caught.value)
+    assert len(str(caught.value)) < 1000
 
 
 def test_unusable_variable_is_named(config):
     config.touch()
     with pytest.raises(OptionError, match="REFVID_DTYPE"):
         load_settings({"REFVID_CONFIG": str(config), "REFVID_DTYPE": "fp8"})
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "1e999", "9" * 5000, "low", "٣x"])
+def test_a_number_that_is_none(config, text):
+    config.touch()
+    with pytest.raises(OptionError, match="REFVID_CRF must be a number"):
+        load_settings({"REFVID_CONFIG": str(config), "REFVID_CRF": text})
 
 
 def test_a_config_file_that_was_asked_for_must_exist(config):

@@ -143,6 +143,44 @@ def npy(shape, present=0):
     return header.getvalue() + bytes(present)
 
 
+def test_a_pickle_that_makes_storage_of_nothing(refused):
+    # Five gigabytes of UntypedStorage, out of a hundred bytes.
+    attack = b"\x80\x02ctorch.storage\nUntypedStorage\n\x8a\x05\x00\xf2\x05*\x01\x85R."
+    assert "UntypedStorage" in refused(with_pickle(attack))
+
+
+def test_a_pickle_that_nests_without_end(refused):
+    # As a key, such a tuple would end the whole process.
+    refused(with_pickle(b"\x80\x02})" + b"\x85" * 300_000 + b"K\x01s."))
+
+
+def test_a_zip_directory_beyond_measure(refused, monkeypatch):
+    members = {f"{index}.npy": npy((1,), 4) for index in range(200)}
+    monkeypatch.setattr("refvid.zip_directory._MOST_BYTES", 4000)
+    refused(npz(members))
+    refused(saved([torch.zeros(1)] * 200))
+
+
+def test_a_safetensors_header_beyond_measure(refused, monkeypatch):
+    monkeypatch.setattr("refvid.safetensors_file._MOST_HEADER_BYTES", 1000)
+    header = b'{"a": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]}' + b" " * 2000 + b"}"
+    assert "header has" in refused(len(header).to_bytes(8, "little") + header)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_arrays_of_another_kind_of_machine(tmp_path, wan_latents, packed, monkeypatch):
+    latents = wan_latents()
+    path = tmp_path / "a.bin"
+    with path.open("wb") as file:
+        save = np.savez_compressed if packed else np.save
+        save(file, latents.numpy().astype(">f4"))
+    found = recognise_latents(path)
+    assert torch.equal(found.tensor, latents[0])
+    monkeypatch.setattr("refvid.latents.numpy_file._MOST_UNPACKED", 1000)
+    with pytest.raises(InputError, match=r"turned in memory|unpacks to"):
+        recognise_latents(path)
+
+
 def test_npz_that_unpacks_to_too_much(refused, monkeypatch):
     monkeypatch.setattr("refvid.latents.numpy_file._MOST_UNPACKED", 2**20)
     shape = (1, 16, 100, 32, 32)

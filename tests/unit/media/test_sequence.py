@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from refvid.media.encoding import Encoding
 from refvid.media.image import read_image, write_image
 from refvid.media.output_plan import plan_output
 from refvid.media.reader import open_video, read_frame
+from refvid.media.sequence import is_pattern, numbered_path
 from refvid.media.video_info import read_video_info
 from refvid.media.writer import create_video
 
@@ -236,3 +238,10 @@ def test_impossible_outputs(samples):
         create_video(samples.folder / "absent/%d.png", like=info),
     ):
         pass
+
+
+def test_numbers_have_a_width_that_names_can_have():
+    assert is_pattern(Path("a_%08d.png"))
+    assert numbered_path(Path("a_%08d.png"), 7).name == "a_00000007.png"
+    # A gigabyte of zeros.
+    assert not is_pattern(Path("a_%0999999999d.png"))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from refvid.errors import DeviceError, OutOfMemory
+from refvid.errors import CheckpointError, DeviceError, OutOfMemory
 from refvid.rebuild.memory import choose_budget, plan_budget
 from refvid.rebuild.references import prepare_reference
 from tests.unit.rebuild.reconstruct import Reconstructed, reconstruct
@@ -101,8 +101,13 @@ def test_other_failures_pass_through(fake_backbone, clip) -> None:
 
 def test_values_that_are_no_numbers_are_an_error(fake_backbone, clip) -> None:
     clip[0, 0, 3, 3, 3] = float("nan")
-    with pytest.raises(DeviceError, match="fp32"):
-        rebuild(fake_backbone(), clip)
+    backbone = fake_backbone()
+    with pytest.raises(CheckpointError, match="weights are damaged"):
+        rebuild(backbone, clip)
+    for dtype in (torch.float16, torch.bfloat16):
+        backbone.dtype = dtype
+        with pytest.raises(DeviceError, match="fp32"):
+            rebuild(backbone, clip)
 
 
 def test_reference_is_padded_like_the_clip(fake_backbone, clip) -> None:

@@ -1,6 +1,7 @@
 """The cache of decoded crops."""
 
 import logging
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +38,19 @@ def test_broken_files_are_skipped_and_counted(
         assert clip.clean.shape == clip.degraded[0].shape
         assert not np.array_equal(clip.clean, clip.degraded[0])
     assert "2 of 7 training files could not be read" in caplog.text
+
+
+def test_lists_of_other_files_are_not_followed(
+    options: ClipCacheOptions, media: Path, tmp_path: Path
+) -> None:
+    videos = tmp_path / "lists"
+    videos.mkdir()
+    shutil.copy(media / "videos" / "one_a.mp4", videos / "one.mp4")
+    text = "ffconcat version 1.0\nfile one.mp4\n"
+    (videos / "list.mp4").write_text(text, encoding="ascii")
+    options = replace(options, videos=videos, images=None)
+    list(build_cache(options))
+    assert [clip.source for clip in load_cache(options)] == ["one"]
 
 
 def test_clips_are_made_once(options: ClipCacheOptions) -> None:

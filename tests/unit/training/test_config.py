@@ -126,6 +126,65 @@ def test_broken_files_are_named(tmp_path: Path, name: str, text: str) -> None:
         build_config(file=tmp_path / "missing.toml", flags={"output": "run"})
 
 
+DEEP = 50_000
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.toml", "x = " + "[" * DEEP),
+        ("a.toml", "run.steps = " + "9" * 5000),
+        ("a.toml", "run.steps = 0x" + "f" * 5000),
+        ("a.toml", "optimizer.rate = nan"),
+        ("a.toml", "x = 2001-99-99"),
+        ("a.yaml", "x: " + "[" * DEEP),
+        ("a.yaml", "run: {steps: " + "9" * 5000 + "}"),
+        ("a.yaml", "run: {steps: 0x" + "f" * 5000 + "}"),
+        ("a.yaml", "optimizer: {rate: .nan}"),
+        ("a.yaml", "optimizer: {rate: .inf}"),
+        ("a.yaml", "x: 2001-99-99"),
+        ("a.yaml", '!!int "x": 1'),
+        ("a.yaml", 'x: !!int ""'),
+        ("a.yaml", "x: !!bool maybe"),
+        ("a.yaml", "x: !!timestamp soon"),
+        ("a.yaml", "? [1, 2]\n: 3"),
+        ("a.yaml", "a: &a [1]\nb: *a"),
+        ("a.yaml", "a: &a [*a]"),
+        ("a.yaml", "x: !!python/object/apply:os.getcwd []"),
+        ("a.yaml", "x: " + "1" + ":1" * 30_000),
+        ("a.yaml", "#" * 2**18 + "#"),
+    ],
+    ids=lambda text: text[:24],
+)
+def test_hostile_files_are_named(tmp_path: Path, name: str, text: str) -> None:
+    with pytest.raises(OptionError, match=name.replace(".", r"\.")) as caught:
+        build_config(file=write(tmp_path / name, text), flags={"output": "run"})
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "optimizer.rate=nan",
+        "optimizer.rate='inf'",
+        "run.minutes=inf",
+        "optimizer.betas=[0.9, nan]",
+        "run.steps=" + "9" * 5000,
+        "run.steps=1" + "0" * 30,
+        "x" * 10_000 + "=1",
+        "a" + ".a" * DEEP + "=1",
+        "stages=" + "[" * DEEP,
+        "run.steps=2001-01-01",
+        "seed=[1",
+    ],
+    ids=lambda text: text[:24],
+)
+def test_hostile_words_are_refused(word: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        build_config(flags={"output": "run"}, words=[word, word])
+    assert len(str(caught.value)) < 1000
+
+
 def test_only_the_restoring_model_learns_from_made_clips() -> None:
     assert build_config(flags={"output": "run"}).data.made == 170
     assert build_config(flags={"output": "run", "backbone": "wan2.1"}).data.made == 0
