@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -31,18 +31,14 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.file_download import are_symlinks_supported
-from huggingface_hub.utils import (
-    WeakFileLock,
-    build_hf_headers,
-    get_session,
-    hf_raise_for_status,
-)
+from huggingface_hub.utils import WeakFileLock
 
 from refvid.checkpoints.cache import Cache, EntryRecord, hash_file
 from refvid.checkpoints.catalog import CatalogEntry
 from refvid.checkpoints.hub_cache import is_own_download, locate, partial_files, repository_folder
 from refvid.checkpoints.hub_errors import HUB_ERRORS, Patience, explain, httpx
 from refvid.checkpoints.licence import check_licence
+from refvid.checkpoints.receive import receive
 from refvid.errors import CheckpointMismatch, CheckpointUnavailable
 from refvid.progress import Transfer, TransferCallback, ignore_transfer
 
@@ -107,9 +103,11 @@ def check(
     Raises:
         CheckpointMismatch: They differ.
     """
-    # What another program has downloaded, `remove` leaves alone.
-    mine = is_own_download(entry, cache)
-    first = f"Run: refvid models remove {entry.name};" if mine else "Delete that file, and run:"
+    # What another program has downloaded, `remove` leaves alone. What lies in the hub's cache is
+    # mostly a link, which would be made again if it alone were deleted.
+    first = f"Delete {path.resolve()}, and run:"
+    if is_own_download(entry, cache):
+        first = f"Run: refvid models remove {entry.name};"
     advice = f"{first} refvid models download {entry.name}"
     size = path.stat().st_size
     record = cache.record(entry.name, entry.revision)
@@ -222,34 +220,23 @@ def _receive(
     """Fill the blob, starting with what an earlier attempt has left; return its hash."""
     partial = blob.with_name(f"{blob.name}.refvid.incomplete")
     size = remote.size or entry.size
+    if size is None:
+        raise FileMetadataError("it does not say how long the file is")
     have = partial.stat().st_size if partial.exists() else 0
-    _check_space(entry, partial.parent, (size or 0) - have)
+    _check_space(entry, partial.parent, size - have)
     if have:
         logger.info("Going on with the download of %s after %d bytes", entry.name, have)
 
     def tell(done: int) -> None:
         on_transfer(Transfer(f"downloading {entry.name}", done, size))
 
-    patience = Patience(pauses_s)
-    partial.touch()
-    while have != size:
-        try:
-            _receive_some(remote.url, partial, size, tell)
-            if size is None:
-                break
-            if partial.stat().st_size != size:
-                raise httpx.RemoteProtocolError("the server ended before the file did")
-        except (HfHubHTTPError, httpx.TransportError) as error:
-            if partial.stat().st_size > have:
-                patience.renew()
-            patience.wait(error)
-        have = partial.stat().st_size
+    receive(remote.url, partial, size, tell, pauses_s)
     actual = partial.stat().st_size
     step = f"checking {entry.name}"
     sha256 = hash_file(partial, lambda seen: on_transfer(replace(seen, step=step)))
     record = cache.record(entry.name, entry.revision)
     expected = entry.sha256 or (record and record.sha256)
-    if (size and actual != size) or (expected and sha256 != expected):
+    if actual != size or (expected and sha256 != expected):
         partial.unlink()
         raise CheckpointMismatch(
             f"The download of {entry.name} is damaged: {actual} bytes with SHA-256 {sha256} "
@@ -266,35 +253,6 @@ def _receive(
     cache.write_record(entry.name, record)
     partial.replace(blob)
     return sha256
-
-
-def _receive_some(url: str, partial: Path, size: int | None, tell: Callable[[int], None]) -> None:
-    """One request for what is missing."""
-    have = partial.stat().st_size
-    if size is not None and have > size:
-        have = 0
-    # Compressed on the way, a range would count other bytes than the file's.
-    headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
-    if have:
-        headers["Range"] = f"bytes={have}-"
-    timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
-    # Redirects lead to another host, and the session takes the token off on the way.
-    with get_session().stream("GET", url, headers=headers, timeout=timeout) as response:
-        if response.status_code == 416:
-            partial.write_bytes(b"")  # what is here is no part of that file
-            raise httpx.RemoteProtocolError("the server has no such range")
-        hf_raise_for_status(response)
-        begins_there = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
-        if response.status_code != 206 or not begins_there:
-            have = 0
-        with partial.open("r+b") as file:
-            file.truncate(have)
-            file.seek(have)
-            tell(have)
-            for block in response.iter_bytes():  # as they come: a break loses none
-                file.write(block)
-                have += len(block)
-                tell(have)
 
 
 def _publish(entry: CatalogEntry, remote: _RemoteFile, blob: Path) -> Path:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -45,6 +46,12 @@ class Hub:
 
     announced_size: int | None = None
     """Said in place of the file's size."""
+
+    content_ranges: list[str] = field(default_factory=list)
+    """Said in place of the right ones in the next answers with a part."""
+
+    pauses_s: float = 0.0
+    """Between the kibibytes of an answer."""
 
     ranges: bool = True
     no_metadata: bool = False
@@ -147,6 +154,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self.reply(416, {"Content-Range": f"bytes */{total}"})
                 return
             status, extra["Content-Range"] = 206, f"bytes {start}-{total - 1}/{total}"
+            if hub.content_ranges:
+                extra["Content-Range"] = hub.content_ranges.pop(0)
         self.reply(status, extra, body=content[start:])
 
     def send_commits(self) -> None:
@@ -177,4 +186,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body[: self.hub.breaks.pop(0)])
             self.close_connection = True
             return
-        self.wfile.write(body)
+        step = 1024 if self.hub.pauses_s else len(body)
+        with suppress(ConnectionError):  # who asked has seen enough
+            for start in range(0, len(body), step):
+                time.sleep(self.hub.pauses_s)
+                self.wfile.write(body[start : start + step])

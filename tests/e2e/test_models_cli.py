@@ -280,6 +280,15 @@ def test_a_file_that_ends_early(machine: Machine, hub: Hub, failed) -> None:
     failed(machine.fetch(), "CheckpointUnavailable", "ended before the file did")
 
 
+def test_a_mirror_that_announces_more_than_it_has(machine: Machine, hub: Hub, failed) -> None:
+    machine.entry |= {"size": None, "sha256": None}
+    hub.announced_size = 3 * len(CONTENT)
+    failed(machine.fetch(), "CheckpointUnavailable", "ended before the file did")
+    asked = len(hub.asked("GET", "/cdn/"))
+    failed(machine.fetch(), "CheckpointUnavailable", "another part")
+    assert len(hub.asked("GET", "/cdn/")) == asked + 1
+
+
 def test_another_file_is_not_even_downloaded(machine: Machine, hub: Hub, failed) -> None:
     hub.files[PATH] = CONTENT[::-1]
     failed(machine.models("download", "tiny"), "another file", "HF_ENDPOINT")
@@ -372,7 +381,13 @@ def test_downloads_of_other_programs_are_used_and_kept(machine: Machine, hub: Hu
     assert "stays" in run.stderr
     assert Path(path).is_file()
     Path(path).write_bytes(b"damaged")
-    failed(machine.models("verify"), "Delete that file", "refvid models download tiny")
+    # The advice works, although what lies there is a link to the file.
+    line = failed(machine.models("verify"), "Delete ", "refvid models download tiny")
+    named = Path(line.partition("Delete ")[2].partition(", and run")[0])
+    assert named == Path(path).resolve()
+    named.unlink()
+    assert machine.models("download", "tiny").stdout.strip() == path
+    assert Path(path).read_bytes() == CONTENT
 
 
 def test_two_processes_at_once(machine: Machine, hub: Hub) -> None:
