@@ -65,7 +65,11 @@ def load_model(
 
 
 def use_model(
-    model: File | LoadedBackbone, kind: Kind = "restore", *, latents: Path | None = None
+    model: File | LoadedBackbone,
+    kind: Kind = "restore",
+    *,
+    latents: Path | None = None,
+    attention: bool = True,
 ) -> LoadedBackbone:
     """The model of a call; `latents` may tell which one they are for."""
     from refvid.rebuild.choose_backbone import LoadedBackbone, check_kind, choose_backbone
@@ -75,7 +79,7 @@ def use_model(
     if isinstance(model, LoadedBackbone):
         check_kind(model.name, kind)
         return model
-    options = ModelOptions(model=str(model))
+    options = ModelOptions(model=str(model), attention=attention)
     if latents is not None:
         return choose_decoder(options, [latents])
     return choose_backbone(options, kind=kind)

@@ -173,7 +173,7 @@ def decode(
         overwrite=rules.overwrite,
         encoding=encoding.parse(),
     )
-    model = choice.parse()
+    model = replace(choice.parse(), attention=not references.baseline)
     jobs = find_jobs(inputs, rules, suffix=".mp4", accepts=holds_tensors)
     batch = Batch(console, rules, jobs, check_file)
     if batch.ready:
