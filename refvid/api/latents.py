@@ -71,7 +71,8 @@ def decode(
     job = check_job(source, output, overwrite=overwrite)
     from refvid.rebuild import decode as work
 
-    return work.decode(job, references, options, use_model(model, latents=job.source), on_progress)
+    loaded = use_model(model, latents=job.source, attention=not baseline)
+    return work.decode(job, references, options, loaded, on_progress)
 
 
 def encode(
@@ -106,4 +107,4 @@ def encode(
     job = check_job(source, output, overwrite=overwrite)
     from refvid.rebuild import encode as work
 
-    return work.encode(job, options, use_model(model), on_progress)
+    return work.encode(job, options, use_model(model, attention=False), on_progress)

@@ -70,6 +70,7 @@ def use_model(
     *,
     strength: float = 1.0,
     latents: Path | None = None,
+    attention: bool = True,
 ) -> LoadedBackbone:
     """The model of a call: none at strength 0; `latents` may tell which one they are for."""
     from refvid.rebuild.choose_backbone import LoadedBackbone, check_kind, choose_backbone
@@ -82,7 +83,7 @@ def use_model(
         return model
     if strength == 0:
         return no_model()
-    options = ModelOptions(model=str(model))
+    options = ModelOptions(model=str(model), attention=attention)
     if latents is not None:
         return choose_decoder(options, [latents])
     return choose_backbone(options, kind=kind)

@@ -21,6 +21,7 @@ from torch import Tensor
 
 import refvid
 from refvid.checkpoints.cache import Cache, join_sha256
+from refvid.checkpoints.checksums import note_checksums
 from refvid.checkpoints.state_dict import (
     check_blocks,
     check_numbers,
@@ -168,6 +169,7 @@ def _convert(sources: Sequence[Path], target: Path, network: NetworkKeys, cache:
         "backbone": network.backbone,
         "converted_by": f"refvid {refvid.__version__}",
         "source_sha256": target.name.partition(".")[0],
+        **note_checksums(weights),
     }
     try:
         partial.touch()

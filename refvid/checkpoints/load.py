@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from refvid.checkpoints.bundled import CONFIG_KEY, bundled_file, load_own_network
@@ -23,6 +23,7 @@ from refvid.checkpoints.convert import (
     ready_weights,
 )
 from refvid.checkpoints.download import fetch
+from refvid.checkpoints.fill import Placement, fill_network
 from refvid.checkpoints.sizes import build_empty, parse_sizes
 from refvid.checkpoints.state_dict import clean_key
 from refvid.errors import CheckpointMismatch, CheckpointUnavailable, OptionError
@@ -38,6 +39,8 @@ from refvid.models.registry import (
     names,
 )
 from refvid.progress import TransferCallback, ignore_transfer
+
+logger = logging.getLogger(__name__)
 
 _SIZES_KEY = "network"
 """Metadata entry with the sizes of a large backbone; published files have none."""
@@ -57,6 +60,7 @@ def load_backbone(
     on_transfer: TransferCallback = ignore_transfer,
     sizes: Any = None,
     chunking: Chunking = "carry",
+    attention: bool = True,
 ) -> Backbone:
     """Load a backbone by name or from a file.
 
@@ -71,6 +75,8 @@ def load_backbone(
         on_transfer: Told how far downloading, checking and converting are.
         sizes: Of the network of a published file; None is what the file says, else the usual ones.
         chunking: "independent" decodes every chunk alone, as the published scripts do.
+        attention: False gives the plain decoder, where there is one, and leaves the weights of
+            the reference attention on the disk.
 
     Raises:
         OptionError: Weights are given for a path or are another model's, or independent chunks are
@@ -103,10 +109,20 @@ def load_backbone(
         if spec.is_converted:
             own = sizes or _read_sizes(path, parts.sizes)
             base = base or _base_of(backbone, catalog)
-            network = load_published_network(spec, path, own, base, cache, on_transfer)
+            network = load_published_network(
+                spec,
+                path,
+                own,
+                base,
+                cache,
+                on_transfer,
+                placement=Placement(device, dtype, parts.float32_keys),
+                leave_out=() if attention else parts.attention_keys,
+            )
         else:
             network, own = load_own_network(path, parts)
-        return parts.backbone(network, own, device, dtype, chunking)
+        made = parts.backbone(network, own, device, dtype, chunking)
+        return made if attention else made.plain() or made
 
     if name in catalog:
         *below, entry = catalog.layers(name)
@@ -189,6 +205,9 @@ def load_published_network(
     base: Path | CatalogEntry | None = None,
     cache: Cache | None = None,
     on_transfer: TransferCallback = ignore_transfer,
+    *,
+    placement: Placement | None = None,
+    leave_out: tuple[str, ...] = (),
 ) -> nn.Module:
     """Build the network without memory of its own: it uses that of the mapped file.
 
@@ -199,6 +218,8 @@ def load_published_network(
         base: Weights that lie under the file's; fetched only where it is not whole without them.
         cache: Where the conversion is kept; None is the user's.
         on_transfer: Told how far fetching, checking and converting are.
+        placement: Another precision or device, which takes memory; None leaves all in the file.
+        leave_out: Beginnings of keys that stay without weights, as nobody will use them.
 
     Raises:
         LicenceNotAccepted: The base must be fetched, and its licence was never accepted.
@@ -215,7 +236,16 @@ def load_published_network(
     if base is not None and not keys.shapes.keys() <= read_weights(path).keys():
         below = base if isinstance(base, Path) else fetch(base, cache, on_transfer, model=spec.name)
     ready = ready_weights(path, keys, cache, on_transfer, base=below)
-    network.load_state_dict(load_file(ready), strict=True, assign=True)
+    try:
+        fill_network(network, ready, placement, leave_out=leave_out)
+    except CheckpointMismatch as error:
+        if ready == path:
+            raise
+        # A conversion can be made again: a byte on the disk should cost nobody a download.
+        logger.warning("%s It is made again from %s.", error, path)
+        ready.unlink(missing_ok=True)
+        ready = ready_weights(path, keys, cache, on_transfer, base=below)
+        fill_network(network, ready, placement, leave_out=leave_out)
     return network
 
 

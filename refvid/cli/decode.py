@@ -176,7 +176,7 @@ def decode(
         overwrite=rules.overwrite,
         encoding=encoding.parse(),
     )
-    model = choice.parse()
+    model = replace(choice.parse(), attention=not references.baseline)
     jobs = find_jobs(inputs, rules, suffix=".mp4", accepts=holds_tensors)
     check_replaces_no([job.output for job in jobs], references.files, "the reference")
     find_existing = partial(find_video, how=references.how(), model=model.registered)

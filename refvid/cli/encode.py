@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import typer
@@ -46,7 +47,7 @@ def encode(
         sequence_rate=parse_rate(rate),
         overwrite=rules.overwrite,
     )
-    model = choice.parse()
+    model = replace(choice.parse(), attention=False)  # it only decodes
     jobs = find_jobs(
         inputs,
         rules,

@@ -118,9 +118,11 @@ def _timed_pictures(
                 orientation = read_orientation(frame)
             if frame.is_corrupt:
                 remarks.add(_DAMAGED, index)
+            is_shown_so = orientation == Orientation() and info.size == (frame.width, frame.height)
             picture = Picture(
                 index=index,
                 pts=0,
+                decoded=frame if is_shown_so else None,
                 duration=frame.duration * times.scale or None,
                 load=loader.later(index, frame, orientation),
                 side_data=read_side_data(frame),

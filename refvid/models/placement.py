@@ -7,9 +7,14 @@ from torch import nn
 
 
 def place(module: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
-    """Move to the device; change the precision unless that would only take more memory."""
+    """Move to the device; change the precision unless that would only take more memory.
+
+    Weights that were left out, on the meta device, stay there.
+    """
     for part in module.modules():
         for parameter in part.parameters(recurse=False):
+            if parameter.is_meta:
+                continue
             keep = parameter.dtype.itemsize < dtype.itemsize
             moved = parameter.data.to(device, None if keep else dtype)
             if device.type == "cuda" and moved.ndim == 5:

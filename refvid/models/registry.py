@@ -92,6 +92,12 @@ class Parts(NamedTuple):
     backbone: Callable[[Any, Any, torch.device, torch.dtype, Chunking], Backbone]
     """Makes a `Backbone` of a network with its weights and of its sizes, on a device."""
 
+    float32_keys: tuple[str, ...] = ()
+    """Beginnings of the keys of weights that are float32 in any precision."""
+
+    attention_keys: tuple[str, ...] = ()
+    """Beginnings of those that only the reference attention uses."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackboneSpec:
@@ -197,6 +203,8 @@ def _wan() -> Parts:
         lambda network, _, device, dtype, chunking: WanBackbone(
             network, device, dtype, chunking=chunking
         ),
+        float32_keys=("ae.encoder.", "ae.quant_conv."),
+        attention_keys=("transformer.",),
     )
 
 
@@ -210,6 +218,8 @@ def _videovae_plus() -> Parts:
         lambda network, _, device, dtype, chunking: VideoVaePlusBackbone(
             network, device, dtype, overlapping=chunking == "carry"
         ),
+        float32_keys=("encoder.", "encoder_temporal."),
+        attention_keys=("transformer.",),
     )
 
 

@@ -93,6 +93,7 @@ def choose_backbone(
             cache=cache,
             on_transfer=on_transfer,
             chunking=options.chunking,
+            attention=options.attention,
         )
     check_kind(backbone.name, kind)  # where a path was given
     if options.memory is not None:

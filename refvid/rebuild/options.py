@@ -51,6 +51,9 @@ class ModelOptions:
     """Whether chunks are joined (wan2.1 carries its causal state from one to the next, those of
     videovae+ overlap), or each is decoded alone as the published inference scripts do."""
 
+    attention: bool = True
+    """Whether the reference attention is wanted; without it, it is not even loaded."""
+
     def __post_init__(self) -> None:
         if self.chunking not in get_args(Chunking):
             raise OptionError(f"Chunks are carried or independent, not {self.chunking!r}.")

@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from refvid.checkpoints.checksums import note_checksums
 from refvid.errors import OptionError, OutputError
 from refvid.media.partial_file import partial_file
 from refvid.training.averaging import WeightAverage
@@ -343,6 +344,6 @@ def write_weights(
     weights, metadata = recipe.weights_file(state)
     with partial_file(path, overwrite=overwrite) as partial:
         try:
-            save_file(weights, partial, metadata=metadata)
+            save_file(weights, partial, metadata={**metadata, **note_checksums(weights)})
         except SafetensorError as error:
             raise OutputError(f"Cannot write {path}: {error}.") from error  # a full disk

@@ -182,8 +182,8 @@ def _search(
     # Half the resolution is the finest that is searched: at full resolution the grain of a degraded
     # frame misleads (-0.2 dB), at three times the cost.
     search.setFinestScale(1)
-    # More of them take half as long again, and give nothing.
-    search.setVariationalRefinementIterations(1)
+    # A single one would save a quarter of the time, and cost 0.1 dB.
+    search.setVariationalRefinementIterations(5)
     if coarsest is not None:
         search.setCoarsestScale(coarsest)
     # What it begins with is overwritten.

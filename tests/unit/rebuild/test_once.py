@@ -62,9 +62,9 @@ def test_one_mp4_is_opened_three_times(
     pictures: list[Path] = []
     tried: list[str] = []
 
-    def read(path: Path) -> Any:
+    def read(path: Path, **how: Any) -> Any:
         pictures.append(path)
-        return image.read_image(path)
+        return image.read_image(path, **how)
 
     def attempt(plan: Any) -> None:
         tried.append(plan.codec)

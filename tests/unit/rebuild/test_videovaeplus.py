@@ -174,7 +174,7 @@ def test_plans(make_video, loaded, tmp_path) -> None:
     plan = plan_enhance(options, loaded)
     assert (plan.model, plan.chunk, plan.chunks) == ("videovae+", 16, 3)
     assert plan.memory_bytes > 0
-    with pytest.raises(OptionError, match="16 per call"):
+    with pytest.raises(OptionError, match="16 of this size per call"):
         plan_enhance(_with_model(options, ModelOptions(chunk=20)), loaded)
     with pytest.raises(OutOfMemory, match="--memory"):
         plan_enhance(_with_model(options, ModelOptions(memory=2**20)), loaded)

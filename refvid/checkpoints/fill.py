@@ -1,0 +1,114 @@
+"""Weights of a file -> a network without memory of its own, one after another.
+
+What stays as it is in the file is mapped from the disk. What is converted, to another precision or
+device, is let go of at once: neither the file nor a second network is ever in memory whole.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from refvid.checkpoints.checksums import check_weight, read_checksums
+from refvid.errors import CheckpointMismatch
+
+_BATCH_VALUES: Final = 2**25
+"""So many are read and converted before they are let go of."""
+
+_DTYPES: Final = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+}
+"""By safetensors' names."""
+
+
+class Placement(NamedTuple):
+    """Where a network's weights go, and in which precision."""
+
+    device: torch.device
+    dtype: torch.dtype
+    float32_keys: tuple[str, ...] = ()
+    """Beginnings of keys whose weights are float32 whatever the precision."""
+
+    def dtype_of(self, key: str, stored: torch.dtype) -> torch.dtype:
+        """Precision of a weight; the stored one where another would only take more memory."""
+        wanted = torch.float32 if key.startswith(self.float32_keys) else self.dtype
+        return stored if stored.itemsize < wanted.itemsize else wanted
+
+
+def fill_network(
+    network: nn.Module,
+    path: Path,
+    placement: Placement | None = None,
+    *,
+    leave_out: tuple[str, ...] = (),
+) -> None:
+    """Give a network on the meta device its weights.
+
+    Args:
+        network: Its keys are the file's.
+        path: A safetensors file; it must stay as it is while the network lives.
+        placement: Where the weights go; None leaves them in the file.
+        leave_out: Beginnings of keys that stay without memory, as nobody will use them.
+
+    Raises:
+        CheckpointMismatch: The file is damaged.
+    """
+    keys = [key for key in network.state_dict() if not key.startswith(leave_out)]
+    found: dict[str, Tensor] = {}
+    try:
+        with safe_open(path, framework="pt") as file:
+            sums = read_checksums(file.metadata() or {})
+            stays = [key for key in keys if not _moves(key, file, placement)]
+            found |= {key: _read(file, key, path, sums) for key in stays}
+        for batch in _batches([key for key in keys if key not in found], path):
+            assert placement is not None
+            # Opened anew each time, so that the pages that were read are given back.
+            with safe_open(path, framework="pt") as file:
+                for key in batch:
+                    weight = _read(file, key, path, sums)
+                    dtype = placement.dtype_of(key, weight.dtype)
+                    found[key] = weight.to(placement.device, dtype, copy=True)
+                    del weight
+    except SafetensorError as error:
+        raise CheckpointMismatch(f"{path} is damaged ({error}). Fetch it again.") from error
+    missing, unexpected = network.load_state_dict(found, strict=False, assign=True)
+    assert not unexpected
+    assert all(key.startswith(leave_out) for key in missing)
+
+
+def _read(file: Any, key: str, path: Path, sums: dict[str, int]) -> Tensor:
+    weight: Tensor = file.get_tensor(key)
+    check_weight(path, key, weight, sums)
+    return weight
+
+
+def _moves(key: str, file: Any, placement: Placement | None) -> bool:
+    if placement is None:
+        return False
+    stored = _DTYPES.get(file.get_slice(key).get_dtype())
+    if stored is None or placement.device.type != "cpu":
+        return True
+    return placement.dtype_of(key, stored) != stored
+
+
+def _batches(keys: Sequence[str], path: Path) -> Iterator[list[str]]:
+    """Cut keys into groups with about the same number of values."""
+    with safe_open(path, framework="pt") as file:
+        values = {key: math.prod(file.get_slice(key).get_shape()) for key in keys}
+    batch: list[str] = []
+    for key in keys:
+        if batch and sum(values[known] for known in batch) + values[key] > _BATCH_VALUES:
+            yield batch
+            batch = []
+        batch.append(key)
+    if batch:
+        yield batch
