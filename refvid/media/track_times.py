@@ -33,6 +33,9 @@ class TrackTimes:
 
     _waiting: list[Packet[Stream]] = field(init=False, default_factory=list)
     _last: int | None = field(init=False, default=None)
+    _coarseness: int = field(init=False, default=1)
+    """How many of the units make one of the container's."""
+
     _due: int = field(init=False, default=0)
 
     def add(self, packet: Packet[Stream]) -> list[Packet[Stream]]:
@@ -50,11 +53,15 @@ class TrackTimes:
         return self.finish() if len(self._waiting) >= _MOST_HELD else []
 
     def finish(self) -> list[Packet[Stream]]:
-        """Give the packets that wait for a later one, each as long as it says."""
+        """Give the packets that wait for a later one: each as long as it says, or all of them
+        before the time could be another in the container's own units.
+        """
         settled, self._waiting = self._waiting, []
+        step = max(1, self._coarseness // (len(settled) + 1))
         for packet in settled:
             assert self._last is not None
-            self._last += max(1, packet.duration or 0)
+            packet.duration = packet.duration or step
+            self._last += packet.duration
             _move(packet, self._last)
         return settled
 
@@ -68,6 +75,9 @@ class TrackTimes:
             for position, waiting in enumerate(settled, start=1):
                 _move(waiting, self._last + span * position // (len(settled) + 1))
         _move(packet, time)
+        if self.rises and not packet.duration and self._last is not None:
+            # The last one of a file would not be played without.
+            packet.duration = (time - self._last) // (len(settled) + 1)
         self._last = time
         return [*settled, packet]
 
@@ -75,6 +85,7 @@ class TrackTimes:
         scale = packet.time_base / self.unit
         if packet.dts is None:
             packet.dts = packet.pts
+        self._coarseness = int(scale)
         if scale != 1:
             packet.pts = None if packet.pts is None else round(packet.pts * scale)
             packet.dts = None if packet.dts is None else round(packet.dts * scale)
