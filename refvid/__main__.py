@@ -3,6 +3,7 @@
 import sys
 
 from refvid.cli.signals import clean_up_when_stopped
+from refvid.cli.streams import fill_closed_streams
 from refvid.errors import INTERRUPTED_EXIT_CODE
 
 
@@ -11,6 +12,7 @@ def main() -> None:
 
     What takes time to import is imported here, so that it can be stopped from the first moment on.
     """
+    fill_closed_streams()
     clean_up_when_stopped()
     try:
         from refvid.cli.app import main as run  # noqa: PLC0415

@@ -31,7 +31,6 @@ from refvid.cli.allocator import reuse_freed_memory, spare_address_space
 from refvid.cli.console import Console, error_document, visible
 from refvid.cli.file_errors import named_error
 from refvid.cli.groups import USAGE_ERROR, HelpfulGroup, PanelCommand
-from refvid.cli.streams import fill_closed_streams
 from refvid.errors import INTERRUPTED_EXIT_CODE, OutputError
 
 _HELP = {"help_option_names": ["-h", "--help"]}
@@ -47,7 +46,8 @@ class ProgramGroup(HelpfulGroup):
         try:
             return super().invoke(ctx)
         except USAGE_ERROR as error:
-            error.message = visible(error.message)
+            words: Any = error
+            words.message = visible(words.message)
             raise  # Typer prints usage errors (exit code 2).
         except (typer.Exit, typer.Abort):
             raise
@@ -130,7 +130,6 @@ app.add_typer(models.app)
 
 def main() -> None:
     """Run the program; `refvid.__main__` has made sure that it can be stopped."""
-    fill_closed_streams()
     # Torch's threads must sleep while they wait: spinning, they take the cores from the threads
     # that read and encode (1.8 times slower on two cores). Read once, when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

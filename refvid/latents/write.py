@@ -24,6 +24,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, Self
@@ -98,7 +99,8 @@ class LatentWriter:
             raise cannot_write(self.output, failure) from failure
         finally:
             if self._spool is not None:
-                self._spool.close()
+                with suppress(OSError):  # what it could not write was said, or does not matter
+                    self._spool.close()
                 self._spool = None
             if self._partial is not None:
                 self._partial.discard()

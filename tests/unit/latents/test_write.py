@@ -50,3 +50,20 @@ def test_pieces_must_fit(tmp_path):
     with pytest.raises(ValueError, match="follow"), LatentWriter(path) as writer:  # noqa: PT012
         writer.write(torch.zeros(1, 2, 1, 1, 1))
         writer.write(torch.zeros(1, 3, 1, 1, 1))
+
+
+@pytest.mark.parametrize("side", [4, 8])  # less than what is written at once, and more
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.7, 1.002])
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, side, share):
+    resource = pytest.importorskip("resource")
+    output = tmp_path / "a.safetensors"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        most_bytes = int(share * 2 * 4 * 16 * 3 * side * side)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, before[1]))
+        with pytest.raises(OutputError, match=r"a\.safetensors"), LatentWriter(output) as writer:
+            for _ in range(2):
+                writer.write(torch.ones(1, 16, 3, side, side))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
