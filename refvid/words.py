@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from refvid.errors import CheckpointUnavailable, InputError, OptionError
-from refvid.media.folders import is_file, is_folder
+from refvid.media.folders import exists, is_file, is_folder
 from refvid.media.frame_range import FrameRange
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def parse_model(given: Mapping[str, Any]) -> ModelOptions:
     weights = values.get("weights")
     if weights is not None:
         values["weights"] = Path(weights)
-        if not is_file(values["weights"]):
+        if not exists(values["weights"]):  # a folder, too
             raise CheckpointUnavailable(f"--weights: there is no file {weights}")
     return ModelOptions(**values)
 

@@ -29,7 +29,9 @@ from refvid.checkpoints.state_dict import (
     compare_keys,
     unwrap,
 )
+from refvid.checkpoints.weight_files import weight_files
 from refvid.errors import CheckpointMismatch, CheckpointUnavailable
+from refvid.old_archive import OLD_ARCHIVE_ADVICE, is_old_archive
 from refvid.progress import Transfer, TransferCallback, ignore_transfer
 from refvid.safetensors_file import open_safetensors
 from refvid.torch_archive import (
@@ -58,12 +60,13 @@ class NetworkKeys:
 
 
 def detect_kind(path: Path) -> FileKind:
-    """Tell a checkpoint's format by its contents, never by its name.
+    """Tell a checkpoint's format by its contents, never by its name; of several files, the first's.
 
     Raises:
         CheckpointUnavailable: The file cannot be read.
         CheckpointMismatch: It is neither.
     """
+    path = weight_files(path)[0]
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD)
@@ -77,6 +80,8 @@ def detect_kind(path: Path) -> FileKind:
         hint = "it is a git-lfs pointer; fetch the file itself, e.g. with git lfs pull"
     elif head.lstrip()[:1] == b"<":
         hint = "it is a web page; use the page's download button"
+    elif is_old_archive(head):
+        hint = OLD_ARCHIVE_ADVICE
     elif head.startswith(b"\x80"):
         hint = "it is a bare pickle, which refvid does not read; save it again with torch.save"
     else:
@@ -109,9 +114,10 @@ def ready_weights(
         CheckpointUnavailable: The source cannot be read, or there is no room.
         CheckpointMismatch: The source holds other weights than the network's.
     """
-    if detect_kind(source) == "safetensors" and _fits(source, network):
+    files = weight_files(source)
+    if files == (source,) and detect_kind(source) == "safetensors" and _fits(source, network):
         return source
-    sources = [source] if base is None else [base, source]
+    sources = [*files] if base is None else [base, *files]
     try:
         sha256 = join_sha256([cache.sha256(path, on_transfer) for path in sources])
         target = cache.converted(sha256, network.backbone)
@@ -153,7 +159,7 @@ def _fits(path: Path, network: NetworkKeys) -> bool:
 def _convert(sources: Sequence[Path], target: Path, network: NetworkKeys, cache: Cache) -> None:
     """Write beside the target and rename; the caller holds its lock."""
     weights = read_official(sources, network)
-    source = sources[-1]
+    source = sources[-1]  # for messages
     for leftover in target.parent.glob(f".{target.stem}.*.partial"):
         leftover.unlink(missing_ok=True)  # of a process that was killed: we hold the lock
     size = sum(tensor.nbytes for tensor in weights.values())
@@ -193,10 +199,19 @@ def _convert(sources: Sequence[Path], target: Path, network: NetworkKeys, cache:
 def read_weights(source: Path) -> dict[str, Tensor]:
     """Weights of an official file without the training program's prefixes and losses, not copied.
 
+    Of an index or a part, those of all parts.
+
     Raises:
         CheckpointMismatch: It is damaged, or holds other things than weights.
         CheckpointUnavailable: It cannot be read.
     """
+    found: dict[str, Tensor] = {}
+    for file in weight_files(source):
+        found |= _read_file(file)
+    return found
+
+
+def _read_file(source: Path) -> dict[str, Tensor]:
     load = _load_torch if detect_kind(source) == "torch" else _load_safetensors
     try:
         found = clean_keys(unwrap(load(source)))
@@ -226,7 +241,7 @@ def read_official(sources: Sequence[Path], network: NetworkKeys) -> dict[str, Te
     """
     found: dict[str, Tensor] = {}
     for source in sources:
-        found |= read_weights(source)
+        found |= _read_file(source)
     try:
         check_blocks(found, network.blocks)
         shapes = {key: tuple(tensor.shape) for key, tensor in found.items()}

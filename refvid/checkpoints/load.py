@@ -26,6 +26,7 @@ from refvid.checkpoints.download import fetch
 from refvid.checkpoints.fill import Placement, fill_network
 from refvid.checkpoints.sizes import build_empty, parse_sizes
 from refvid.checkpoints.state_dict import clean_key
+from refvid.checkpoints.weight_files import weight_files, weights_in
 from refvid.errors import CheckpointMismatch, CheckpointUnavailable, OptionError
 from refvid.media.folders import is_file, is_folder
 from refvid.models.backbone import Backbone
@@ -44,9 +45,6 @@ logger = logging.getLogger(__name__)
 
 _SIZES_KEY = "network"
 """Metadata entry with the sizes of a large backbone; published files have none."""
-
-_SUFFIX = ".safetensors"
-_SHOWN_FILES = 3
 
 
 def load_backbone(
@@ -175,6 +173,7 @@ def identify(path: Path) -> str:
         CheckpointUnavailable: The file cannot be read.
         CheckpointMismatch: It is no weights file.
     """
+    path = _file(path)
     if detect_kind(path) == "torch":
         # refvid's own files never have that format.
         return _owner_of(read_weights(path)) or WAN
@@ -184,7 +183,8 @@ def identify(path: Path) -> str:
     if CONFIG_KEY in metadata:
         return MINI
     try:
-        return _owner_of(clean_key(key) for key in read_shapes(path)) or MINI
+        keys = [clean_key(key) for file in weight_files(path) for key in read_shapes(file)]
+        return _owner_of(keys) or MINI
     except (SafetensorError, OSError):
         return MINI
 
@@ -259,24 +259,12 @@ def _base_of(backbone: str, catalog: Catalog) -> CatalogEntry | None:
 
 def _file(path: Path) -> Path:
     if is_folder(path):
-        return _only_weights_in(path)
+        return weights_in(path)
     if is_file(path):
         return path
     raise CheckpointUnavailable(
         f"There is no model {path}: --model takes auto, {', '.join(names('restore'))}, or the path "
         "of a weights file or of a folder that holds one."
-    )
-
-
-def _only_weights_in(folder: Path) -> Path:
-    files = sorted(folder.glob(f"*{_SUFFIX}"))
-    if len(files) == 1:
-        return files[0]
-    if not files:
-        raise CheckpointUnavailable(f"The folder {folder} holds no {_SUFFIX} file.")
-    names = ", ".join(file.name for file in files[:_SHOWN_FILES])
-    raise CheckpointUnavailable(
-        f"The folder {folder} holds {len(files)} weights files ({names}): give the path of one."
     )
 
 

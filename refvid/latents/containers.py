@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from refvid.errors import InputError
 from refvid.media.folders import is_file
+from refvid.old_archive import is_old_archive
 from refvid.zip_directory import open_zip
 
 Container = Literal["safetensors", "torch", "npz", "npy", "pickle"]
@@ -29,7 +30,6 @@ ZIP_ERRORS: Final = (
 
 _NUMPY_MAGIC: Final = b"\x93NUMPY"
 _ZIP_MAGIC: Final = b"PK\x03\x04"
-_LEGACY_TORCH: Final = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 
 
 def sniff_container(path: Path) -> Container | None:
@@ -64,9 +64,9 @@ def holds_tensors(path: Path) -> bool:
 
 
 def is_legacy_torch(path: Path) -> bool:
-    """Whether a pickle was written by torch.save before version 1.6."""
+    """Whether a file was written by torch.save before version 1.6."""
     with file_errors(path), path.open("rb") as file:
-        return file.read(len(_LEGACY_TORCH)) == _LEGACY_TORCH
+        return is_old_archive(file.read(512))
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from torch import Tensor
 from refvid.errors import InputError
 from refvid.latents.containers import file_errors, is_legacy_torch, sniff_container
 from refvid.latents.numpy_file import open_npy, open_npz
+from refvid.old_archive import OLD_ARCHIVE_ADVICE
 from refvid.safetensors_file import open_safetensors
 from refvid.torch_archive import ArchiveError, UnsafeArchiveError, load_archive
 
@@ -79,11 +80,12 @@ def open_tensor_file(path: Path) -> TensorFile:
                 name: Entry(**array.describe(), load=array.load) for name, array in arrays.items()
             },
         )
+    if is_legacy_torch(path):
+        raise InputError(f"{path}: {OLD_ARCHIVE_ADVICE}.")
     if container == "pickle":
-        what = "was saved by a very old PyTorch" if is_legacy_torch(path) else "is a Python pickle"
         raise InputError(
-            f"{path} {what}. Loading it could run any code, so refvid does not: save the latents "
-            "again with torch.save of today, or as safetensors or .npy."
+            f"{path} is a Python pickle. Loading it could run any code, so refvid does not: save "
+            "the latents again with torch.save, or as safetensors or .npy."
         )
     raise InputError(
         f"{path} holds no tensors that refvid can read. Latents come as safetensors, .latent, "

@@ -41,7 +41,7 @@ def test_a_file_and_its_folder(tmp_path: Path, weights) -> None:
         key, value = next(iter(weights.items()))
         assert torch.equal(backbone.decoder.state_dict()[key], value)
     save(tmp_path / "other.safetensors", weights)
-    with pytest.raises(CheckpointUnavailable, match="2 weights files"):
+    with pytest.raises(CheckpointUnavailable, match="2 checkpoints"):
         load_file(tmp_path)
 
 
