@@ -88,7 +88,7 @@ def copy(source: Path, output: Path) -> tuple[list[Fraction], list[Fraction]]:
         open_video(source) as video,
         create_video(output, like=video.info, trim=video.trim) as writer,
     ):
-        frames = [frame for frame in video if writer.write(frame.pixels, frame) is None]
+        frames = [frame for frame in video if writer.write(frame.pixels, frame) is None]  # type: ignore[func-returns-value]
     assert [frame.index for frame in frames] == list(range(len(frames)))
     assert all(earlier.pts < later.pts for earlier, later in pairwise(frames))
     times: dict[str, list[Fraction]] = {"video": [], "audio": []}

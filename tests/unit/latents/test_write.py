@@ -52,6 +52,12 @@ def test_pieces_must_fit(tmp_path):
         writer.write(torch.zeros(1, 3, 1, 1, 1))
 
 
+def write_twice(output, side):
+    with LatentWriter(output) as writer:
+        for _ in range(2):
+            writer.write(torch.ones(1, 16, 3, side, side))
+
+
 @pytest.mark.parametrize("side", [4, 8])  # less than what is written at once, and more
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.7, 1.002])
 def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, side, share):
@@ -61,9 +67,8 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, side, share):
     try:
         most_bytes = int(share * 2 * 4 * 16 * 3 * side * side)
         resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, before[1]))
-        with pytest.raises(OutputError, match=r"a\.safetensors"), LatentWriter(output) as writer:
-            for _ in range(2):
-                writer.write(torch.ones(1, 16, 3, side, side))
+        with pytest.raises(OutputError, match=r"a\.safetensors"):
+            write_twice(output, side)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert list(tmp_path.iterdir()) == []

@@ -92,7 +92,7 @@ def rewrap(source: Path, target: Path, filters: str | None = None) -> Path:
         for packet in old.demux(stream):
             given = packet if packet.size else None
             for done in change.filter(given) if change else [packet] if given else []:
-                done.stream, done.time_base = copy, stream.time_base
+                done.stream, done.time_base = copy, stream.time_base  # type: ignore[assignment]
                 new.mux(done)
     return target
 

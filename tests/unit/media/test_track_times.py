@@ -102,7 +102,7 @@ def hidden_start(folder, samples):
             if one.dts is None:
                 continue
             seconds = round(1 / one.time_base)
-            one.pts, one.dts = one.pts - seconds, one.dts - seconds
+            one.pts, one.dts = one.pts - seconds, one.dts - seconds  # type: ignore[operator]
             one.stream = targets[one.stream_index]
             new.mux(one)
     return cut
