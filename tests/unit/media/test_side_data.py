@@ -201,9 +201,7 @@ def test_a_codec_that_cannot_mark_interlaced_video_says_so(samples):
 
 
 def test_an_interlaced_size_that_an_encoder_refuses_is_written_all_the_same(samples):
-    source = encode(
-        samples.folder / "in.mkv", "ffv1", fields="top", size=(96, 62), pixels=None
-    )
+    source = encode(samples.folder / "in.mkv", "ffv1", fields="top", size=(96, 62), pixels=None)
     output = copy(samples, source, "h264")
     assert read_video_info(output).size == (96, 62)
 
@@ -232,7 +230,9 @@ def test_cropping_in_the_stream_is_exact(samples, codec, change):
 def test_cropping_in_the_container_is_applied_as_players_do(samples, suffix, rotation):
     plain = samples.make("plain.mp4", frames=3, rotation=rotation)
     # 60x50 of 96x64, whose centre lies 5 to the left and 3 down
-    cropped = add_box(samples.make("in.mp4", frames=3, rotation=rotation), b"clap", clap(60, 50, -5, 3))
+    cropped = add_box(
+        samples.make("in.mp4", frames=3, rotation=rotation), b"clap", clap(60, 50, -5, 3)
+    )
     if suffix == ".mkv":
         if rotation is not None:
             pytest.skip("Matroska keeps the rotation in another way")

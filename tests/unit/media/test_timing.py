@@ -51,9 +51,7 @@ def warnings(caplog):
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("b_frames", [0, 2])
-@pytest.mark.parametrize(
-    "starts", [(100, 80, 4000), (1, 1, 1), (50, 90000)], ids=str
-)
+@pytest.mark.parametrize("starts", [(100, 80, 4000), (1, 1, 1), (50, 90000)], ids=str)
 def test_clocks_that_jump_make_one_line(samples, caplog, starts, b_frames, suffix):
     parts = [
         recording(samples, f"{number}.ts", start, max_b_frames=b_frames)
@@ -130,9 +128,7 @@ def test_avi_has_decoding_times_only(samples, caplog, suffix):
 
 
 def test_frames_that_avi_drops_leave_the_one_before_standing(samples):
-    source = samples.make(
-        "in.avi", codec="mpeg4", timestamps=[0, 1, 2, 5, 6, 7], max_b_frames=0
-    )
+    source = samples.make("in.avi", codec="mpeg4", timestamps=[0, 1, 2, 5, 6, 7], max_b_frames=0)
     assert shown(samples, source) == [FRAME * n for n in (0, 1, 2, 5, 6, 7)]
 
 
@@ -247,9 +243,7 @@ def test_a_picture_that_begins_before_the_sound_is_not_hidden(samples, suffix):
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_part_of_a_joined_recording_is_in_sync(samples, suffix):
-    source = join(
-        samples.folder, recording(samples, "0.ts", 100), recording(samples, "1.ts", 20)
-    )
+    source = join(samples.folder, recording(samples, "0.ts", 100), recording(samples, "1.ts", 20))
     output = samples.folder / f"out{suffix}"
     frames = samples.copy(source, output, start=20, end=40)
     assert [frame.index for frame in frames] == list(range(20, 40))
@@ -270,7 +264,9 @@ def test_chapters_move_with_the_clock(samples):
     output = samples.folder / "out.mkv"
     samples.copy(source, output)
     with av.open(str(output)) as container:
-        starts = [chapter["start"] * (chapter["time_base"] or 1) for chapter in container.chapters()]
+        starts = [
+            chapter["start"] * (chapter["time_base"] or 1) for chapter in container.chapters()
+        ]
     assert starts == [0, pytest.approx(1, abs=0.001)]
 
 
