@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Literal
 
 from refvid.errors import CheckpointUnavailable, InputError, OptionError
@@ -33,8 +34,14 @@ _WHOLE = r"[0-9]{1,15}"
 _DECIMALS = r"\.[0-9]{1,30}"
 _CLOCK = re.compile(rf"(?:({_WHOLE}):)?({_WHOLE}):([0-9]{{1,2}}(?:{_DECIMALS})?)")
 _SECONDS = re.compile(rf"({_WHOLE}(?:{_DECIMALS}|\.)?|{_DECIMALS})s?")
+_UNITS = re.compile(
+    rf"(?:({_WHOLE})h)?(?:({_WHOLE})m(?:in)?)?(?:({_WHOLE}(?:{_DECIMALS})?)s)?|({_WHOLE})ms"
+)
 _SIZE = re.compile(rf"({_WHOLE}(?:{_DECIMALS})?)([KMGT]?)(?:i?B)?", re.ASCII | re.IGNORECASE)
 _FRAMES = re.compile(rf"({_WHOLE})f")
+_LEAST_MEMORY = 1 << 20
+"""Nobody means less without a unit [bytes]."""
+
 _WEIGHT = re.compile(r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+", re.ASCII)
 _FRAME = re.compile(rf"({_WHOLE})f?")
 _TIME = re.compile(r".+s|.*:.*")
@@ -82,7 +89,7 @@ def parse_range(
 
 
 def parse_position(value: str | Number, option: str) -> Fraction | int:
-    """`90`, `5s`, `1:30`, `00:01:30.5` -> exact seconds; `120f` -> a frame index as int.
+    """`90`, `5s`, `1m30s`, `1:30`, `00:01:30.5` -> exact seconds; `120f` -> a frame index as int.
 
     A number is seconds: a float means what it prints as, so that 0.1 is a tenth.
     """
@@ -92,7 +99,7 @@ def parse_position(value: str | Number, option: str) -> Fraction | int:
 
 
 def parse_time(value: str | Number, option: str) -> Fraction:
-    """`90`, `5s`, `1:30`, `00:01:30.5`, or a number -> exact seconds."""
+    """`90`, `5s`, `1m30s`, `1:30`, `00:01:30.5`, or a number -> exact seconds."""
     word = str(value).strip()
     if match := _SECONDS.fullmatch(word):
         return Fraction(match[1])
@@ -101,10 +108,14 @@ def parse_time(value: str | Number, option: str) -> Fraction:
         # `90:00` is ninety minutes, but `1:90` and `1:75:00` are slips.
         if seconds < 60 and (match[1] is None or minutes < 60):
             return hours * 3600 + minutes * 60 + seconds
+    if word and (match := _UNITS.fullmatch(word)):
+        hours, minutes = int(match[1] or 0), int(match[2] or 0)
+        seconds = Fraction(int(match[4]), 1000) if match[4] else Fraction(match[3] or 0)
+        return hours * 3600 + minutes * 60 + seconds
     if isinstance(value, float | Fraction) and 0 <= value < float("inf"):
         return Fraction(word)  # such as 1e-05 and 1/3
     raise OptionError(
-        f"{option}: {word!r} is not a time; write 90, 5s, 1:30, 00:01:30.5 or frames as 120f"
+        f"{option}: {word!r} is not a time; write 90, 5s, 1m30s, 1:30, 00:01:30.5 or frames as 120f"
     )
 
 
@@ -127,12 +138,9 @@ def parse_reference(value: str | Path | None) -> ReferenceSource | None:
     if kind == "time":
         return ReferenceSource(time=parse_time(rest, "--ref time:"))
     image = Path(value)
-    if not is_file(image):
-        problem = "is a folder" if is_folder(image) else "does not exist"
-        raise InputError(
-            f"--ref: the image {value} {problem}; give an image file, frame:N or time:SECONDS"
-        )
-    return ReferenceSource(image=image)
+    if isinstance(value, str) and re.fullmatch(r"[0-9]+f?", value) and not exists(image):
+        raise OptionError(f"--ref: for the input's own frame write frame:{value.rstrip('f')}")
+    return ReferenceSource(image=_existing(image, "--ref", ", frame:N or time:SECONDS"))
 
 
 def parse_latent_references(
@@ -169,6 +177,12 @@ def parse_style(value: str | Path) -> StyleSource:
     path, _, tail = str(value).rpartition(":")
     if path and _WEIGHT.fullmatch(tail) and not is_file(Path(value)):
         return StyleSource(image=_existing(Path(path), "--style"), weight=float(tail))
+    if path and is_file(Path(path)) and not exists(Path(value)):
+        raise OptionError(f"--style: the weight {tail!r} is no number; write {path}:2")
+    several = str(value).split(",")
+    if len(several) > 1 and all(is_file(Path(part)) for part in several):
+        again = " ".join(f"--style {part}" for part in several)
+        raise OptionError(f"--style: give one image each time: {again}")
     return StyleSource(image=_existing(Path(value), "--style"))
 
 
@@ -187,8 +201,13 @@ def parse_keyframe(word: str) -> KeyframeSource:
     if path and _TIME.fullmatch(place):
         time = parse_time(place, f"--keyframe {path}@")
         return KeyframeSource(image=_existing(Path(path), "--keyframe"), time=time)
+    number = "0"
+    if not path:
+        # Styles have their weight after a colon.
+        before, _, after = word.rpartition(":")
+        path, number = (before, after) if before and _FRAME.fullmatch(after) else (word, "0")
     raise OptionError(
-        f"--keyframe: {word!r} does not say which frame it is; write {path or word}@0 for the "
+        f"--keyframe: {word!r} does not say which frame it is; write {path}@{number} for the "
         "frame's number, or @1.5s or @1:30 for its time"
     )
 
@@ -234,8 +253,8 @@ def parse_size(value: str | int, option: str) -> int:
         raise OptionError(f"{option}: {word!r} is no amount of memory; write 8G or 900M")
     number, unit = match.groups()
     count = int(Fraction(number) * 1024 ** " KMGT".index(unit.upper() or " "))
-    if count < 1:
-        raise OptionError(f"{option}: {word!r} is too little")
+    if count < (1 if unit else _LEAST_MEMORY):
+        raise OptionError(f"{option}: {word!r} is {count} bytes; write 8G or 900M")
     return count
 
 
@@ -265,7 +284,21 @@ def parse_encoder_options(words: list[str]) -> dict[str, str]:
     return options
 
 
-def _existing(image: Path, option: str) -> Path:
+def _existing(image: Path, option: str, others: str = "") -> Path:
+    """The path of an image, if there is a file that may be one; `others` are other words for it."""
+    from refvid.media.inputs import VIDEO_SUFFIXES
+    from refvid.media.similar_name import did_you_mean
+
+    if is_folder(image):
+        raise InputError(f"{option}: {image} is a folder; give an image file{others}")
     if not is_file(image):
-        raise InputError(f"{option}: there is no image file {image}")
+        raise InputError(
+            f"{option}: the image {image} does not exist; give an image file{others}"
+            f"{did_you_mean(image)}"
+        )
+    if image.suffix.lower() in VIDEO_SUFFIXES - {".gif"}:
+        raise InputError(
+            f"{option}: {image} is a video; give a picture{others}. To take a frame of a video: "
+            f"refvid enhance {quote(str(image))} --strength 0 --start 5s --frames 1 -o frame_%d.png"
+        )
     return image

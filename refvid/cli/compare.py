@@ -12,6 +12,7 @@ from refvid import api
 from refvid.cli import flags
 from refvid.cli.console import Console
 from refvid.cli.groups import ENCODING_PANEL, IO_PANEL, grouped
+from refvid.cli.wildcards import expand_wildcards
 from refvid.errors import InputError
 from refvid.wording import counted
 
@@ -149,6 +150,7 @@ def compare(
       refvid compare ours/ theirs/ --blind -o vote.html
       refvid compare --votes votes-*.json
     """
+    inputs = expand_wildcards(inputs)
     if votes:
         _tally(console, inputs)
         return

@@ -16,6 +16,7 @@ from refvid.cli.batch import Batch, decisions, load_model
 from refvid.cli.console import Console
 from refvid.cli.groups import IO_PANEL, REFERENCE_PANEL, grouped
 from refvid.cli.jobs import find_jobs
+from refvid.cli.kinds import check_latents, check_result
 from refvid.errors import InputError, OptionError
 from refvid.words import parse_latent_references, parse_rate
 
@@ -164,7 +165,6 @@ def decode(
 
     # Everything that can fail cheaply comes before torch, which takes seconds to import.
     from refvid.latents.containers import holds_tensors
-    from refvid.media.inputs import check_file
     from refvid.media.outputs import check_replaces_no
     from refvid.rebuild.existing import find_video
     from refvid.rebuild.latents_options import DecodeOptions
@@ -177,10 +177,11 @@ def decode(
         encoding=encoding.parse(),
     )
     model = replace(choice.parse(), attention=not references.baseline)
+    check_result(rules.output, options.encoding)
     jobs = find_jobs(inputs, rules, suffix=".mp4", accepts=holds_tensors)
     check_replaces_no([job.output for job in jobs], references.files, "the reference")
     find_existing = partial(find_video, how=references.how(), model=model.registered)
-    batch = Batch(console, rules, jobs, check_file, find_existing)
+    batch = Batch(console, rules, jobs, check_latents, find_existing)
     if batch.ready:
         from refvid.rebuild import decode as work
         from refvid.rebuild.trial import Trial

@@ -12,6 +12,7 @@ from refvid.cli.batch import Batch, load_model
 from refvid.cli.console import Console
 from refvid.cli.groups import grouped
 from refvid.cli.jobs import find_jobs
+from refvid.cli.kinds import check_video
 from refvid.words import parse_rate
 
 
@@ -60,7 +61,7 @@ def encode(
     # These have the same kind of name.
     check_replaces_no([job.output for job in jobs], model.files, "the weights")
     find_existing = partial(find_latents, options=options, model=model.registered)
-    batch = Batch(console, rules, jobs, find_existing=find_existing)
+    batch = Batch(console, rules, jobs, check_video, find_existing=find_existing)
     if batch.ready:
         from refvid.rebuild import encode as work
         from refvid.rebuild.choose_backbone import choose_backbone

@@ -13,6 +13,7 @@ from refvid import api
 from refvid.cli import flags, model_flags
 from refvid.cli.console import Console
 from refvid.cli.groups import IO_PANEL, REFERENCE_PANEL, grouped
+from refvid.cli.wildcards import expand_wildcards
 from refvid.metrics.catalog import MEASURES
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def metrics(
     """
     with console.progress("metrics") as on_progress:
         report = api.measure(
-            *distorted,
+            *expand_wildcards(distorted),
             reference=reference,
             measures=measures,
             mask=mask,

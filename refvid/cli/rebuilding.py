@@ -11,6 +11,7 @@ from refvid.cli import comparing, flags
 from refvid.cli.batch import Batch
 from refvid.cli.console import Console
 from refvid.cli.jobs import find_jobs
+from refvid.cli.kinds import check_result, check_video
 from refvid.words import parse_rate
 
 if TYPE_CHECKING:
@@ -89,13 +90,14 @@ def rebuild_all(
     from refvid.rebuild.existing import find_video
     from refvid.rebuild.provenance import how_rebuilt
 
+    check_result(rules.output, options.encoding)
     jobs = find_jobs(inputs, rules, rate=options.sequence_rate, preview=preview)
     check_replaces_no([job.output for job in jobs], conditions.images, "the reference")
     how = how_rebuilt(conditions.provenance(), options)
     # The input as it is needs no model.
     model = model if options.strength else None
     find_existing = partial(find_video, how=how, options=options, model=model)
-    batch = Batch(console, rules, jobs, find_existing=find_existing)
+    batch = Batch(console, rules, jobs, check_video, find_existing=find_existing)
     if batch.ready:
         from refvid.rebuild.trial import Trial
 

@@ -69,6 +69,11 @@ class CompareOptions:
             raise OptionError("two videos have the same label")
         if self.page is None and self.montage is None and self.sheet is None:
             raise OptionError("nothing to write: give a page, a montage or a sheet")
+        if self.page is not None and self.page.suffix.lower() not in (".html", ".htm"):
+            raise OptionError(
+                f"the page is an .html file, not {self.page}; a video of all side by side is "
+                "--montage, a picture --sheet"
+            )
         if self.preview_codec not in ("h264", "vp9"):
             raise OptionError(f"previews are h264 or vp9, not {self.preview_codec!r}")
         if self.blind and self.page is None:

@@ -43,6 +43,19 @@ def find_encoder(name: str) -> Codec:
     return codec
 
 
+def check_codec(encoding: Encoding) -> None:
+    """Refuse at once what is wrong with a codec for any input.
+
+    Raises:
+        OutputError: There is no such encoder.
+        OptionError: It takes no such crf.
+    """
+    if encoding.codec is not None:
+        preset = preset_for(encoding.codec)
+        find_encoder(preset.encoder)
+        encoder_options(preset, encoding)
+
+
 def encoder_options(preset: CodecPreset, encoding: Encoding) -> dict[str, str]:
     """What an encoder is told, for a codec and the caller's wishes.
 

@@ -120,12 +120,7 @@ def plan_output(output: Path, like: VideoInfo, encoding: Encoding) -> OutputPlan
     """
     if output.suffix.lower() in IMAGE_SUFFIXES:
         return _plan_sequence(output, like, encoding)
-    container = _CONTAINERS.get(output.suffix.lower())
-    if container is None:
-        raise OutputError(
-            f"Cannot write {output}: use one of {', '.join(_CONTAINERS)}, or an image pattern "
-            "such as frame_%04d.png."
-        )
+    container = _container(output)
     plan, notes = _plan_video(container, like, encoding)
     notes += describe_losses(like.side_data, plan.encoder, plan.codec)
     notes += _source_notes(like)
@@ -136,6 +131,22 @@ def plan_output(output: Path, like: VideoInfo, encoding: Encoding) -> OutputPlan
         plan = replace(plan, tracks=tracks, companions=companions)
         notes += track_notes
     return replace(plan, notes=tuple(notes))
+
+
+def check_suffix(output: Path) -> None:
+    """Raise `OutputError` where a name says nothing that can be written, whatever the input."""
+    if output.suffix.lower() not in IMAGE_SUFFIXES:
+        _container(output)
+
+
+def _container(output: Path) -> str:
+    container = _CONTAINERS.get(output.suffix.lower())
+    if container is None:
+        raise OutputError(
+            f"Cannot write {output}: use one of {', '.join(_CONTAINERS)}, or an image pattern "
+            "such as frame_%04d.png."
+        )
+    return container
 
 
 def add_video_stream(container: OutputContainer, plan: OutputPlan) -> VideoStream:

@@ -290,8 +290,8 @@ def test_turned_and_deep_videos(
     ("words", "code", "says"),
     [
         (["--style", "{paintings}/broken.png"], 3, "broken.png"),
-        (["--style", "{paintings}"], 3, "no image file"),
-        (["--style", "{clip}"], 3, "not an image"),
+        (["--style", "{paintings}"], 3, "is a folder"),
+        (["--style", "{clip}"], 3, "is a video; give a picture"),
         (["--keyframe", "{paintings}/warm.png@99"], 3, "frame 99"),
         (["--keyframe", "{paintings}/warm.png@99s"], 3, "only"),
         (["--keyframe", "{paintings}/broken.png@0"], 3, "broken.png"),

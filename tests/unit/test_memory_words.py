@@ -16,14 +16,14 @@ from refvid.words import parse_size
         ("900M", 900 * 2**20),
         ("900MB", 900 * 2**20),
         ("64K", 2**16),
-        ("123456", 123456),
+        ("1234567", 1234567),
     ],
 )
 def test_sizes(text: str, count: int) -> None:
     assert parse_size(text, "--memory") == count
 
 
-@pytest.mark.parametrize("text", ["", "G", "8Q", "-1G", "0", "eight", "1e9", "8 G B"])
+@pytest.mark.parametrize("text", ["", "G", "8Q", "-1G", "0", "eight", "1e9", "8 G B", "8", "1024"])
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(OptionError, match="--memory"):
         parse_size(text, "--memory")

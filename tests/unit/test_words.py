@@ -1,3 +1,4 @@
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,6 +21,12 @@ from refvid.rebuild.options import ReferenceSource
         ("90:00", Fraction(5400)),
         ("00:01:30.5", Fraction(181, 2)),
         (" 2:05 ", Fraction(125)),
+        ("1m", Fraction(60)),
+        ("5min", Fraction(300)),
+        ("1h", Fraction(3600)),
+        ("1m30s", Fraction(90)),
+        ("1h2m3.5s", Fraction(7447, 2)),
+        ("90ms", Fraction(9, 100)),
         ("120f", 120),
         ("0f", 0),
     ],
@@ -32,7 +39,23 @@ def test_positions(text, value):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "-1", "1:60", "1:75:00", "1:2:3:4", "1.5f", "f", "s", "nan", "1e3", "٣", "5 s", ":30"],
+    [
+        "",
+        "-1",
+        "1:60",
+        "1:75:00",
+        "1:2:3:4",
+        "1.5f",
+        "f",
+        "s",
+        "nan",
+        "1e3",
+        "٣",
+        "5 s",
+        ":30",
+        "m",
+        "1m30",
+    ],
 )
 def test_nonsense_positions(text):
     with pytest.raises(OptionError, match="--start"):
@@ -190,11 +213,23 @@ def test_styles(files, word, image, weight):
 
 
 @pytest.mark.parametrize(
-    "word", ["none.jpg", "none.jpg:2", "art.jpg:x", "art.jpg:", "art.jpg:-1", "x" * 5000]
+    ("word", "error", "said"),
+    [
+        ("none.jpg", InputError, "none.jpg does not exist"),
+        ("none.jpg:2", InputError, "none.jpg does not exist"),
+        ("x" * 5000, InputError, "does not exist"),
+        ("arts.jpg", InputError, "did you mean art.jpg?"),
+        (".", InputError, "is a folder"),
+        ("clip.MP4", InputError, "is a video"),
+        ("art.jpg:x", OptionError, "'x' is no number; write art.jpg:2"),
+        ("art.jpg:", OptionError, "'' is no number"),
+        ("art.jpg:-1", OptionError, "'-1' is no number"),
+        ("art.jpg,wave.jpg", OptionError, "--style art.jpg --style wave.jpg"),
+    ],
 )
-def test_styles_that_are_not_there(files, word):
-    files("art.jpg")
-    with pytest.raises(InputError, match="there is no image file"):
+def test_styles_that_are_none(files, word, error, said):
+    files("art.jpg", "wave.jpg", "clip.MP4")
+    with pytest.raises(error, match=re.escape(said)):
         opt.parse_style(word)
 
 
@@ -240,3 +275,28 @@ def test_keyframes_that_are_none(files, word, error):
     files("k.png")
     with pytest.raises(error, match="--keyframe"):
         opt.parse_keyframe(word)
+
+
+@pytest.mark.parametrize(
+    ("word", "error", "said"),
+    [
+        ("0", OptionError, "write frame:0"),
+        ("12f", OptionError, "write frame:12"),
+        (".", InputError, "is a folder"),
+        ("pictur.png", InputError, "did you mean picture.png?"),
+        ("nothing.png", InputError, "does not exist; give an image file, frame:N"),
+        ("clip.mkv", InputError, "is a video; give a picture, frame:N"),
+        ("clip.mkv", InputError, "refvid enhance clip.mkv --strength 0"),
+    ],
+)
+def test_references_that_are_none(files, word, error, said):
+    files("picture.png", "clip.mkv", "moving.gif")
+    with pytest.raises(error, match=re.escape(said)):
+        opt.parse_reference(word)
+    assert opt.parse_reference("moving.gif") == ReferenceSource(image=Path("moving.gif"))
+
+
+def test_keyframes_written_like_styles(files):
+    files("k.png")
+    with pytest.raises(OptionError, match=r"write k\.png@7 for"):
+        opt.parse_keyframe("k.png:7")

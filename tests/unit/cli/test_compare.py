@@ -21,7 +21,7 @@ def clips(make_video):
         (("a", "b", "--metrics", "beauty"), 2, "beauty"),
         (("a", "b", "--preview-height", "5000"), 2, "2160"),
         (("a", "b", "-o", "missing/report.html"), 4, "does not exist"),
-        (("a", "b", "-o", "a.mp4"), 2, "is the input"),
+        (("a", "b", "-o", "a.mp4"), 2, "the page is an .html file"),
         (("a", "b", "--frames", "0"), 2, "--frames"),
         (("--votes", "none.json"), 3, "none.json"),
         (("--votes", "a"), 3, "not a file of votes"),

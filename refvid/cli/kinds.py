@@ -1,0 +1,66 @@
+"""Files of another kind than a command takes or writes, told before any model is loaded."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from refvid.errors import InputError
+
+if TYPE_CHECKING:
+    from refvid.media.encoding import Encoding
+
+
+def check_result(output: str | None, encoding: Encoding) -> None:
+    """Refuse what no input makes possible.
+
+    Args:
+        output: As given: a file, a folder or a template.
+        encoding: How results are written.
+
+    Raises:
+        OutputError: Unknown container or encoder.
+        OptionError: The encoder takes no such crf.
+    """
+    from refvid.media.encoders import check_codec
+    from refvid.media.output_plan import check_suffix
+
+    path = Path(output or "")
+    is_file = path.suffix and "}" not in path.suffix and not path.is_dir()
+    if is_file and not (output or "").endswith(("/", os.sep)):
+        check_suffix(path)
+    check_codec(encoding)
+
+
+def check_video(path: Path) -> None:
+    """Raise `InputError` where there is nothing to read, or no pictures."""
+    from refvid.latents.containers import holds_tensors
+    from refvid.media.inputs import check_source
+
+    check_source(path)
+    if holds_tensors(path):
+        raise InputError(
+            f"{path} holds tensors, not pictures: refvid decode makes videos of latents"
+        )
+
+
+def check_latents(path: Path) -> None:
+    """Raise `InputError` where there is no file, or one of pictures."""
+    from refvid.latents.containers import sniff_container
+    from refvid.media.container import is_moving
+    from refvid.media.file_kind import is_picture
+    from refvid.media.inputs import check_file
+
+    check_file(path)
+    if sniff_container(path) is not None:
+        return
+    if is_picture(path):
+        raise InputError(
+            f"{path} is a picture, not latents: a picture to decode with is given with --ref"
+        )
+    if is_moving(path):
+        raise InputError(
+            f"{path} is a video, not latents: refvid enhance rebuilds videos, refvid encode makes "
+            "latents of them"
+        )
