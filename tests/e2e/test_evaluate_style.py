@@ -79,12 +79,12 @@ def test_everything_at_once(evaluate, tmp_path: Path) -> None:
 
 
 def test_the_same_again(evaluate) -> None:
-    words = ("--styles-per-clip", "1", "--max-clips", "1", "--frames", "3", "--json")
+    words = ("--styles-per-clip", "1", "--max-clips", "1", "--json")
     assert evaluate(*words).stdout == evaluate(*words).stdout
 
 
 def test_markdown_on_stdout(evaluate) -> None:
-    result = evaluate("--styles-per-clip", "1", "--max-clips", "1", "--frames", "3")
+    result = evaluate("--styles-per-clip", "1", "--max-clips", "1")
     assert result.exit_code == 0, result.stderr
     assert "| colour transfer (Reinhard) |" in result.stdout
     assert "| of 1 clips in a style |" in result.stdout
