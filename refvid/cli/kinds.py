@@ -24,10 +24,11 @@ def check_result(output: str | None, encoding: Encoding) -> None:
         OptionError: The encoder takes no such crf.
     """
     from refvid.media.encoders import check_codec
+    from refvid.media.folders import is_folder
     from refvid.media.output_plan import check_suffix
 
     path = Path(output or "")
-    is_file = path.suffix and "}" not in path.suffix and not path.is_dir()
+    is_file = path.suffix and "}" not in path.suffix and not is_folder(path)
     if is_file and not (output or "").endswith(("/", os.sep)):
         check_suffix(path)
     check_codec(encoding)

@@ -181,8 +181,7 @@ def test_interlaced_video_stays_interlaced(samples, codec, first):
     output = copy(samples, source, codec)
     assert all(frame.interlaced_frame for frame in decoded(output))
     assert read_video_info(output).fields == first
-    [note] = notes(source, output, codec)
-    assert "interlaced" in note
+    [note] = [one for one in notes(source, output, codec) if "interlaced" in one]
     assert "stay marked" in note
     # Colours of one field do not run into the other.
     for path in (source, output):
