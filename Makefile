@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.refvid-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types completions check clean
+.PHONY: help setup demo test lint types completions kept check clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1@/' | awk -F@ '{printf "%-20s%s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ lint: $(STAMP) ## check style, and that imports point down
 
 types: $(STAMP) ## check types
 	$(BIN)/mypy
+
+kept: $(STAMP) ## write docs/kept.md again
+	$(BIN)/python -m refvid.media.kept docs/kept.md
 
 completions: $(STAMP) ## write the shell completion scripts again
 	$(BIN)/python -m refvid.cli.completions completions

@@ -79,23 +79,22 @@ def parse_content_light(data: bytes) -> ContentLight | None:
 
 
 def hdr10_options(
-    encoder: str,
-    options: Mapping[str, str],
-    display: MasteringDisplay | None,
-    light: ContentLight | None,
+    encoder: str, options: Mapping[str, str], side_data: Mapping[str, bytes]
 ) -> dict[str, str]:
     """Add HDR10's metadata to an encoder's options; what the user has set there stays.
 
     Args:
         encoder: libavcodec's name.
         options: The encoder's options so far.
-        display, light: What is known of the source.
+        side_data: Of the source's pictures, by libav's names.
 
     Returns:
         All options; the same ones for an encoder that has no place for it.
     """
     if encoder not in _OPTIONS:
         return dict(options)
+    display = parse_mastering_display(side_data.get("MASTERING_DISPLAY_METADATA", b""))
+    light = parse_content_light(side_data.get("CONTENT_LIGHT_LEVEL", b""))
     name, display_name, light_name, chroma_unit, light_unit = _OPTIONS[encoder]
     given = options.get(name, "")
     added = [given] if given else []

@@ -41,6 +41,15 @@ class Entry:
     encoders: frozenset[str] = frozenset()
     """Where it is kept by some encoders only: libavcodec's names. With others it is lost."""
 
+    containers: frozenset[str] = frozenset()
+    """Where some containers keep it, too, whatever the encoder: libavformat's names."""
+
+    def is_kept(self, encoder: str, container: str) -> bool:
+        """Whether results of this kind keep it."""
+        if not self.encoders:
+            return self.fate is not Fate.LOST
+        return encoder in self.encoders or container in self.containers
+
 
 _X264: Final = frozenset({"libx264"})
 _X26X: Final = frozenset({"libx264", "libx265"})
@@ -51,14 +60,19 @@ _FROM_ANALYSIS: Final = "made by analysis; no file holds it"
 FRAME_DATA: Final[Mapping[str, Entry]] = {
     "PANSCAN": Entry(what="pan and scan offsets", fate=Fate.LOST, how="if they move anything"),
     "A53_CC": Entry(what="closed captions", fate=Fate.KEPT, encoders=_X26X),
-    "STEREO3D": Entry(what="marks of stereoscopic video", fate=Fate.KEPT, encoders=_X264),
+    "STEREO3D": Entry(
+        what="marks of stereoscopic video",
+        fate=Fate.KEPT,
+        encoders=_X264,
+        containers=frozenset({"matroska", "webm"}),
+    ),
     "MATRIXENCODING": Entry(what="matrix encoding", fate=Fate.KEPT, how=_OF_SOUND),
     "DOWNMIX_INFO": Entry(what="down-mix levels", fate=Fate.KEPT, how=_OF_SOUND),
     "REPLAYGAIN": Entry(what="replay gain", fate=Fate.KEPT, how="as the track's tags"),
     "DISPLAYMATRIX": Entry(
         what="rotation and mirroring",
         fate=Fate.CONVERTED,
-        how="frames come out upright; other angles to the nearest quarter turn",
+        how="frames come out upright; other angles to the nearest quarter turn, which is said",
     ),
     "AFD": Entry(what="active format description", fate=Fate.LOST, how="if not the whole frame"),
     "MOTION_VECTORS": Entry(what="motion vectors", fate=Fate.OBSOLETE),
@@ -78,9 +92,7 @@ FRAME_DATA: Final[Mapping[str, Entry]] = {
     "S12M_TIMECODE": Entry(
         what="time code of frames", fate=Fate.LOST, how="if it does not begin at 0"
     ),
-    "DYNAMIC_HDR_PLUS": Entry(
-        what="HDR10+ metadata", fate=Fate.KEPT, encoders=frozenset({"libsvtav1"})
-    ),
+    "DYNAMIC_HDR_PLUS": Entry(what="HDR10+ metadata", fate=Fate.LOST),
     "REGIONS_OF_INTEREST": Entry(what="regions of interest", fate=Fate.OBSOLETE),
     "VIDEO_ENC_PARAMS": Entry(what="quantisers", fate=Fate.OBSOLETE),
     "SEI_UNREGISTERED": Entry(
@@ -147,7 +159,7 @@ PACKET_DATA: Final[Mapping[str, Entry]] = {
         how="taken for HDR, so refused without --hdr passthrough, unless what lies below is SDR",
     ),
     "s12m_timecode": Entry(what="time code of frames", fate=Fate.LOST, how=_BY_FRAME),
-    "dynamic_hdr10_plus": Entry(what="HDR10+ metadata", fate=Fate.KEPT, how=_BY_FRAME),
+    "dynamic_hdr10_plus": Entry(what="HDR10+ metadata", fate=Fate.LOST, how=_BY_FRAME),
     "iamf_mix_gain_param": Entry(what="gains of immersive sound", fate=Fate.KEPT, how=_OF_SOUND),
     "iamf_info_param": Entry(what="immersive sound", fate=Fate.KEPT, how=_OF_SOUND),
     "iamf_recon_gain_info_param": Entry(what="immersive sound", fate=Fate.KEPT, how=_OF_SOUND),
@@ -240,23 +252,28 @@ def describe_kinds(names: Iterable[str]) -> list[str]:
     return [*dict.fromkeys(kinds), *([_UNKNOWN] if UNREADABLE in found else [])]
 
 
-def describe_losses(names: Iterable[str], encoder: str, codec: str) -> list[str]:
+def describe_losses(names: Iterable[str], *, encoder: str, codec: str, container: str) -> list[str]:
     """Say what kinds of frame data a result does without.
 
     Args:
         names: Of `FRAME_DATA`, as found in the source.
         encoder: libavcodec's name.
         codec: For the message.
+        container: libavformat's name.
 
     Returns:
         At most two notes: about what no result holds, and what this encoder does not.
     """
     found = set(names)
-    entries = [entry for name, entry in FRAME_DATA.items() if name in found]
-    never = [entry.what for entry in entries if entry.fate is Fate.LOST]
+    lost = [
+        entry
+        for name, entry in FRAME_DATA.items()
+        if name in found and not entry.is_kept(encoder, container)
+    ]
+    never = [entry.what for entry in lost if not entry.encoders]
     if UNREADABLE in found:
         never.append(_UNKNOWN)
-    not_here = [entry.what for entry in entries if entry.encoders and encoder not in entry.encoders]
+    not_here = [entry.what for entry in lost if entry.encoders]
     notes = []
     if never:
         notes.append(f"not kept: {_list(never)}")
@@ -307,7 +324,10 @@ def _code(title: str, name: str) -> str:
 def _fate(entry: Entry) -> str:
     fate = str(entry.fate)
     if entry.encoders:
-        fate += f" by {', '.join(sorted(entry.encoders))}; else {Fate.LOST}"
+        fate += f" by {', '.join(sorted(entry.encoders))}"
+        if entry.containers:
+            fate += f", and in {', '.join(sorted(entry.containers))}"
+        fate += f"; else {Fate.LOST}"
     return f"{fate}: {entry.how}" if entry.how else fate
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, cast
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
 
 import av
 import numpy as np
 
 from refvid.media.pixel_conversion import Pixels
+
+_ALMOST_ZERO: Final = 2**9
+"""Of a matrix whose 1 is 2**16: half a degree."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +25,9 @@ class Orientation:
 
     is_mirrored: bool = False
     """Left and right are swapped before turning."""
+
+    is_exact: bool = field(default=True, compare=False)
+    """Whether the video is to be turned just so, and not by another angle nearby."""
 
     @property
     def swaps_sides(self) -> bool:
@@ -51,6 +57,7 @@ def read_orientation(picture: av.VideoFrame) -> Orientation:
     is_mirrored = a * d - b * c < 0
     if is_mirrored:
         a, b = -a, -b
-    if abs(a) >= abs(b):
-        return Orientation(quarter_turns=0 if a >= 0 else 2, is_mirrored=is_mirrored)
-    return Orientation(quarter_turns=3 if b > 0 else 1, is_mirrored=is_mirrored)
+    turns = (0 if a >= 0 else 2) if abs(a) >= abs(b) else (3 if b > 0 else 1)
+    # The matrix of a quarter turn has two zeros.
+    is_exact = sum(abs(entry) > _ALMOST_ZERO for entry in (a, b, c, d)) == 2
+    return Orientation(quarter_turns=turns, is_mirrored=is_mirrored, is_exact=is_exact)

@@ -56,6 +56,8 @@ def mark_notes(plan: OutputPlan, like: VideoInfo) -> Iterator[str]:
             "the video is interlaced: its frames are worked on as they are, both fields woven, "
             f"{marked}; deinterlace it first for a better result"
         )
+    if not like.rotation_is_exact:
+        yield "the video is turned by the nearest quarter turn; its own rotation is another angle"
     dolby_vision = like.dolby_vision
     if dolby_vision is not None:
         shown = "shown in wrong colours" if dolby_vision.compatibility == 0 else "shown without it"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -20,13 +21,7 @@ from refvid.media.encoder_log import encoder_log
 from refvid.media.encoders import encoder_options, find_encoder
 from refvid.media.encoding import Encoding, codec_name, preset_for
 from refvid.media.file_kind import notes_on_picture
-from refvid.media.hdr10 import (
-    ContentLight,
-    MasteringDisplay,
-    hdr10_options,
-    parse_content_light,
-    parse_mastering_display,
-)
+from refvid.media.hdr10 import hdr10_options
 from refvid.media.image import IMAGE_SUFFIXES
 from refvid.media.kept import PROPERTIES, describe_losses
 from refvid.media.output_notes import mark_notes, pixel_notes, sequence_notes
@@ -91,6 +86,12 @@ class OutputPlan:
     notes: tuple[str, ...] = ()
     """What is done differently from what the user might expect."""
 
+    def describe_losses(self, names: Iterable[str]) -> list[str]:
+        """Say what kinds of side data (names of `FRAME_DATA`) such a result does without."""
+        return describe_losses(
+            names, encoder=self.encoder, codec=self.codec, container=self.container
+        )
+
 
 def default_suffix(info: VideoInfo) -> str:
     """Return the suffix of the output that can hold all that this input has."""
@@ -122,7 +123,7 @@ def plan_output(output: Path, like: VideoInfo, encoding: Encoding) -> OutputPlan
         return _plan_sequence(output, like, encoding)
     container = _container(output)
     plan, notes = _plan_video(container, like, encoding)
-    notes += describe_losses(like.side_data, plan.encoder, plan.codec)
+    notes += plan.describe_losses(like.side_data)
     notes += _source_notes(like)
     notes += mark_notes(plan, like)
     if not like.is_image_sequence:
@@ -287,18 +288,10 @@ def _video_plan(
         sample_aspect_ratio=like.sample_aspect_ratio,
         frame_rate=min(like.frame_rate or Fraction(24), Fraction(_HIGHEST_RATE)),
         time_base=like.time_base,
-        options=hdr10_options(encoder, options, *_hdr10(like)),
+        options=hdr10_options(encoder, options, like.side_data),
         color=color,
         allows_b_frames=is_even,
         fields=like.fields if encoder in PROPERTIES["interlacing"].encoders else None,
-    )
-
-
-def _hdr10(like: VideoInfo) -> tuple[MasteringDisplay | None, ContentLight | None]:
-    data = like.side_data
-    return (
-        parse_mastering_display(data.get("MASTERING_DISPLAY_METADATA", b"")),
-        parse_content_light(data.get("CONTENT_LIGHT_LEVEL", b"")),
     )
 
 

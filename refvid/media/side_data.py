@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, Literal, cast
@@ -20,11 +21,7 @@ Fields = Literal["top", "bottom"]
 NO_SIDE_DATA: Final[Mapping[str, bytes]] = MappingProxyType({})
 
 # Side data that an encoder takes from its pictures, and its name at a packet.
-_PACKET_NAMES: Final = {
-    "A53_CC": "a53_cc",
-    "STEREO3D": "stereo_3d",
-    "DYNAMIC_HDR_PLUS": "dynamic_hdr10_plus",
-}
+_PACKET_NAMES: Final = {"A53_CC": "a53_cc", "STEREO3D": "stereo_3d"}
 # Needed where a video is described, and small.
 _DESCRIBED: Final = frozenset({"MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL"})
 # The UUIDs under which x264 and x265 store their settings.
@@ -46,6 +43,15 @@ _IS_EMPTY: Final[Mapping[str, Callable[[bytes], bool]]] = {
     "GOP_TIMECODE": lambda data: not int.from_bytes(data[:8], "little") & ~_MARKER_BIT,
     "S12M_TIMECODE": lambda data: not any(data[4:]),
     "SEI_UNREGISTERED": lambda data: data[:16] in _ENCODER_SETTINGS,
+}
+# Matroska's names of AVStereo3DType, with the left view first and with the right one first.
+_STEREO_MODES: Final = {
+    1: ("left_right", "right_left"),
+    2: ("top_bottom", "bottom_top"),
+    3: ("block_lr", "block_rl"),
+    4: ("checkerboard_lr", "checkerboard_rl"),
+    6: ("row_interleaved_lr", "row_interleaved_rl"),
+    7: ("col_interleaved_lr", "col_interleaved_rl"),
 }
 FIELD_ORDERS: Final[Mapping[Fields | None, int]] = {None: 1, "top": 2, "bottom": 3}
 """libav's AV_FIELD_PROGRESSIVE, AV_FIELD_TT and AV_FIELD_BB."""
@@ -71,6 +77,19 @@ def read_side_data(picture: av.VideoFrame) -> Mapping[str, bytes]:
             continue
         data[name] = bytes(entry) if name in _PACKET_NAMES or name in _DESCRIBED else b""
     return data or NO_SIDE_DATA
+
+
+def matroska_stereo_mode(stereo: bytes) -> str | None:
+    """Return the tag from which libav writes Matroska's stereo mode; None if there is none.
+
+    Args:
+        stereo: libav's AVStereo3D; empty for video with one view.
+    """
+    if len(stereo) < 8:
+        return None
+    kind, flags = struct.unpack("=2i", stereo[:8])
+    modes = _STEREO_MODES.get(kind)
+    return None if modes is None else modes[flags & 1]
 
 
 def make_picture(

@@ -14,7 +14,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from refvid.errors import OptionError
-from refvid.media.color import MATRIX_RGB, RANGE_FULL, RANGE_UNSPECIFIED, UNSPECIFIED, ColorInfo
+from refvid.media.color import MATRIX_RGB, RANGE_FULL, UNSPECIFIED, ColorInfo
 from refvid.media.container import find_video_stream, input_errors, open_container
 from refvid.media.file_kind import is_webp_animation, picture_suffix
 from refvid.media.first_packets import FirstPackets, read_first_packets
@@ -22,7 +22,8 @@ from refvid.media.frame_rate import duration, frame_count, frame_rate, is_variab
 from refvid.media.image import read_image
 from refvid.media.kept import describe_kinds
 from refvid.media.orientation import Orientation, read_orientation
-from refvid.media.pixel_conversion import format_depth, has_alpha, is_rgb
+from refvid.media.picture_color import picture_color
+from refvid.media.pixel_conversion import format_depth, has_alpha
 from refvid.media.sequence import find_images, is_image_sequence
 from refvid.media.side_data import Fields, read_side_data
 from refvid.media.stream_marks import NO_CROP, Crop, DolbyVision, read_marks
@@ -106,6 +107,9 @@ class VideoInfo:
     """Edges that the container hides, as stored: before rotation."""
 
     dolby_vision: DolbyVision | None = None
+    rotation_is_exact: bool = True
+    """Whether `rotation` is the tag's, and not the nearest quarter turn."""
+
     fields: Fields | None = None
     """The field that is shown first, of interlaced video."""
 
@@ -268,30 +272,6 @@ def stream_codec(stream: Stream) -> str:
     return "unknown" if context is None else str(context.codec.canonical_name)
 
 
-def picture_color(picture: av.VideoFrame, stream: VideoStream) -> ColorInfo:
-    """Return a picture's tags; what it leaves open is taken from the container."""
-    context = stream.codec_context
-    pix_fmt = picture.format.name
-    matrix = picture.colorspace if picture.colorspace != UNSPECIFIED else context.colorspace
-    color_range = picture.color_range or context.color_range
-    if is_rgb(pix_fmt):
-        matrix, color_range = MATRIX_RGB, RANGE_FULL
-    elif matrix == MATRIX_RGB:  # YUV cannot have the identity matrix: a muxer's mistake
-        matrix = UNSPECIFIED
-    if pix_fmt.startswith("yuvj"):
-        color_range = RANGE_FULL
-    return ColorInfo(
-        matrix=int(matrix),
-        range=int(color_range) if color_range in (1, 2) else RANGE_UNSPECIFIED,
-        primaries=int(_known(picture.color_primaries, context.color_primaries)),
-        transfer=int(_known(picture.color_trc, context.color_trc)),
-    )
-
-
-def _known(first: int, second: int) -> int:
-    return first if first not in (0, UNSPECIFIED) else second or UNSPECIFIED
-
-
 def _describe(
     path: Path,
     container: InputContainer,
@@ -321,6 +301,7 @@ def _describe(
         width=width,
         height=height,
         rotation=_clockwise_degrees(orientation),
+        rotation_is_exact=orientation.is_exact,
         sample_aspect_ratio=aspect,
         frame_rate=rate,
         is_variable_rate=is_variable_rate(container, stream, first.timestamps),

@@ -18,14 +18,14 @@ from av.video.stream import VideoStream
 from refvid.errors import OutputError
 from refvid.media.container import libav_name
 from refvid.media.encoding import Encoding
-from refvid.media.kept import describe_losses, is_stored
+from refvid.media.kept import is_stored
 from refvid.media.output_plan import OutputPlan, add_video_stream, plan_output
 from refvid.media.partial_file import PartialFile, check_target
 from refvid.media.pixel_conversion import Pixels, RgbWriter
 from refvid.media.reader import Frame, Trim
 from refvid.media.sequence import is_pattern
 from refvid.media.sequence_writer import ImageWriter, SequenceWriter
-from refvid.media.side_data import TIME_CODES, Fields
+from refvid.media.side_data import TIME_CODES, Fields, matroska_stereo_mode
 from refvid.media.stream_copy import StreamCopier
 from refvid.media.tags import cut_chapters, file_tags, fits_mp4, video_tags
 from refvid.media.tracks import Companions
@@ -174,6 +174,9 @@ class _FileWriter(VideoWriter):
         for key, value in video_tags(companions.tags, keeps_time_code=is_counted).items():
             if self._keep_metadata or key == "language":
                 target.metadata[key] = value
+        stereo_mode = matroska_stereo_mode(self._like.side_data.get("STEREO3D", b""))
+        if stereo_mode is not None and self.plan.container in ("matroska", "webm"):
+            target.metadata["stereo_mode"] = stereo_mode
 
     def _write(self, pixels: Pixels, frame: Frame) -> None:
         self._encode(self._to_picture.write(pixels, *self._extras(frame)), frame)
@@ -198,7 +201,7 @@ class _FileWriter(VideoWriter):
         encoder = self.plan.encoder
         stored = {k: v for k, v in frame.side_data.items() if is_stored(k, encoder)}
         lost = frame.side_data.keys() - stored.keys() - TIME_CODES
-        for loss in describe_losses(lost - self._noted, encoder, self.plan.codec):
+        for loss in self.plan.describe_losses(lost - self._noted):
             _log.warning("%s: from frame %s on, %s", self._like.path, frame.index, loss)
         self._noted |= lost
         return stored, self.plan.fields if frame.is_interlaced else None

@@ -108,11 +108,31 @@ def test_captions_that_begin_later_and_are_lost_are_named_once(samples, caplog):
     assert "closed captions" in warning
 
 
-def test_stereo_marks_are_kept_or_named(samples):
-    source = encode(samples.folder / "in.mkv", side_data=lambda index: {"STEREO3D": SIDE_BY_SIDE})
-    assert {"STEREO3D"} == found(copy(samples, source, "h264"))[0]
-    [note] = notes(source, samples.folder / "out.mkv", "hevc")
+@pytest.mark.parametrize(
+    ("codec", "suffix"),
+    [("h264", ".mp4"), ("h264", ".mkv"), ("hevc", ".mkv"), ("vp9", ".webm"), ("ffv1", ".mkv")],
+)
+def test_stereo_marks_are_kept(samples, codec, suffix):
+    source = encode(samples.folder / "in.mp4", side_data=lambda index: {"STEREO3D": SIDE_BY_SIDE})
+    output = samples.folder / f"out{suffix}"
+    assert notes(source, output, codec) == ()
+    samples.copy(source, output, encoding=Encoding(codec=codec))
+    data: Any = decoded(output)[0].side_data
+    assert bytes(data["STEREO3D"])[:4] == SIDE_BY_SIDE[:4]
+
+
+def test_stereo_marks_that_nothing_holds_are_named(samples):
+    source = encode(samples.folder / "in.mp4", side_data=lambda index: {"STEREO3D": SIDE_BY_SIDE})
+    [note] = notes(source, samples.folder / "out.mp4", "hevc")
     assert "stereoscopic" in note
+
+
+def test_a_rotation_that_is_no_quarter_turn_is_named(samples):
+    output = samples.folder / "out.mp4"
+    assert notes(samples.make(rotation=90), output) == ()
+    [note] = notes(samples.make("odd.mp4", rotation=100), output)
+    assert "nearest quarter turn" in note
+    assert read_video_info(samples.folder / "odd.mp4").rotation == 270
 
 
 def hdr10(folder, *, params=f"master-display={MASTERING}:max-cll=1000,400"):
