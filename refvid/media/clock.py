@@ -10,39 +10,14 @@ from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, TypeVar
 
-
-class Timed(Protocol):
-    """What a clock looks at in a packet, and what it sets: `pts` and `dts`."""
-
-    pts: int | None
-    dts: int | None
-
-    @property
-    def stream_index(self) -> int: ...
-
-    @property
-    def duration(self) -> int | None: ...
-
-    @property
-    def size(self) -> int: ...
-
-    @property
-    def is_discard(self) -> bool: ...
-
+from refvid.media.clock_track import LONGEST_GAP, Timed, Track, TrackKind, decoded_at
 
 T = TypeVar("T", bound=Timed)
 
-_LONGEST_GAP: Final = 10
-"""[s] In a transport stream; FFmpeg's limit, too (-dts_delta_threshold)."""
-
 _ALIKE: Final = 1
 """[s] By which streams of one recording may differ where its clock jumps."""
-
-# Decoding times are often guessed, and guessed wrong by a few reordered pictures.
-_PICTURE_SLACK: Final = 5
-_SOUND_SLACK: Final = 1
 
 _LAST_TICK: Final = 2**56
 """Later ones are nonsense in any unit, and would not fit into 64 bits when converted."""
@@ -54,64 +29,6 @@ _MOST_WRONG: Final = 4
 _LOOK_EVERY: Final = 8
 _MOST_HELD: Final = 1000
 _MOST_BYTES: Final = 2**25
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrackKind:
-    """What a clock must know of a stream."""
-
-    unit: Fraction
-    """Its time base [s]."""
-
-    is_picture: bool = False
-    is_sound: bool = False
-
-    @property
-    def leads(self) -> bool:
-        """Whether it tells the time; other streams follow."""
-        return self.is_picture or self.is_sound
-
-
-@dataclass(slots=True)
-class _Track:
-    """Where one stream is: in its own units, on the clock that it follows."""
-
-    kind: TrackKind
-    epoch: int = 0
-    """Which of the file's clocks that is."""
-
-    last: int | None = None
-    """When its last packet is decoded."""
-
-    step: int = 0
-    """From one packet to the next."""
-
-    end: int = 0
-    """When all that was seen of it has been shown."""
-
-    @property
-    def due(self) -> int:
-        return (self.last or 0) + self.step
-
-    @property
-    def longest_gap(self) -> int:
-        return _LONGEST_GAP * self.kind.unit.denominator // self.kind.unit.numerator
-
-    @property
-    def slack(self) -> int:
-        return _PICTURE_SLACK if self.kind.is_picture else _SOUND_SLACK
-
-    def goes_back(self, time: int, *, slack: int = 0) -> bool:
-        return self.last is not None and time < self.last - slack * self.step
-
-    def take_note(self, packet: Timed, time: int) -> None:
-        if packet.duration:
-            self.step = packet.duration
-        elif self.last is not None and time > self.last:
-            self.step = time - self.last
-        shown = (time if packet.pts is None else packet.pts) + self.step
-        self.end = shown if self.last is None else max(shown, self.end)
-        self.last = time
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +65,10 @@ class FileClock(Generic[T]):
     wrong: int = field(init=False, default=0)
     """How many packets had a time that is nonsense."""
 
-    _tracks: dict[int, _Track] = field(init=False)
+    starts: dict[int, Fraction] = field(init=False, default_factory=dict)
+    """When the first packet of each stream is decoded, of those that lead [s]."""
+
+    _tracks: dict[int, Track] = field(init=False)
     _shifts: list[Fraction] = field(init=False)
     """What is added to the times of each clock [s]."""
 
@@ -158,7 +78,7 @@ class FileClock(Generic[T]):
     _now: Fraction = field(init=False, default=Fraction(0))
 
     def __post_init__(self) -> None:
-        self._tracks = {index: _Track(kind) for index, kind in self.kinds.items()}
+        self._tracks = {index: Track(kind) for index, kind in self.kinds.items()}
         self._shifts = [-self.origin]
 
     def add(self, packet: T) -> Iterator[T]:
@@ -188,19 +108,28 @@ class FileClock(Generic[T]):
     def _is_odd(self, packet: T) -> bool:
         """Whether a packet's time goes back, or ahead of all streams."""
         track = self._tracks[packet.stream_index]
-        time = _time(packet)
-        if time is None or track.last is None or not track.kind.leads or packet.is_discard:
+        time = decoded_at(packet)
+        if time is None or not track.kind.leads or packet.is_discard:
             return False
+        if track.last is None:
+            return self._is_elsewhere(time, track)
         if _is_only_shown(packet, track):
             return False
         return track.goes_back(time) or self._is_far_ahead(time, track)
 
-    def _is_far_ahead(self, time: int, track: _Track) -> bool:
+    def _is_elsewhere(self, time: int, track: Track) -> bool:
+        """Whether a stream begins at another time than the others have come to."""
+        if not self.bridges_gaps or not self.starts:
+            return False
+        shown = time * track.kind.unit
+        return abs(shown + self._shifts[self._nearest_epoch(shown)] - self._now) > LONGEST_GAP
+
+    def _is_far_ahead(self, time: int, track: Track) -> bool:
         if time - track.due <= track.longest_gap:
             return False
         # The others may have gone on while this one was silent.
         ahead = time * track.kind.unit + self._shifts[track.epoch] - self._now
-        return ahead > _LONGEST_GAP
+        return ahead > LONGEST_GAP
 
     def _has_seen_enough(self, odd: T) -> bool:
         """Whether what follows an odd packet shows if it is alone."""
@@ -210,8 +139,10 @@ class FileClock(Generic[T]):
             return False
         track = self._tracks[odd.stream_index]
         following = sum(held.stream_index == odd.stream_index for held in self._held)
-        if not self.bridges_gaps and not track.goes_back(_time(odd) or 0):
+        if not self.bridges_gaps and not track.goes_back(decoded_at(odd) or 0):
             return following > 1
+        if track.last is None:
+            return following >= _ENOUGH_PACKETS
         return following >= _ENOUGH_PACKETS and all(
             self._first_jump(index) is not None or self._goes_on(index)
             for index, other in self._tracks.items()
@@ -231,10 +162,10 @@ class FileClock(Generic[T]):
             for packet in self._held
             if packet.stream_index == index and not packet.is_discard
             if not _is_only_shown(packet, track)
-            if (time := _time(packet)) is not None
+            if (time := decoded_at(packet)) is not None
         ]
 
-    def _first_jump(self, index: int) -> tuple[int, _Track] | None:
+    def _first_jump(self, index: int) -> tuple[int, Track] | None:
         """Find where a stream's time jumps among what is held back.
 
         Returns:
@@ -253,10 +184,13 @@ class FileClock(Generic[T]):
         """Decide about an odd packet, and about other streams that jump with it."""
         index = odd.stream_index
         track = self._tracks[index]
-        goes_back = track.goes_back(_time(odd) or 0)
+        if track.last is None:
+            self._judge_first(index, track)
+            return
+        goes_back = track.goes_back(decoded_at(odd) or 0)
         seam = self._seam(index, 0, track)
         # So little may be an error of the container or its reader, unless others agree.
-        is_jitter = goes_back and not track.goes_back(_time(odd) or 0, slack=track.slack)
+        is_jitter = goes_back and not track.goes_back(decoded_at(odd) or 0, slack=track.slack)
         alike = track.slack * track.step * track.kind.unit if is_jitter else Fraction(_ALIKE)
         late = self._newer_epoch(track, seam, alike)
         if late is not None:
@@ -275,7 +209,24 @@ class FileClock(Generic[T]):
             jump = _Verdict(epoch=len(self._shifts) - 1)
             self._verdicts.update(dict.fromkeys([id(odd), *beside], jump))
 
-    def _newer_epoch(self, track: _Track, seam: Fraction, alike: Fraction) -> int | None:
+    def _judge_first(self, index: int, track: Track) -> None:
+        """Decide about a stream that begins on a clock of its own."""
+        held = self._held_of(index)
+        first, first_time = held[0]
+        unit = track.kind.unit
+        self._verdicts[id(first)] = _Verdict(epoch=len(self._shifts))
+        self.jumps += 1
+        for count, (packet, time) in enumerate(held):
+            if not self._is_elsewhere(time, track):
+                # What comes before is left from another clock: it ends where this one goes on.
+                epoch = self._nearest_epoch(time * unit)
+                self._verdicts[id(packet)] = _Verdict(epoch=epoch)
+                ticks = time - first_time - count * (first.duration or 0)
+                self._shifts.append(self._shifts[epoch] + ticks * unit)
+                return
+        self._shifts.append(self._now - first_time * unit)
+
+    def _newer_epoch(self, track: Track, seam: Fraction, alike: Fraction) -> int | None:
         """Return the clock that other streams follow already, if a stream's jump leads there."""
         for epoch in range(len(self._shifts) - 1, track.epoch, -1):
             if abs(self._shifts[epoch] - seam) <= alike:
@@ -310,7 +261,7 @@ class FileClock(Generic[T]):
             wrong.append(packet)
         return []
 
-    def _seam(self, index: int, position: int, before: _Track) -> Fraction:
+    def _seam(self, index: int, position: int, before: Track) -> Fraction:
         """Return the shift [s] with which a stream goes on from a packet without a gap."""
         held = self._held_of(index)[position:][:_ENOUGH_PACKETS]
         first = latest = held[0][1]
@@ -330,7 +281,7 @@ class FileClock(Generic[T]):
             packet.pts = packet.dts = None
             track.last = track.due
             return
-        time = _time(packet)
+        time = decoded_at(packet)
         if time is None:
             return
         if verdict is not None and verdict.epoch is not None:
@@ -341,6 +292,7 @@ class FileClock(Generic[T]):
         if track.kind.leads and not packet.is_discard and not _is_only_shown(packet, track):
             track.take_note(packet, time)
             self._now = time * track.kind.unit + shift
+            self.starts.setdefault(packet.stream_index, self._now)
         ticks = round(shift / track.kind.unit)
         if abs(time + ticks) > _LAST_TICK:
             self.wrong += 1
@@ -355,14 +307,9 @@ class FileClock(Generic[T]):
         return min(epochs, key=lambda epoch: abs(time + self._shifts[epoch] - self._now))
 
 
-def _is_only_shown(packet: Timed, track: _Track) -> bool:
+def _is_only_shown(packet: Timed, track: Track) -> bool:
     """Whether only the time is known at which a picture is shown: these times go back and forth.
 
     Matroska's first pictures are such, until enough of them are seen to tell the rest.
     """
     return packet.dts is None and track.kind.is_picture and track.last is not None
-
-
-def _time(packet: Timed) -> int | None:
-    """When a packet is decoded: what rises in every file."""
-    return packet.pts if packet.dts is None else packet.dts

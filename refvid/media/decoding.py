@@ -17,7 +17,7 @@ from refvid.media.color import resolve_color
 from refvid.media.container import input_errors, set_up_decoder
 from refvid.media.frame_times import FrameTimes
 from refvid.media.orientation import Orientation, read_orientation
-from refvid.media.packets import read_packets
+from refvid.media.packets import file_clock, read_packets
 from refvid.media.pixel_conversion import Pixels, RgbReader, to_uint16
 from refvid.media.remarks import Remarks
 from refvid.media.sequence import find_images, read_same_size
@@ -44,7 +44,8 @@ class Picture:
     load: Callable[[], Pixels]
     number: int | None = None
     decoded: av.VideoFrame | None = None
-    """As it came from the decoder, where it is shown just so: neither turned nor scaled."""
+    """As it came from the decoder, where it is shown just so: not turned, scaled or cropped."""
+
     side_data: Mapping[str, bytes] = field(default_factory=dict)
     is_interlaced: bool = False
 
@@ -182,7 +183,8 @@ def _decode(
     set_up_decoder(stream, threads=True)
     count = skipped = 0
     path = info.path
-    reading = read_packets(container, stream, [stream], path, origin=info.origin, remarks=remarks)
+    clock = file_clock(container, stream, info.origin)
+    reading = read_packets(container, [stream], path, clock, remarks=remarks)
     with closing(reading) as packets:
         for packet in packets:
             time = packet.dts

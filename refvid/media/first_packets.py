@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 
 from refvid.errors import InputError
 from refvid.media.container import input_errors, set_up_decoder
-from refvid.media.packets import find_origin, read_packets
+from refvid.media.packets import file_clock, find_origin, read_packets
 
 # Packets looked at where the container tells the frame rate badly or not at all.
 _PROBED_PACKETS: Final = 64
@@ -88,9 +88,10 @@ def read_first_packets(container: InputContainer, stream: VideoStream, path: Pat
     last_error: av.FFmpegError | None = None
     has_alpha = "alpha_mode" in {key.lower() for key in stream.metadata}
     set_up_decoder(stream, threads=False)
+    clock = file_clock(container, stream)
     with (
         input_errors(path),
-        closing(read_packets(container, stream, [stream], path)) as packets,
+        closing(read_packets(container, [stream], path, clock)) as packets,
     ):
         for packet in packets:
             if packet.has_sidedata("encryption_info"):
@@ -114,7 +115,7 @@ def read_first_packets(container: InputContainer, stream: VideoStream, path: Pat
     return FirstPackets(
         picture=picture,
         timestamps=timestamps,
-        origin=find_origin(container, stream, timestamps[0] if timestamps else None),
+        origin=find_origin(container, stream, timestamps[0] if timestamps else None, clock),
         has_alpha=has_alpha,
     )
 

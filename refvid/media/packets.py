@@ -14,7 +14,8 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from refvid.media.clock import FileClock, TrackKind
+from refvid.media.clock import FileClock
+from refvid.media.clock_track import LONGEST_GAP, TrackKind
 from refvid.media.container import input_errors
 from refvid.media.remarks import Remarks
 
@@ -23,35 +24,58 @@ _JUMPS: Final = "places where its clock is set anew, joined without a gap: {coun
 _WRONG: Final = "packets with nonsensical times, for which others are made: {count}"
 
 
-def find_origin(container: InputContainer, video: VideoStream, shown: int | None) -> Fraction:
+def file_clock(
+    container: InputContainer, video: VideoStream, origin: Fraction = Fraction(0)
+) -> FileClock[Packet[Stream]]:
+    """Return the clock by which all streams of a file are read.
+
+    Args:
+        container: The file.
+        video: The stream that is worked on.
+        origin: The time of the file's own clock that becomes 0 [s].
+    """
+    return FileClock(
+        kinds={stream.index: _kind(stream, video) for stream in container.streams},
+        origin=origin,
+        bridges_gaps=bool(container.format.flags & _DISCONTINUOUS),
+    )
+
+
+def find_origin(
+    container: InputContainer,
+    video: VideoStream,
+    shown: int | None,
+    clock: FileClock[Packet[Stream]],
+) -> Fraction:
     """Return the time of a file's own clock at which picture or sound begin [s].
 
     Args:
         container: The file.
         video: The stream that is worked on.
         shown: When its first frame is shown, in units of its time base.
+        clock: By which the start of the file was read.
 
     Returns:
         It lies on the grid of the video's times, which so stay exact.
     """
-    starts = [
-        stream.start_time * stream.time_base
-        for stream in container.streams.audio
-        if stream.start_time is not None and stream.time_base
-    ]
     unit = video.time_base or Fraction(1, 1000)
-    if shown is not None:
-        starts.append(shown * unit)
+    starts = [] if shown is None else [shown * unit]
+    for stream in container.streams.audio:
+        if stream.start_time is None or not stream.time_base:
+            continue
+        # Of what is heard: its first packet may only be there to be decoded.
+        start = stream.start_time * stream.time_base
+        read = clock.starts.get(stream.index, start if not starts else starts[0])
+        starts.append(start if abs(start - read) <= LONGEST_GAP else read)
     return floor(min(starts, default=Fraction(0)) / unit) * unit
 
 
 def read_packets(
     container: InputContainer,
-    video: VideoStream,
     wanted: Sequence[Stream],
     path: Path,
+    clock: FileClock[Packet[Stream]],
     *,
-    origin: Fraction = Fraction(0),
     remarks: Remarks | None = None,
 ) -> Generator[Packet[Stream], None, None]:
     """Read packets in order of the file, with times of one clock that starts at 0.
@@ -60,10 +84,9 @@ def read_packets(
 
     Args:
         container: An open file from which nothing was read.
-        video: The stream that is worked on.
         wanted: The streams to give.
         path: For messages.
-        origin: The time of the file's own clock that becomes 0 [s].
+        clock: A new one, see `file_clock`.
         remarks: Where to say what was wrong with the times; None keeps quiet.
 
     Yields:
@@ -74,11 +97,6 @@ def read_packets(
     """
     # Made-up presentation times would be taken for real ones: AVI has decoding times only.
     container.flags &= ~cast("int", Flags.gen_pts.value)
-    clock: FileClock[Packet[Stream]] = FileClock(
-        kinds={stream.index: _kind(stream, video) for stream in container.streams},
-        origin=origin,
-        bridges_gaps=bool(container.format.flags & _DISCONTINUOUS),
-    )
     indices = {stream.index for stream in wanted}
     leading = [stream for stream in container.streams if clock.kinds[stream.index].leads]
     streams = {stream.index: stream for stream in (*leading, *wanted)}

@@ -15,7 +15,7 @@ from av.stream import Stream
 from av.subtitles.stream import SubtitleStream
 
 from refvid.media.container import find_video_stream, input_errors, open_unmanaged
-from refvid.media.packets import read_packets
+from refvid.media.packets import file_clock, read_packets
 from refvid.media.remarks import Remarks
 from refvid.media.sound import add_sound
 from refvid.media.sound_conversion import SoundConverter
@@ -179,7 +179,8 @@ class StreamCopier:
         }
         times = {stream.index: _track_times(stream, is_strict=is_strict) for stream in streams}
         video = find_video_stream(self._container, self._source)
-        packets = read_packets(self._container, video, streams, self._source, origin=self._origin)
+        clock = file_clock(self._container, video, self._origin)
+        packets = read_packets(self._container, streams, self._source, clock)
         with closing(packets):
             for packet in packets:
                 index = packet.stream_index

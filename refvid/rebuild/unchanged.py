@@ -69,8 +69,9 @@ def what_changes(info: VideoInfo, plan: OutputPlan) -> str:
             f"{text}but {plan.codec} changes them a little; -c ffv1 in an .mkv file keeps them "
             "bit for bit"
         )
-    if info.rotation:
-        return f"{text}turned upright and stored without loss"
+    changes = ["turned upright"] * bool(info.rotation) + ["cropped as shown"] * bool(info.crop)
+    if changes:
+        return f"{text}{' and '.join(changes)} and stored without loss"
     is_image = plan.container == "image sequence" and info.is_image_sequence
     if is_image or _samples(plan.pix_fmt) == _samples(info.pix_fmt):
         return f"{text}bit for bit"

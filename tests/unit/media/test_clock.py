@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refvid.media.clock import FileClock, TrackKind
+from refvid.media.clock import FileClock
+from refvid.media.clock_track import TrackKind
 
 PICTURE, SOUND, TEXT = 0, 1, 2
 KINDS = {
@@ -134,6 +135,28 @@ def test_a_stream_that_lies_much_later_in_the_file_finds_the_clock():
     assert clock.jumps == 1
     assert max(steps(out, PICTURE)) <= Fraction(FRAME, 1000) + Fraction(PACKET, 48000)
     assert max(steps(out, SOUND)) <= Fraction(PACKET, 48000) + Fraction(FRAME, 1000)
+
+
+@pytest.mark.parametrize("left", [1, 6, 15])
+@pytest.mark.parametrize("stream", [PICTURE, SOUND])
+@pytest.mark.parametrize("old", [5000, 20])
+def test_a_stream_that_begins_on_another_clock_is_joined(stream, left, old):
+    """The first packets of a recording may be left from before the clock was set."""
+    packets = recording(Fraction(100), Fraction(3))
+    unit = KINDS[stream].unit
+    for packet in [p for p in packets if p.stream_index == stream][:left]:
+        packet.pts += round((old - 100) / unit)
+        packet.dts = packet.pts
+    out, clock = read(packets, bridges_gaps=True)
+    assert clock.jumps >= 1
+    begin = min(clock.starts.values())
+    for index, step in ((PICTURE, Fraction(FRAME, 1000)), (SOUND, Fraction(PACKET, 48000))):
+        shown = times(out, index)
+        assert shown[0] - begin <= Fraction(left * FRAME, 1000)
+        assert all(abs(gap - step) <= 2 * step for gap in steps(out, index)), index
+    assert abs(times(out, PICTURE)[-1] - times(out, SOUND)[-1]) <= Fraction(FRAME, 1000) * (
+        left + 1
+    )
 
 
 @pytest.mark.parametrize("wrong", [-5_000_000, -2000, 20_000, 5_000_000])

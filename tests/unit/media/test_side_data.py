@@ -14,9 +14,12 @@ from PIL import Image
 
 from refvid.errors import InputError
 from refvid.media.encoding import Encoding
+from refvid.media.inputs import Job
 from refvid.media.output_plan import plan_output
 from refvid.media.reader import open_video
 from refvid.media.video_info import read_video_info
+from refvid.rebuild.options import SourceOptions
+from refvid.rebuild.plan import read_source
 from tests.unit.media.marked_videos import (
     EQUIRECTANGULAR,
     add_box,
@@ -289,6 +292,10 @@ def test_dolby_vision_without_tags_is_hdr(samples, suffix):
     info = read_video_info(source)
     assert info.hdr == "Dolby Vision, profile 5"
     assert not info.color.is_hdr
+    job = Job(source=source, output=samples.folder / "out.mp4")
+    with pytest.raises(InputError, match="HDR video"):
+        read_source(job, SourceOptions())
+    read_source(job, SourceOptions(hdr="passthrough"))
     [note] = notes(source, samples.folder / "out.mp4")
     assert "Dolby Vision (profile 5) is not kept" in note
     assert "wrong colours" in note

@@ -11,6 +11,7 @@ from refvid.media.encoding import Encoding
 from refvid.media.frame_range import FrameRange
 from refvid.media.inputs import Job
 from refvid.media.output_plan import plan_output
+from refvid.media.stream_marks import Crop
 from refvid.media.video_info import read_video_info
 from refvid.rebuild.enhance import enhance
 from refvid.rebuild.options import RebuildOptions, References
@@ -93,6 +94,12 @@ def test_what_is_said_of_turned_video(make_video, tmp_path):
     info = replace(read_video_info(make_video(2, pix_fmt="yuv420p")), rotation=90)
     plan = plan_output(tmp_path / "out.mkv", info, Encoding(codec="ffv1"))
     assert "turned upright and stored without loss" in what_changes(info, plan)
+
+
+def test_what_is_said_of_video_that_its_container_crops(make_video, tmp_path):
+    info = replace(read_video_info(make_video(2, pix_fmt="yuv420p")), crop=Crop(left=3))
+    plan = plan_output(tmp_path / "out.mkv", info, Encoding(codec="ffv1"))
+    assert "cropped as shown and stored without loss" in what_changes(info, plan)
 
 
 def test_pixels_of_images(tmp_path):
