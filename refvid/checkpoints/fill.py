@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from refvid.checkpoints.checksums import check_weight, read_checksums
+from refvid.checkpoints.checksums import check_sums, read_checksums
+from refvid.checkpoints.state_dict import check_numbers
 from refvid.errors import CheckpointMismatch
+from refvid.safetensors_file import open_safetensors
 
 _BATCH_VALUES: Final = 2**25
 """So many are read and converted before they are let go of."""
@@ -65,14 +67,14 @@ def fill_network(
     keys = [key for key in network.state_dict() if not key.startswith(leave_out)]
     found: dict[str, Tensor] = {}
     try:
-        with safe_open(path, framework="pt") as file:
+        with open_safetensors(path) as file:
             sums = read_checksums(file.metadata() or {})
             stays = [key for key in keys if not _moves(key, file, placement)]
             found |= {key: _read(file, key, path, sums) for key in stays}
         for batch in _batches([key for key in keys if key not in found], path):
             assert placement is not None
             # Opened anew each time, so that the pages that were read are given back.
-            with safe_open(path, framework="pt") as file:
+            with open_safetensors(path) as file:
                 for key in batch:
                     weight = _read(file, key, path, sums)
                     dtype = placement.dtype_of(key, weight.dtype)
@@ -87,7 +89,12 @@ def fill_network(
 
 def _read(file: Any, key: str, path: Path, sums: dict[str, int]) -> Tensor:
     weight: Tensor = file.get_tensor(key)
-    check_weight(path, key, weight, sums)
+    check_sums(path, {key: weight}, sums)
+    if key not in sums:
+        try:
+            check_numbers({key: weight})
+        except ValueError as error:
+            raise CheckpointMismatch(f"The weights in {path} cannot be used: {error}.") from error
     return weight
 
 
@@ -102,7 +109,7 @@ def _moves(key: str, file: Any, placement: Placement | None) -> bool:
 
 def _batches(keys: Sequence[str], path: Path) -> Iterator[list[str]]:
     """Cut keys into groups with about the same number of values."""
-    with safe_open(path, framework="pt") as file:
+    with open_safetensors(path) as file:
         values = {key: math.prod(file.get_slice(key).get_shape()) for key in keys}
     batch: list[str] = []
     for key in keys:

@@ -48,7 +48,7 @@ def encode(
         sequence_rate=parse_rate(rate),
         overwrite=rules.overwrite,
     )
-    model = replace(choice.parse(), attention=False)  # it only decodes
+    model = replace(choice.parse(), attention=False)  # it only encodes
     jobs = find_jobs(
         inputs,
         rules,

@@ -188,6 +188,8 @@ def _decode(
     with closing(reading) as packets:
         for packet in packets:
             time = packet.dts
+            if packet.size == 0 and time is not None:
+                continue  # Theora: the picture before is shown once more
             if not packet.is_discard:
                 times.decode(time)
             try:

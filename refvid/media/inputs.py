@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from refvid.errors import InputError
+from refvid.media.file_kind import is_animation
 from refvid.media.file_name import is_full
 from refvid.media.folders import exists, is_file, is_folder, is_hidden, list_files, may
 from refvid.media.image import IMAGE_SUFFIXES
@@ -123,7 +124,10 @@ def _sources_in(
     accepts: Callable[[Path], bool] | None,
     splits_images: bool,
 ) -> list[Source]:
-    """Inputs in some places below a folder; where there are no videos, the images."""
+    """Inputs in some places below a folder; where there are no videos, the images.
+
+    Images that move are videos, but do not keep others from being inputs.
+    """
     is_input = accepts or (lambda file: file.suffix.lower() in VIDEO_SUFFIXES)
     content: dict[Path, list[Path]] = {}
     closed: list[Source] = []
@@ -137,23 +141,38 @@ def _sources_in(
         for place, files in content.items()
         for file in _without_results([file for file in files if is_input(file)])
     ]
-    if videos or accepts:
+    if accepts:
         return videos + closed
+    moving = {
+        place: [
+            file for file in files if file.suffix.lower() in IMAGE_SUFFIXES and is_animation(file)
+        ]
+        for place, files in content.items()
+    }
+    animations = [
+        Source(path=file, below=place.relative_to(folder))
+        for place, files in moving.items()
+        for file in _without_results(files)
+    ]
+    if videos:
+        return videos + animations + closed
     images = [
         source
         for place, files in content.items()
-        for source in _images_in(folder, place, files, splits_images)
+        for source in _images_in(folder, place, files, moving[place], splits_images)
     ]
-    return images + closed
+    return images + animations + closed
 
 
 def _images_in(
-    folder: Path, place: Path, files: list[Path], splits_images: bool
+    folder: Path, place: Path, files: list[Path], moving: list[Path], splits_images: bool
 ) -> Iterator[Source]:
     below = place.parent.relative_to(folder) if place != folder else Path()
-    images = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
+    images = [
+        file for file in files if file.suffix.lower() in IMAGE_SUFFIXES and file not in moving
+    ]
     found = split_images(images) if splits_images else []
-    if images and (not splits_images or len(found) == 1):
+    if images and (not splits_images or (len(found) == 1 and not moving)):
         yield Source(path=place, below=below)
         return
     for path in found:

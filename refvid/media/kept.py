@@ -224,7 +224,10 @@ TAGS: Final[Mapping[str, Entry]] = {
 
 TRACKS: Final[Mapping[str, Entry]] = {
     "sound": Entry(
-        what="sound", fate=Fate.KEPT, how="packet by packet; what an edit list hides is left out"
+        what="sound",
+        fate=Fate.KEPT,
+        how="packet by packet; encoded anew where the container cannot hold it, and said; what an "
+        "edit list hides is left out",
     ),
     "subtitles": Entry(
         what="subtitles", fate=Fate.KEPT, how="converted where the container wants it, and said"

@@ -8,9 +8,9 @@ from pathlib import Path
 from string import Formatter
 
 from refvid.errors import InputError, OptionError
+from refvid.media.file_kind import is_picture
 from refvid.media.file_name import fitting_name
-from refvid.media.folders import is_file, is_folder
-from refvid.media.image import IMAGE_SUFFIXES
+from refvid.media.folders import is_folder
 from refvid.media.image_folder import images_in, numbered_pattern
 from refvid.media.inputs import PREVIEW_MARK, RESULT_MARK, Job, Source
 from refvid.media.outputs import check_replaces_no, path_identity
@@ -152,13 +152,7 @@ def _fill_template(template: str, path: Path, suffix_of: Callable[[Path], str]) 
 
 
 def _refuse_loose_images(sources: Sequence[Source]) -> None:
-    images = [
-        source.path
-        for source in sources
-        if source.album is None
-        and source.path.suffix.lower() in IMAGE_SUFFIXES
-        and is_file(source.path)
-    ]
+    images = [source.path for source in sources if source.album is None and is_picture(source.path)]
     if len(images) > 1:
         raise OptionError(
             f"{images[0]} and {len(images) - 1} more are single images; for an image sequence give "

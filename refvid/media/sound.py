@@ -36,10 +36,15 @@ SURE_CODECS: Final = frozenset(
 )
 """Every muxer that accepts one of these has a specification for it: a copy need not be tried."""
 
-UNKNOWN_TO_PLAYERS: Final = frozenset(
-    ("mp4", f"pcm_f{bits}{order}") for bits in (32, 64) for order in ("le", "be")
+NEVER_COPIED: Final = frozenset(
+    {
+        # A standard that hardly any program reads.
+        *(("mp4", f"pcm_f{bits}{order}") for bits in (32, 64) for order in ("le", "be")),
+        # libav loses the last packet, which its decoder knows by a number that is not stored.
+        ("matroska", "tta"),
+    }
 )
-"""What a container holds by a standard that hardly any program reads."""
+"""What muxers take, by container and codec, and give back to few or not whole."""
 
 _TRIED_PACKETS: Final = 20
 _TRIED_ALL_PACKETS: Final = 2000

@@ -15,6 +15,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from refvid.media.sound import SoundFormat
+from refvid.wording import counted
 
 _log = logging.getLogger(__name__)
 
@@ -90,10 +91,10 @@ class SoundConverter:
         yield from self._target.encode(None)
         if self._damaged:
             _log.warning(
-                "%s: %s packets of audio track %s are damaged and become silence",
+                "%s: audio track %s has %s: silence there",
                 self._path,
-                self._damaged,
                 self._source.index,
+                counted(self._damaged, "damaged packet"),
             )
 
     def _position(self, time: Fraction) -> int:

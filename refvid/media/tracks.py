@@ -24,8 +24,8 @@ from refvid.media.container import (
 )
 from refvid.media.encoding import Encoding
 from refvid.media.sound import (
+    NEVER_COPIED,
     SURE_CODECS,
-    UNKNOWN_TO_PLAYERS,
     SoundFormat,
     choose_sound,
     survives_copy,
@@ -180,7 +180,7 @@ def plan_copies(
 
 
 def _is_held(track: Track, source: Path, container: str) -> bool:
-    if container not in track.held_by or (container, track.codec) in UNKNOWN_TO_PLAYERS:
+    if container not in track.held_by or (container, track.codec) in NEVER_COPIED:
         return False
     is_sure = track.kind != "audio" or track.codec in SURE_CODECS
     return is_sure or survives_copy(source, track.index, container)

@@ -216,3 +216,19 @@ def test_every_bit_counts(dtype):
         assert checksum(tensor) != known
         data[1, place] ^= 1 << place % 8
     assert checksum(tensor) == known
+
+
+def test_own_files_that_hold_no_numbers_are_refused_whatever_was_noted(tmp_path):
+    spec = find_backbone("mini")
+    assert spec is not None
+    import refvid.assets
+
+    bundled = Path(next(iter(refvid.assets.__path__))) / "mini.safetensors"
+    with safe_open(bundled, framework="pt") as file:
+        metadata = file.metadata()
+    weights = load_file(bundled)
+    next(iter(weights.values())).flatten()[0] = float("nan")
+    path = tmp_path / "mine.safetensors"
+    save_file(weights, path, metadata={**metadata, **note_checksums(weights)})
+    with pytest.raises(CheckpointMismatch, match="NaN or infinity"):
+        load_own_network(path, spec.parts())

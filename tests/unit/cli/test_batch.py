@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from PIL import Image
 
 from refvid.cli.batch import Batch
 from refvid.cli.console import Console
@@ -416,3 +417,44 @@ class TestLongNames:
             Path(f"{'x' * 249}{end}.mp4").touch()
         with pytest.raises(OptionError, match="would both be written"):
             outputs(["."])
+
+
+class TestImagesThatMove:
+    @pytest.fixture
+    def folder(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        Path("f").mkdir()
+        return Path("f")
+
+    @staticmethod
+    def save(path, count):
+        first, *others = (Image.new("RGB", (8, 8), (60 * index, 0, 0)) for index in range(count))
+        first.save(path, save_all=count > 1, append_images=others)
+
+    def test_a_folder_of_them_is_so_many_videos(self, folder):
+        for name in ("a1.webp", "a2.webp", "b.png"):
+            self.save(folder / name, 3)
+        assert expand("f") == ["f/a1.webp", "f/a2.webp", "f/b.png"]
+        names = outputs(["f"], "new/")
+        assert names == ["new/a1_refvid.mp4", "new/a2_refvid.mp4", "new/b_refvid.mp4"]
+
+    def test_they_do_not_push_out_other_images(self, folder):
+        for number in (1, 2, 3):
+            self.save(folder / f"shot_{number}.png", 1)
+        self.save(folder / "moving.webp", 3)
+        assert expand("f") == ["f/shot_%d.png", "f/moving.webp"]
+
+    def test_they_go_with_videos(self, folder):
+        (folder / "v.mp4").touch()
+        self.save(folder / "moving.webp", 3)
+        self.save(folder / "still.png", 1)
+        assert expand("f") == ["f/v.mp4", "f/moving.webp"]
+
+    def test_several_may_be_given(self, folder):
+        self.save(folder / "a.webp", 3)
+        self.save(folder / "b.webp", 3)
+        assert len(outputs(["f/a.webp", "f/b.webp"])) == 2
+        self.save(folder / "a.webp", 1)
+        self.save(folder / "b.webp", 1)
+        with pytest.raises(OptionError, match="single images"):
+            outputs(["f/a.webp", "f/b.webp"])

@@ -11,12 +11,15 @@ import sys
 from contextlib import suppress
 from fractions import Fraction
 from threading import Thread
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 
 from refvid.errors import InputError, OptionError
+from refvid.media import decoding
+from refvid.media.packets import read_packets
 from refvid.media.reader import open_video, read_frame
 from refvid.media.truncation import missing_bytes
 from refvid.media.video_info import read_video_info
@@ -266,6 +269,29 @@ def test_repeated_and_missing_timestamps_are_repaired(samples, caplog):
         stamps = [frame.pts for frame in samples.read(broken)]
     assert stamps == sorted(set(stamps))
     assert len(stamps) == 6
+
+
+def test_an_empty_packet_repeats_the_picture_before(samples, monkeypatch):
+    # As Ogg Theora has them, which PyAV cannot encode.
+    real = read_packets
+
+    def with_empty(*given: Any, **options: Any) -> Any:
+        packet: Any
+        for number, packet in enumerate(real(*given, **options)):
+            if number == 3:
+                continue
+            yield packet
+            if number == 2:
+                empty: Any = av.Packet(b"")
+                empty.stream, empty.time_base = packet.stream, packet.time_base
+                empty.pts = empty.dts = packet.dts + packet.duration
+                yield empty
+
+    monkeypatch.setattr(decoding, "read_packets", with_empty)
+    source = samples.make("intra.avi", codec="mjpeg", pix_fmt="yuvj420p", frames=6)
+    frames = samples.read(source)
+    assert [frame.pts for frame in frames] == [0, 1, 2, 4, 5]
+    assert frames[2].duration == 2
 
 
 def test_nothing_here_loads_torch():

@@ -299,6 +299,14 @@ def test_floating_point_in_mp4_is_encoded(samples):
     assert plan_output(samples.folder / "out.mov", info, Encoding()).tracks[0].sound is None
 
 
+def test_tta_is_not_copied_as_its_end_would_be_lost(samples):
+    source = with_sound(samples.folder / "in.mkv", Sound(codec="tta"))
+    output = samples.folder / "out.mkv"
+    samples.copy(source, output)
+    assert read_video_info(output).audio[0].codec == "flac"
+    assert_heard(output, CLICKS, Fraction(3, 1000))
+
+
 def test_times_that_an_avi_has_not_are_not_believed(samples):
     # libav counts G.726 in AVI wrongly: four minutes from packet to packet.
     source = with_sound(samples.folder / "in.avi", Sound(codec="g726", rate=8000, layout="mono"))
