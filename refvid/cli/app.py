@@ -31,6 +31,7 @@ from refvid.cli.allocator import reuse_freed_memory, spare_address_space
 from refvid.cli.console import Console, error_document, visible
 from refvid.cli.file_errors import named_error
 from refvid.cli.groups import USAGE_ERROR, HelpfulGroup, PanelCommand
+from refvid.cli.signals import check_stopped
 from refvid.errors import INTERRUPTED_EXIT_CODE, OutputError
 
 _HELP = {"help_option_names": ["-h", "--help"]}
@@ -57,7 +58,7 @@ class ProgramGroup(HelpfulGroup):
             console.note("interrupted")
             raise typer.Exit(INTERRUPTED_EXIT_CODE) from None
         except Exception as error:
-            raise typer.Exit(_report(console, named_error(error))) from error
+            raise typer.Exit(_code_of(console, error)) from error
         finally:
             console.close()
 
@@ -71,6 +72,15 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+def _code_of(console: Console, error: Exception) -> int:
+    try:
+        check_stopped()
+    except KeyboardInterrupt:
+        console.note("interrupted")
+        return INTERRUPTED_EXIT_CODE
+    return _report(console, named_error(error))
 
 
 def _report(console: Console, error: Exception) -> int:

@@ -16,6 +16,7 @@ from refvid.cli.file_errors import named_error
 from refvid.cli.flags import BatchRules
 from refvid.cli.jobs import Outcome, triage
 from refvid.cli.licence import asking_for_licence
+from refvid.cli.signals import check_stopped
 from refvid.errors import OutputError
 from refvid.wording import counted
 
@@ -84,6 +85,7 @@ class Batch:
     def __iter__(self) -> Iterator[Job]:
         """The jobs that can run, up to the first failure if that ends them."""
         for job in self.ready:
+            check_stopped()
             try:
                 self._prepare(job)
             except OutputError as error:
@@ -116,6 +118,7 @@ class Batch:
         try:
             yield outcome
         except Exception as error:  # noqa: BLE001 -- one bad file must not cost the others
+            check_stopped()
             outcome.error, outcome.report = named_error(error, job.output), None
         else:
             self._written |= existing_files(job.output)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
 from refvid.media.container import is_moving
+from refvid.media.folders import is_file
 from refvid.media.image import IMAGE_SUFFIXES
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
@@ -53,7 +54,7 @@ def is_picture(path: Path) -> bool:
     has_suffix = path.suffix.lower() in IMAGE_SUFFIXES
     contents = _look(path)
     if contents is None:
-        return has_suffix and path.is_file() and not is_moving(path)
+        return has_suffix and is_file(path) and not is_moving(path)
     if contents.pictures > 1:
         return False
     # Cameras' raw streams are pictures in a row: libav knows, where the name leaves it open.

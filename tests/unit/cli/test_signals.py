@@ -6,9 +6,18 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from refvid.cli.app import app
+from refvid.cli.batch import Batch
+from refvid.cli.console import Console
+from refvid.cli.flags import BatchRules
+from refvid.cli.signals import check_stopped, clean_up_when_stopped
+from refvid.media.inputs import Job
 
 PROJECT = Path(__file__).parents[3]
 
@@ -77,3 +86,50 @@ main()
     )
     assert ended.returncode == code, ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """The program's handlers, for the time of a test."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    clean_up_when_stopped()
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def lose(name: str) -> None:
+    """Be stopped in a place that turns any error into another, as C does that calls Python."""
+    try:
+        signal.raise_signal(getattr(signal, name))
+    except BaseException:  # noqa: BLE001
+        raise ValueError("could not determine the shape") from None
+
+
+STOPS = [("SIGINT", KeyboardInterrupt), ("SIGTERM", SystemExit), ("SIGHUP", SystemExit)]
+
+
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize(("name", "stop"), STOPS)
+def test_a_lost_stop_ends_a_batch_all_the_same(name: str, stop: type[BaseException]) -> None:
+    check_stopped()
+    jobs = [Job(source=Path(each), output=Path(f"{each}.out")) for each in "ab"]
+    batch = Batch(Console(), BatchRules(), jobs, check=lambda _source: None)
+    begun = []
+    with pytest.raises(stop):  # noqa: PT012
+        for job in batch:
+            with batch.attempt(job):
+                begun.append(job)
+                lose(name)
+    assert begun == jobs[:1]
+    assert batch.outcomes == []
+
+
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_lost_stop_is_no_bug(monkeypatch: pytest.MonkeyPatch, name: str, code: int) -> None:
+    monkeypatch.setattr("refvid.cli.groups.load_settings", lambda: lose(name))
+    result = CliRunner().invoke(app, ["doctor"])
+    assert result.exit_code == code
+    assert "bug" not in result.stderr
