@@ -131,9 +131,7 @@ def _images(path: Path, work: Path, number: int) -> list[Look]:
         lambda: _run("info", path, "--json"),
     ]
     if number % 4 == 0:
-        looks.append(
-            lambda: _run("enhance", path, "--strength", "0", "-o", work / "out.png", "-y")
-        )
+        looks.append(lambda: _run("enhance", path, "--strength", "0", "-o", work / "out.png", "-y"))
     return looks
 
 
