@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from refvid.checkpoints.catalog import bundled_asset
 from refvid.checkpoints.checksums import check_weight, read_checksums
 from refvid.checkpoints.sizes import build_empty, parse_sizes
-from refvid.checkpoints.state_dict import compare_keys
+from refvid.checkpoints.state_dict import check_numbers, compare_keys
 from refvid.errors import CheckpointMismatch, CheckpointUnavailable
 from refvid.models.registry import BackboneSpec, Parts
 from refvid.safetensors_file import open_safetensors
@@ -49,6 +49,10 @@ def load_own_network(path: Path, parts: Parts) -> tuple[nn.Module, Any]:
     sizes, weights = _read_weights(path, parts.sizes)
     # Before the network takes memory: the sizes are the file's word only.
     _check_keys(path, build_empty(path, parts, sizes).state_dict(), weights)
+    try:
+        check_numbers(weights)  # those that were written as NaN are not found by their sums
+    except ValueError as error:
+        raise CheckpointMismatch(f"The weights in {path} cannot be used: {error}.") from error
     network = parts.network(sizes)
     network.load_state_dict(weights)
     return network, sizes

@@ -57,14 +57,15 @@ def check_weight(path: Path, key: str, weight: Tensor, sums: Mapping[str, int]) 
                 f"{path} is damaged: its weight {key} is not what was written. Fetch or make it "
                 "again."
             )
-    elif weight.is_floating_point() and not _is_finite(weight):
+    elif weight.is_floating_point() and not is_finite(weight):
         raise CheckpointMismatch(
             f"{path} cannot be used: its weight {key} holds NaN or infinity. The training that "
             "made it failed, or the file is damaged."
         )
 
 
-def _is_finite(weight: Tensor) -> bool:
+def is_finite(weight: Tensor) -> bool:
+    """Whether a floating-point weight holds neither NaN nor infinity; none of it is copied."""
     if weight.element_size() == 1:
         weight = weight.float()  # too small to be added up
     # A sum is NaN or infinite where a number is, and seldom else: then all are looked at.

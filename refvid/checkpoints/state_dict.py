@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import torch
 from torch import Tensor
 
+from refvid.checkpoints.checksums import is_finite
 from refvid.models.registry import backbones
 
 _WRAPPERS = ("state_dict", "module")
@@ -145,21 +145,13 @@ def check_numbers(weights: Mapping[str, Tensor]) -> None:
         ValueError: Says which weights hold them.
     """
     bad = [
-        key for key, value in weights.items() if value.is_floating_point() and not _is_finite(value)
+        key for key, value in weights.items() if value.is_floating_point() and not is_finite(value)
     ]
     if bad:
         raise ValueError(
             f"NaN or infinity in {_listed(tuple(bad), _SHOWN_KEYS)}; the training that made them "
             "failed, or the file is damaged"
         )
-
-
-def _is_finite(tensor: Tensor) -> bool:
-    if tensor.element_size() == 1:
-        tensor = tensor.float()  # too small to be added up
-    # A sum is infinite or NaN where a number is, and seldom else: then all are looked at.
-    wide = torch.float64 if tensor.dtype == torch.float64 else torch.float32
-    return bool(tensor.sum(dtype=wide).isfinite()) or bool(tensor.isfinite().all())
 
 
 def _listed(keys: tuple[str, ...], shown: int) -> str:
