@@ -30,9 +30,18 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 class _MeasuredFile(io.FileIO):
-    """A file that refuses to be read in a piece beyond measure, as a directory is read at once."""
+    """A file that refuses to be read in a piece beyond measure, as a directory is read at once.
+
+    And a place that no file has is damage, not an error of the system.
+    """
 
     most: int | None = _MOST_BYTES
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        try:
+            return super().seek(offset, whence)
+        except (OSError, OverflowError) as error:
+            raise zipfile.BadZipFile("it points outside of itself") from error
 
     def read(self, size: int | None = -1, /) -> bytes:
         if self.most is not None and size is not None and size > self.most:

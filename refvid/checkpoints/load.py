@@ -27,6 +27,7 @@ from refvid.checkpoints.fill import Placement, fill_network
 from refvid.checkpoints.sizes import build_empty, parse_sizes
 from refvid.checkpoints.state_dict import clean_key
 from refvid.checkpoints.weight_files import weight_files, weights_in
+from refvid.documents import shown
 from refvid.errors import CheckpointMismatch, CheckpointUnavailable, OptionError
 from refvid.media.folders import is_file, is_folder
 from refvid.models.backbone import Backbone
@@ -99,7 +100,7 @@ def load_backbone(
         spec = find_backbone(backbone)
         if spec is None:
             raise CheckpointMismatch(
-                f"{path} is for the backbone {backbone!r}, which this version does not know. "
+                f"{path} is for the backbone {shown(backbone)}, which this version does not know. "
                 "A newer refvid may load it."
             )
         _check_chunking(spec, chunking)

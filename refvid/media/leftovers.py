@@ -37,7 +37,7 @@ def _finish(work: Path) -> None:
     except OutputError as error:
         _log.warning("an interrupted run cannot be finished: %s", error)
         _remove(work)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         _log.warning("cannot finish what an interrupted run left in %s: %s", work, error)
     else:
         _log.warning("finished a sequence in %s that an interrupted run had left", work.parent)

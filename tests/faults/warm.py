@@ -27,12 +27,12 @@ import refvid.rebuild.stylize
 
 _POLL_S = 0.0005
 
-_SERVER: ForkServerContext = multiprocessing.get_context("forkserver")
+SERVER: ForkServerContext = multiprocessing.get_context("forkserver")
 
 
 def start() -> None:
     """Begin the server with this module imported."""
-    _SERVER.set_forkserver_preload([__name__])
+    SERVER.set_forkserver_preload([__name__])
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,8 @@ def run(
         number: The signal.
     """
     log = folder.with_name(f"{folder.name}.log")
-    begins, process_begins = _SERVER.Pipe(duplex=False)
-    process = _SERVER.Process(target=_main, args=(list(words), folder, log, process_begins))
+    begins, process_begins = SERVER.Pipe(duplex=False)
+    process = SERVER.Process(target=_main, args=(list(words), folder, log, process_begins))
     process.start()
     assert process.pid is not None
     begins.recv()

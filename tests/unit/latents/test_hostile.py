@@ -274,3 +274,12 @@ def test_own_metadata_is_not_trusted(tmp_path):
         save_file(tensor, path, own_metadata(**change))
         with pytest.raises(InputError, match="metadata"):
             recognise_latents(path)
+
+
+def test_a_zip_directory_that_points_elsewhere(refused):
+    content = bytearray(saved(torch.zeros(1, 16, 2, 4, 4)))
+    # The first entry of the directory, whose file is said to lie far away.
+    place = content.index(b"PK\x01\x02") + 42
+    for offset in (0x7FFFFFFF, 0xFFFFFFF0, 0x80000000):
+        content[place : place + 4] = offset.to_bytes(4, "little")
+        refused(bytes(content))
