@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from refvid.cli.file_errors import named_error
 from refvid.cli.flags import BatchRules
-from refvid.errors import InputError, OutputError, RefvidError
+from refvid.errors import InputError, OptionError, OutputError, RefvidError
 
 if TYPE_CHECKING:
-    from refvid.media.inputs import Job
+    from refvid.media.inputs import Job, Source
     from refvid.media.video_info import VideoInfo
     from refvid.rebuild.existing import Existing
     from refvid.rebuild.plan import Plan, Report
@@ -27,6 +27,8 @@ def find_jobs(
     accepts: Callable[[Path], bool] | None = None,
     rate: Fraction | None = None,
     preview: bool = False,
+    style: str = "",
+    picture_option: str = "",
 ) -> list[Job]:
     """Turn the words for inputs and outputs into jobs.
 
@@ -37,9 +39,15 @@ def find_jobs(
         accepts: Tells which files of a folder are inputs; None takes videos and images.
         rate: Frame rate of image sequences.
         preview: Whether results are previews, which have names of their own.
+        style: What results are called after, in place of refvid.
+        picture_option: The option that takes pictures: one among videos belongs there.
+
+    Raises:
+        OptionError: A picture stands among videos, or see `plan_jobs`.
     """
     from refvid.media.inputs import expand_inputs
     from refvid.media.naming import names_folder, plan_jobs
+    from refvid.rebuild.existing import is_result
 
     output = rules.output
     # A folder that holds results: recursion does not look into it for inputs.
@@ -52,15 +60,34 @@ def find_jobs(
         results=results,
         accepts=accepts,
         splits_images=not is_file_name or names_folder(output or ""),
+        is_result=is_result,
+        style=style,
     )
+    if picture_option:
+        _refuse_stray_picture(sources, picture_option)
     infos: dict[Path, VideoInfo] = {}
     jobs = plan_jobs(
         sources,
         output,
         suffix_of=lambda source: suffix or _suffix_like(source, rate, infos),
         preview=preview,
+        style=style,
     )
     return [replace(job, info=infos.get(job.source)) for job in jobs]
+
+
+def _refuse_stray_picture(sources: Sequence[Source], option: str) -> None:
+    from refvid.media.file_kind import is_picture
+
+    # Those of a folder of pictures are meant to be inputs.
+    named = [source.path for source in sources if source.album is None]
+    pictures = [path for path in named if is_picture(path)]
+    if pictures and len(pictures) < len(sources):
+        picture = pictures[0]
+        raise OptionError(
+            f"{picture} is a picture among videos: where it belongs to them, write {option} "
+            f"{picture}; where it is an input itself, give it alone"
+        )
 
 
 def _suffix_like(source: Path, rate: Fraction | None, infos: dict[Path, VideoInfo]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,13 +23,12 @@ def check_result(output: str | None, encoding: Encoding) -> None:
         OptionError: The encoder takes no such crf.
     """
     from refvid.media.encoders import check_codec
-    from refvid.media.folders import is_folder
+    from refvid.media.naming import names_folder
     from refvid.media.output_plan import check_suffix
 
-    path = Path(output or "")
-    is_file = path.suffix and "}" not in path.suffix and not is_folder(path)
-    if is_file and not (output or "").endswith(("/", os.sep)):
-        check_suffix(path)
+    suffix = Path(output or "").suffix
+    if output and suffix and "}" not in suffix and not names_folder(output):
+        check_suffix(Path(output))
     check_codec(encoding)
 
 

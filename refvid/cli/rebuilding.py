@@ -72,6 +72,7 @@ def rebuild_all(
     model: str | None,
     compare: bool,
     preview: bool,
+    style: str = "",
 ) -> int:
     """Rebuild all inputs, and give the exit code.
 
@@ -85,13 +86,21 @@ def rebuild_all(
         model: Its name, where that is known before.
         compare: Write a page beside every result.
         preview: Results are previews, which have names of their own.
+        style: What results are called after, in place of refvid.
     """
     from refvid.media.outputs import check_replaces_no
     from refvid.rebuild.existing import find_video
     from refvid.rebuild.provenance import how_rebuilt
 
     check_result(rules.output, options.encoding)
-    jobs = find_jobs(inputs, rules, rate=options.sequence_rate, preview=preview)
+    jobs = find_jobs(
+        inputs,
+        rules,
+        rate=options.sequence_rate,
+        preview=preview,
+        style=style,
+        picture_option="--style" if style else "--ref",
+    )
     check_replaces_no([job.output for job in jobs], conditions.images, "the reference")
     how = how_rebuilt(conditions.provenance(), options)
     # The input as it is needs no model.

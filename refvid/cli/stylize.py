@@ -11,7 +11,7 @@ import typer
 from refvid.cli import flags, model_flags
 from refvid.cli.batch import load_model
 from refvid.cli.console import Console
-from refvid.cli.groups import grouped
+from refvid.cli.groups import IO_PANEL, grouped
 from refvid.cli.rebuilding import Rebuilding, Work, rebuild_all
 from refvid.errors import OptionError
 from refvid.models.registry import MINI_STYLE
@@ -21,6 +21,22 @@ if TYPE_CHECKING:
     from refvid.rebuild.options import Styles
 
 _style = partial(typer.Option, rich_help_panel="Style")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules(flags.BatchRules):
+    """The same as for other commands, but results are called after the style."""
+
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="PATH",
+            help="File, folder/ or template.  [default: {dir}/{stem}_{style}{ext}]",
+            rich_help_panel=IO_PANEL,
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +94,7 @@ def stylize(
     console: Console,
     inputs: flags.Inputs,
     style: Style,
-    rules: flags.BatchRules,
+    rules: Rules,
     part: flags.Range,
     choice: model_flags.StylizerChoice,
     encoding: flags.Encoding,
@@ -124,5 +140,6 @@ def stylize(
             model=MINI_STYLE,
             compare=how.compare,
             preview=part.preview is not None,
+            style=styles.name,
         )
     )

@@ -11,6 +11,8 @@ from refvid.media.folders import exists
 
 def expand_wildcards(paths: Iterable[Path]) -> list[Path]:
     """Put files in place of wildcards, in order of their names; what matches nothing stays."""
+    from refvid.media.folders import exists
+
     expanded: list[Path] = []
     for path in paths:
         found = []

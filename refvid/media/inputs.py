@@ -20,6 +20,7 @@ from refvid.media.image import IMAGE_SUFFIXES
 from refvid.media.image_folder import images_in, split_images
 from refvid.media.outputs import check_output, path_identity
 from refvid.media.sequence import find_images, is_sequence_pattern
+from refvid.media.similar_name import did_you_mean
 
 if TYPE_CHECKING:
     from refvid.media.video_info import VideoInfo
@@ -33,6 +34,11 @@ VIDEO_SUFFIXES = frozenset({
 RESULT_MARK = "_refvid"
 PREVIEW_MARK = "_preview"
 """Comes after it: a preview must not be taken for the result."""
+
+
+def result_mark(style: str = "") -> str:
+    """What comes behind the name of an input in that of its result."""
+    return f"_{style}" if style else RESULT_MARK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +78,8 @@ def expand_inputs(
     results: Path | None = None,
     accepts: Callable[[Path], bool] | None = None,
     splits_images: bool = True,
+    is_result: Callable[[Path], bool] = lambda _path: False,
+    style: str = "",
 ) -> list[Source]:
     """Turn files, globs, folders and patterns into single inputs, in order and without doubles.
 
@@ -86,10 +94,14 @@ def expand_inputs(
             there.
         accepts: Tells which files of a folder are inputs; None takes videos, or else images.
         splits_images: Whether images of a folder that are no sequence are inputs of their own.
+        is_result: Tells of a file whether this program made it; asked of those whose name begins
+            like another one's.
+        style: What results of this run are called after, see `plan_jobs`.
     """
+    known = _Results(folder=results, marks=(RESULT_MARK, result_mark(style)), is_result=is_result)
     sources: dict[str, Source] = {}
     for word in words:
-        for source in _expand_word(word, recursive, results, accepts, splits_images):
+        for source in _expand_word(word, recursive, known, accepts, splits_images):
             sources.setdefault(path_identity(source.path), source)
     return list(sources.values())
 
@@ -97,19 +109,20 @@ def expand_inputs(
 def _expand_word(
     word: str,
     recursive: bool,
-    results: Path | None,
+    results: _Results,
     accepts: Callable[[Path], bool] | None,
     splits_images: bool,
 ) -> list[Source]:
     path = Path(word)
     if is_folder(path):
         folders = _walk(path, results) if recursive else [path]
-        return _sources_in(path, folders, accepts, splits_images) or [Source(path=path)]
+        found = _sources_in(path, folders, results, accepts, splits_images)
+        return found or [Source(path=path)]
     if exists(path) or is_sequence_pattern(path) or not glob.has_magic(word):
         return [Source(path=path)]
     # Windows shells do not expand wildcards, nor does any shell inside quotes.
-    found = [Path(name) for name in sorted(_glob(word))]
-    files = _without_results([file for file in found if is_file(file)])
+    matching = [Path(name) for name in sorted(_glob(word))]
+    files = results.left_out_of([file for file in matching if is_file(file)])
     return [Source(path=file) for file in files] or [Source(path=path)]
 
 
@@ -121,6 +134,7 @@ def _glob(words: str) -> list[str]:
 def _sources_in(
     folder: Path,
     places: list[Path],
+    results: _Results,
     accepts: Callable[[Path], bool] | None,
     splits_images: bool,
 ) -> list[Source]:
@@ -139,7 +153,7 @@ def _sources_in(
     videos = [
         Source(path=file, below=place.relative_to(folder))
         for place, files in content.items()
-        for file in _without_results([file for file in files if is_input(file)])
+        for file in results.left_out_of([file for file in files if is_input(file)])
     ]
     if accepts:
         return videos + closed
@@ -179,7 +193,7 @@ def _images_in(
         yield Source(path=path, below=below, album=place)
 
 
-def _walk(folder: Path, results: Path | None) -> list[Path]:
+def _walk(folder: Path, results: _Results) -> list[Path]:
     places = []
 
     def note_closed(error: OSError) -> None:
@@ -192,29 +206,53 @@ def _walk(folder: Path, results: Path | None) -> list[Path]:
         below[:] = sorted(
             child
             for child in below
-            if not child.endswith((RESULT_MARK, RESULT_MARK + PREVIEW_MARK))
-            and not is_hidden(Path(child))
-            and (results is None or path_identity(place / child) != path_identity(results))
+            if not is_hidden(Path(child)) and not results.fill(place / child)
         )
     return places
 
 
-def _without_results(files: list[Path]) -> list[Path]:
-    """Leave out results of an earlier run that lie beside their own input."""
-    stems = {(file.parent, file.stem) for file in files}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Results:
+    """What this program has made itself: no inputs of another run."""
 
-    def is_result(file: Path) -> bool:
+    folder: Path | None
+    """They are in it."""
+
+    marks: tuple[str, ...]
+    """They have one of these behind the name of their input."""
+
+    is_result: Callable[[Path], bool]
+    """Tells it of a file by its contents."""
+
+    def left_out_of(self, files: list[Path]) -> list[Path]:
+        """Leave out those that lie beside their own input."""
+        stems = {(file.parent, file.stem) for file in files}
+        return [file for file in files if not self._is_beside_input(file, stems)]
+
+    def _is_beside_input(self, file: Path, stems: set[tuple[Path, str]]) -> bool:
         stem = file.stem.removesuffix(PREVIEW_MARK)
-        if not stem.endswith(RESULT_MARK):
-            return False
-        begin = stem.removesuffix(RESULT_MARK)
-        # Of an input whose name is very long, the result has only the beginning.
-        return (file.parent, begin) in stems or (
-            is_full(file.name)
-            and any(at == file.parent and stem.startswith(begin) for at, stem in stems)
-        )
+        for mark in self.marks:
+            begin = stem.removesuffix(mark)
+            if begin != stem and (file.parent, begin) in stems:
+                return True
+            # Of an input whose name is very long, the result has only the beginning.
+            if begin != stem and is_full(file.name):
+                return any(at == file.parent and other.startswith(begin) for at, other in stems)
+        # The name of a style may be anything.
+        parts = stem.split("_")
+        begins = ("_".join(parts[:count]) for count in range(1, len(parts)))
+        return any((file.parent, begin) in stems for begin in begins) and self.is_result(file)
 
-    return [file for file in files if not is_result(file)]
+    def fill(self, folder: Path) -> bool:
+        """Whether a folder holds nothing else."""
+        if folder.name.endswith((RESULT_MARK, RESULT_MARK + PREVIEW_MARK)):
+            return True
+        if self.folder is not None and path_identity(folder) == path_identity(self.folder):
+            return True
+        try:
+            return any(self.is_result(image) for image in images_in(folder)[:1])
+        except InputError:
+            return False
 
 
 def check_source(path: Path) -> None:
@@ -251,7 +289,7 @@ def check_file(path: Path) -> None:
         path.stat()
     except (FileNotFoundError, NotADirectoryError) as error:
         what = "no file matches" if glob.has_magic(str(path)) else "there is no such file"
-        raise InputError(f"{path}: {what}") from error
+        raise InputError(f"{path}: {what}{did_you_mean(path)}") from error
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
     except ValueError as error:

@@ -12,7 +12,7 @@ from refvid.media.file_kind import is_picture
 from refvid.media.file_name import fitting_name
 from refvid.media.folders import is_folder
 from refvid.media.image_folder import images_in, numbered_pattern
-from refvid.media.inputs import PREVIEW_MARK, RESULT_MARK, Job, Source
+from refvid.media.inputs import PREVIEW_MARK, Job, Source, result_mark
 from refvid.media.outputs import check_replaces_no, path_identity
 from refvid.media.sequence import is_pattern, is_sequence_pattern, stem_without_number
 
@@ -23,16 +23,19 @@ def plan_jobs(
     *,
     suffix_of: Callable[[Path], str],
     preview: bool = False,
+    style: str = "",
 ) -> list[Job]:
     """Name the output of every input.
 
     Args:
         sources: From `expand_inputs`.
         output: A file, a folder (it exists, or ends in a slash, or there are several inputs), a
-            template with {dir}, {stem} and {ext}, or None for `{dir}/{stem}_refvid{ext}`.
+            template with {dir}, {stem} and {ext}, or None for `{dir}/{stem}_refvid{ext}`; with a
+            style {style} is known, too, and None is `{dir}/{stem}_{style}{ext}`.
         suffix_of: The container for an input, with its dot.
         preview: Whether the results are previews: these have names of their own, unless `output`
             is a file.
+        style: What results are called after: two styles of one input have names of their own.
 
     Raises:
         OptionError: An output is also an input, two inputs share one output, or the template
@@ -42,7 +45,7 @@ def plan_jobs(
         raise OptionError("--output holds a zero byte, which no file name can")
     _refuse_loose_images(sources)
     several, mark = len(sources) > 1, PREVIEW_MARK if preview else ""
-    jobs = [_plan_job(source, output, several, suffix_of, mark) for source in sources]
+    jobs = [_plan_job(source, output, several, suffix_of, mark, style) for source in sources]
     _refuse_shared_outputs(jobs)
     return jobs
 
@@ -53,19 +56,20 @@ def _plan_job(
     several: bool,
     suffix_of: Callable[[Path], str],
     mark: str,
+    style: str,
 ) -> Job:
-    path = source.path
+    path, ending = source.path, f"{result_mark(style)}{mark}"
     if output is None:
-        result = _parent(source.album or path) / _result_name(source, suffix_of, mark)
+        result = _parent(source.album or path) / _result_name(source, suffix_of, ending)
         return Job(source=path, output=result, create_folder=_has_own_folder(source))
     if "{" in output or "}" in output:
-        named = Path(_fill_template(output, path, suffix_of))
+        named = Path(_fill_template(output, path, suffix_of, style))
         if mark and named.name:
             named = named.with_name(f"{named.stem}{mark}{named.suffix}")
         return Job(source=path, output=named, create_folder=False)
     folder = Path(output)
     if names_folder(output) or (several and not folder.suffix):
-        result = folder / source.below / _result_name(source, suffix_of, mark)
+        result = folder / source.below / _result_name(source, suffix_of, ending)
         return Job(source=path, output=result, create_folder=True)
     if not folder.suffix:
         raise OptionError(
@@ -85,9 +89,9 @@ def _parent(path: Path) -> Path:
     return path.resolve().parent if path.name in ("", "..") else path.parent
 
 
-def _result_name(source: Source, suffix_of: Callable[[Path], str], mark: str) -> Path:
+def _result_name(source: Source, suffix_of: Callable[[Path], str], ending: str) -> Path:
     """Name of a result below its folder; a sequence gets a folder of its own, as do pictures."""
-    path, ending = source.path, f"{RESULT_MARK}{mark}"
+    path = source.path
     folder = fitting_name(_stem(source.album or path), ending)
     if is_sequence_pattern(path):
         return Path(folder, path.name)
@@ -126,7 +130,7 @@ def _stem(path: Path) -> str:
     return path.resolve().name if is_folder(path) else Path(_picture_name(path)).stem
 
 
-def _fill_template(template: str, path: Path, suffix_of: Callable[[Path], str]) -> str:
+def _fill_template(template: str, path: Path, suffix_of: Callable[[Path], str], style: str) -> str:
     try:
         pieces = list(Formatter().parse(template))
     except ValueError as error:
@@ -138,15 +142,16 @@ def _fill_template(template: str, path: Path, suffix_of: Callable[[Path], str]) 
         "stem": lambda: _stem(path).replace("%", percent),
         "ext": lambda: suffix_of(path),
     }
+    if style:
+        words["style"] = lambda: style
+    known = ", ".join(f"{{{word}}}" for word in words)
     filled = ""
     for literal, name, spec, conversion in pieces:
         filled += literal
         if name is None:
             continue
         if name not in words or spec or conversion:
-            raise OptionError(
-                f"--output {template}: a template knows {{dir}}, {{stem}} and {{ext}}, as they are"
-            )
+            raise OptionError(f"--output {template}: a template knows {known}, as they are")
         filled += words[name]()
     return filled
 

@@ -6,6 +6,7 @@ is made again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Final, Self
 from safetensors import SafetensorError, safe_open
 
 from refvid.errors import InputError
+from refvid.media.container import open_container
 from refvid.media.frame_range import FrameRange
 from refvid.media.image import IMAGE_SUFFIXES
 from refvid.media.image_comment import plain_comment
@@ -46,6 +48,18 @@ class Existing:
 
 
 _UNCOMPARED: Final = Existing(remark="exists; its input cannot be read, to compare")
+
+
+def is_result(path: Path) -> bool:
+    """Whether a file says that refvid made it, whatever it is called."""
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return Provenance.find(read_image_comment(path)) is not None
+    try:
+        with open_container(path) as container:
+            comment = _comment(container.metadata)
+    except InputError:
+        return False
+    return Provenance.find(comment) is not None
 
 
 def find_video(
@@ -147,8 +161,11 @@ _Found = tuple[_Count | None, list[str | None]]
 
 def _look_at_video(output: Path) -> _Found:
     info = read_video_info(output)
-    comment = next((text for key, text in info.metadata.items() if key.lower() == "comment"), None)
-    return _Count.of(info, FrameRange()), [comment]
+    return _Count.of(info, FrameRange()), [_comment(info.metadata)]
+
+
+def _comment(metadata: Mapping[str, str]) -> str | None:
+    return next((text for key, text in metadata.items() if key.lower() == "comment"), None)
 
 
 def _look_at_images(job: Job) -> _Found | None:

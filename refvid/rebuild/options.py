@@ -230,6 +230,13 @@ class Styles:
         """All files that are read beside the input."""
         return (*(s.image for s in self.styles), *(k.image for k in self.keyframes))
 
+    @property
+    def name(self) -> str:
+        """What a result is called after: its styles, else its keyframes."""
+        images = [s.image for s in self.styles] or [k.image for k in self.keyframes]
+        # A percent sign would stand for a number.
+        return "+".join(dict.fromkeys(image.stem for image in images)).replace("%", "_")[:60]
+
     def describe(self, name: Callable[[Path], str] = str) -> str:
         """Say them in words, with paths as `name` gives them."""
         total = sum(style.weight for style in self.styles)

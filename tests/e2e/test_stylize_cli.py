@@ -232,9 +232,25 @@ def test_a_folder_of_clips(stylize: Stylize, clip: Path, paintings: Path, tmp_pa
     assert result.exit_code == document["exit_code"] == 3
     assert [entry["status"] for entry in document["results"]] == ["done", "done", "failed"]
     assert sorted(f.name for f in (tmp_path / "out").iterdir()) == [
-        "a_refvid.mkv",
-        "b_refvid.mkv",
+        "a_warm.mkv",
+        "b_warm.mkv",
     ]
+
+
+def test_styles_in_turn_have_results_of_their_own(
+    stylize: Stylize, clip: Path, paintings: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    (folder / "a.mkv").write_bytes(clip.read_bytes())
+    warm, cold = paintings / "warm.png", paintings / "cold.jpg"
+    for styles in ([warm], [cold], [warm, cold]):
+        words = [word for style in styles for word in ("--style", style)]
+        result = stylize(folder, *words, "--frames", "1")
+        assert result.exit_code == 0, result.stderr
+    # None of them was taken for an input of the next.
+    names = ["a.mkv", "a_cold.mkv", "a_warm+cold.mkv", "a_warm.mkv"]
+    assert sorted(file.name for file in folder.iterdir()) == names
 
 
 def test_a_page_that_compares(

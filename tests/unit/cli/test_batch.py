@@ -16,6 +16,7 @@ from refvid.media.naming import plan_jobs
 from refvid.media.outputs import check_output, output_exists
 from refvid.media.sequence import find_images
 from refvid.rebuild.existing import Existing
+from refvid.rebuild.options import KeyframeSource, Styles, StyleSource
 
 
 class Report(str):
@@ -103,6 +104,31 @@ class TestExpand:
 
     def test_pattern_stays(self, tree):
         assert expand("i/%d.png") == ["i/%d.png"]
+
+    def test_results_in_other_styles_are_known_by_their_contents(self, tree):
+        for name in ("b_art", "b_final", "b_art_preview", "other_art"):
+            Path(f"v/{name}.mp4").touch()
+        looked: list[str] = []
+
+        def is_result(path):
+            looked.append(path.stem)
+            return "_art" in path.stem
+
+        # Somebody's own version, and what lies beside no input.
+        wanted = ["v/a.MOV", "v/b.mp4", "v/b_final.mp4", "v/other_art.mp4"]
+        assert expand("v", is_result=is_result) == wanted
+        assert "other_art" not in looked
+        assert "b" not in looked
+        # Those of this style, though they do not say what they are.
+        wanted = ["v/a.MOV", "v/b.mp4", "v/b_final.mp4", "v/other_art.mp4"]
+        assert expand("v", style="art") == wanted
+
+    def test_folders_of_results_are_known_by_their_contents(self, tree):
+        for name in ("s/one/1.png", "s/one_art/1.png", "s/pop_art/1.png"):
+            Path(name).parent.mkdir(parents=True)
+            Path(name).touch()
+        found = expand("s", recursive=True, is_result=lambda path: path.parent.name == "one_art")
+        assert found == ["s/one", "s/pop_art"]
 
     def test_earlier_results_are_left_out(self, tree):
         Path("v/b_refvid.mp4").touch()
@@ -458,3 +484,40 @@ class TestImagesThatMove:
         self.save(folder / "b.webp", 1)
         with pytest.raises(OptionError, match="single images"):
             outputs(["f/a.webp", "f/b.webp"])
+
+
+class TestStyleNames:
+    def names(self, *words, output=None, **options):
+        sources = expand_inputs(words)
+        jobs = plan_jobs(sources, output, suffix_of=mp4, style="art", **options)
+        return [job.output.as_posix() for job in jobs]
+
+    def test_results_are_called_after_the_style(self, tree):
+        assert self.names("v/b.mp4") == ["v/b_art.mp4"]
+        assert self.names("v/b.mp4", preview=True) == ["v/b_art_preview.mp4"]
+        assert self.names("v/b.mp4", output="out/") == ["out/b_art.mp4"]
+        assert self.names("i") == ["i_art/%d.png"]
+
+    def test_templates_know_it(self, tree):
+        assert self.names("v/b.mp4", output="{stem}-in-{style}{ext}") == ["b-in-art.mp4"]
+        with pytest.raises(OptionError, match=r"\{dir\}, \{stem\}, \{ext\}, \{style\}"):
+            self.names("v/b.mp4", output="{name}.mp4")
+        with pytest.raises(OptionError, match=r"\{dir\}, \{stem\}, \{ext\}, as"):
+            plan_jobs(expand_inputs(["v/b.mp4"]), "{style}.mp4", suffix_of=mp4)
+
+    @pytest.mark.parametrize(
+        ("styles", "keyframes", "name"),
+        [
+            (["a/art.jpg"], [], "art"),
+            (["art.jpg", "wave.png"], ["k.png"], "art+wave"),
+            ([], ["k.png", "k.png", "l.png"], "k+l"),
+            (["take%04d.png"], [], "take_04d"),
+            (["x" * 200 + ".png"], [], "x" * 60),
+        ],
+    )
+    def test_what_it_is_called(self, styles, keyframes, name):
+        found = Styles(
+            styles=tuple(StyleSource(image=Path(image)) for image in styles),
+            keyframes=tuple(KeyframeSource(image=Path(image), frame=0) for image in keyframes),
+        )
+        assert found.name == name

@@ -234,3 +234,46 @@ def test_a_page_has_the_suffix_of_a_page(run, make_video, tmp_path, name):
     assert result.exit_code == 2
     assert "--montage" in result.stderr
     assert not (tmp_path / name).exists()
+
+
+class TestStrayPictures:
+    @pytest.fixture
+    def photo(self, tmp_path):
+        from PIL import Image
+
+        path = tmp_path / "photo.png"
+        Image.new("RGB", (8, 8)).save(path)
+        return path
+
+    def test_a_forgotten_ref(self, refused, photo):
+        assert f"{photo} is a picture among videos" in refused(photo)
+        assert f"write --ref {photo}" in refused(photo)
+
+    def test_also_where_there_is_one(self, refused, photo):
+        assert "--ref" in refused(photo, "--ref", "frame:0")
+
+    def test_a_second_style(self, run, fake, clip, photo, picture):
+        result = run("stylize", clip, "--style", picture, photo)
+        assert result.exit_code == 2
+        assert f"write --style {photo}" in result.stderr
+        assert fake.loads == 0
+
+    def test_a_picture_alone_is_an_input(self, run, fake, photo):
+        assert run("enhance", photo).exit_code == 0
+
+    def test_folders_of_pictures_are_inputs(self, run, fake, clip, photo):
+        folder = photo.parent / "album"
+        folder.mkdir()
+        photo.rename(folder / "dog.png")
+        (folder / "cat.png").write_bytes((folder / "dog.png").read_bytes())
+        result = run("enhance", clip, folder)
+        assert result.exit_code == 0, result.stderr
+        assert len(fake.calls) == 3
+
+
+def test_a_name_that_is_nearly_right(run, fake, clip):
+    result = run("enhance", clip.with_name("clipp.mp4"))
+    assert result.exit_code == 3
+    assert f"did you mean {clip}?" in result.stderr
+    result = run("enhance", clip.with_name("else.mp4"))
+    assert "did you mean" not in result.stderr
