@@ -6,8 +6,6 @@ import glob
 from collections.abc import Iterable
 from pathlib import Path
 
-from refvid.media.folders import exists
-
 
 def expand_wildcards(paths: Iterable[Path]) -> list[Path]:
     """Put files in place of wildcards, in order of their names; what matches nothing stays."""

@@ -166,7 +166,7 @@ def _sources_in(
     animations = [
         Source(path=file, below=place.relative_to(folder))
         for place, files in moving.items()
-        for file in _without_results(files)
+        for file in results.left_out_of(files)
     ]
     if videos:
         return videos + animations + closed
