@@ -10,6 +10,9 @@ import typer
 from refvid import api
 from refvid.cli.console import Console
 from refvid.cli.groups import grouped
+from refvid.media.folders import is_file
+from refvid.media.origin_marks import describe_origin
+from refvid.media.video_info import VideoInfo
 
 
 @grouped
@@ -24,7 +27,10 @@ def info(
     Of a video or picture: size, frame rate, duration, colours, tracks and tags. Of saved latents:
     keys, axes, scale, statistics, what they decode to, and how sure that is.
     """
-    facts = api.info(file).to_json()
+    found = api.info(file)
+    facts = found.to_json()
+    if isinstance(found, VideoInfo) and is_file(file):
+        facts["provenance"] = describe_origin(file, found.metadata)
     if console.json:
         console.result_json(facts)
         return
