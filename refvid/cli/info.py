@@ -10,9 +10,6 @@ import typer
 from refvid import api
 from refvid.cli.console import Console
 from refvid.cli.groups import grouped
-from refvid.media.folders import is_file
-from refvid.media.origin_marks import describe_origin
-from refvid.media.video_info import VideoInfo
 
 
 @grouped
@@ -27,6 +24,10 @@ def info(
     Of a video or picture: size, frame rate, duration, colours, tracks and tags. Of saved latents:
     keys, axes, scale, statistics, what they decode to, and how sure that is.
     """
+    from refvid.media.folders import is_file
+    from refvid.media.origin_marks import describe_origin
+    from refvid.media.video_info import VideoInfo
+
     found = api.info(file)
     facts = found.to_json()
     if isinstance(found, VideoInfo) and is_file(file):

@@ -10,8 +10,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from PIL import Image
-
 from refvid import __version__
 from refvid.errors import OptionError, OutputError
 from refvid.media.source_type import SourceType
@@ -92,6 +90,7 @@ class Credentials:
     def _try(self) -> None:
         """Sign a picture of one pixel: whatever is wrong with the certificate shows here."""
         import c2pa  # noqa: PLC0415 -- an extra
+        from PIL import Image  # noqa: PLC0415 -- start-up time
 
         picture = io.BytesIO()
         Image.new("L", (1, 1)).save(picture, "PNG")
