@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from refvid.media.credentials import make_credentials
 from refvid.media.encoding import Encoding
 from refvid.words import Number
 
@@ -21,6 +22,7 @@ Rate = str | Number
 
 Sound = Literal["auto", "copy", "none"]
 Tracks = Literal["copy", "none"]
+Provenance = Literal["auto", "none"]
 
 
 def check_job(source: File, output: File, *, overwrite: bool, images: Iterable[Path] = ()) -> Job:
@@ -41,6 +43,9 @@ def make_encoding(
     metadata: bool,
     audio: Sound = "auto",
     subs: Tracks = "copy",
+    *,
+    provenance: Provenance = "auto",
+    c2pa: tuple[File, File] | None = None,
 ) -> Encoding:
     """How a result is written; values of encoder options may be numbers."""
     return Encoding(
@@ -51,6 +56,8 @@ def make_encoding(
         audio=audio,
         subtitles=subs,
         metadata=metadata,
+        provenance=provenance,
+        credentials=None if c2pa is None else make_credentials(Path(c2pa[0]), Path(c2pa[1])),
     )
 
 

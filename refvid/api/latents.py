@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from refvid.api.keywords import File, Position, Rate, check_job, make_encoding
+from refvid.api.keywords import File, Position, Provenance, Rate, check_job, make_encoding
 from refvid.api.models import use_model
 from refvid.progress import ProgressCallback, ignore_progress
 from refvid.words import parse_latent_references, parse_range, parse_rate
@@ -37,6 +37,8 @@ def decode(
     pix_fmt: str | None = None,
     encoder_options: Mapping[str, object] | None = None,
     metadata: bool = True,
+    provenance: Provenance = "auto",
+    c2pa: tuple[File, File] | None = None,
     overwrite: bool = False,
     on_progress: ProgressCallback = ignore_progress,
 ) -> Report:
@@ -66,7 +68,9 @@ def decode(
         ),
         frame_rate=parse_rate(fps, "--fps"),
         overwrite=overwrite,
-        encoding=make_encoding(codec, crf, pix_fmt, encoder_options, metadata),
+        encoding=make_encoding(
+            codec, crf, pix_fmt, encoder_options, metadata, provenance=provenance, c2pa=c2pa
+        ),
     )
     job = check_job(source, output, overwrite=overwrite)
     from refvid.rebuild import decode as work

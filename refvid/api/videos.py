@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from refvid.api.keywords import (
     File,
     Position,
+    Provenance,
     Rate,
     Sound,
     Tracks,
@@ -48,6 +49,8 @@ def enhance(
     audio: Sound = "auto",
     subs: Tracks = "copy",
     metadata: bool = True,
+    provenance: Provenance = "auto",
+    c2pa: tuple[File, File] | None = None,
     hdr: Hdr = "refuse",
     rate: Rate | None = None,
     overwrite: bool = False,
@@ -76,6 +79,8 @@ def enhance(
         audio: Whether sound is kept; `copy` fails where the container cannot hold it as it is.
         subs: Whether subtitles are.
         metadata: Keep tags and chapters, and write the provenance.
+        provenance: `none` leaves out the lines about how it was made.
+        c2pa: Certificate chain and private key (PEM) to sign an mp4 or mov with.
         hdr: What to do with HDR video, which the models have not learned.
         rate: Frame rate of image sequences; None is 24.
         overwrite: Replace an existing output.
@@ -102,7 +107,17 @@ def enhance(
         hdr=hdr,
         sequence_rate=parse_rate(rate),
         overwrite=overwrite,
-        encoding=make_encoding(codec, crf, pix_fmt, encoder_options, metadata, audio, subs),
+        encoding=make_encoding(
+            codec,
+            crf,
+            pix_fmt,
+            encoder_options,
+            metadata,
+            audio,
+            subs,
+            provenance=provenance,
+            c2pa=c2pa,
+        ),
     )
     job = check_job(source, output, overwrite=overwrite, images=references.images)
     from refvid.rebuild import enhance as work
@@ -168,6 +183,8 @@ def stylize(
     audio: Sound = "auto",
     subs: Tracks = "copy",
     metadata: bool = True,
+    provenance: Provenance = "auto",
+    c2pa: tuple[File, File] | None = None,
     hdr: Hdr = "refuse",
     rate: Rate | None = None,
     overwrite: bool = False,
@@ -197,7 +214,17 @@ def stylize(
         hdr=hdr,
         sequence_rate=parse_rate(rate),
         overwrite=overwrite,
-        encoding=make_encoding(codec, crf, pix_fmt, encoder_options, metadata, audio, subs),
+        encoding=make_encoding(
+            codec,
+            crf,
+            pix_fmt,
+            encoder_options,
+            metadata,
+            audio,
+            subs,
+            provenance=provenance,
+            c2pa=c2pa,
+        ),
     )
     job = check_job(source, output, overwrite=overwrite, images=styles.images)
     from refvid.rebuild import stylize as work

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -202,10 +203,40 @@ class _Codec:
         ),
     ] = None
 
+    provenance: Annotated[
+        Literal["auto", "none"],
+        _encoding(
+            "--provenance",
+            metavar="auto|none",
+            help="Whether the result says how it was made: a comment and the IPTC's source type.",
+        ),
+    ] = "auto"
+    c2pa_cert: Annotated[
+        Path | None,
+        _encoding(
+            "--c2pa-cert",
+            metavar="FILE",
+            help="Sign the result (mp4, mov) with this certificate chain, PEM.",
+        ),
+    ] = None
+    c2pa_key: Annotated[
+        Path | None, _encoding("--c2pa-key", metavar="FILE", help="Its private key, PEM.")
+    ] = None
+    c2pa_alg: Annotated[
+        str,
+        _encoding(
+            "--c2pa-alg", metavar="NAME", help="Of the key: es256, es384, es512, ps256, ed25519."
+        ),
+    ] = "es256"
+
     def parse(self) -> EncodingValue:
+        from refvid.media.credentials import make_credentials
         from refvid.media.encoding import Encoding
 
         values = values_of(self)
+        values["credentials"] = make_credentials(
+            values.pop("c2pa_cert"), values.pop("c2pa_key"), values.pop("c2pa_alg")
+        )
         values["encoder_options"] = parse_encoder_options(values.pop("encoder_option") or [])
         values["metadata"] = not values.pop("no_metadata")
         return Encoding(**values)

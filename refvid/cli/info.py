@@ -24,7 +24,14 @@ def info(
     Of a video or picture: size, frame rate, duration, colours, tracks and tags. Of saved latents:
     keys, axes, scale, statistics, what they decode to, and how sure that is.
     """
-    facts = api.info(file).to_json()
+    from refvid.media.folders import is_file
+    from refvid.media.origin_marks import describe_origin
+    from refvid.media.video_info import VideoInfo
+
+    found = api.info(file)
+    facts = found.to_json()
+    if isinstance(found, VideoInfo) and is_file(file):
+        facts["provenance"] = describe_origin(file, found.metadata)
     if console.json:
         console.result_json(facts)
         return

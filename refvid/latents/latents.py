@@ -15,7 +15,9 @@ from torch import Tensor
 from refvid.errors import InputError
 from refvid.latents.layout import Decision
 from refvid.latents.measure import Measures
+from refvid.latents.producers import FORMAT
 from refvid.latents.wan import to_raw
+from refvid.media.source_type import SourceType
 
 _IMPOSSIBLE_VALUE: Final = 1e4
 
@@ -74,6 +76,13 @@ class Latents:
     image_name: str | None
     metadata: dict[str, str]
     warnings: tuple[str, ...]
+
+    @property
+    def source_type(self) -> SourceType:
+        """What a video made of them is: generated, unless refvid encoded them from another."""
+        if self.metadata.get("format") != FORMAT:
+            return SourceType.GENERATED
+        return SourceType.ENHANCED.of(self.metadata.get("source_type"))
 
     @property
     def length(self) -> int:

@@ -17,6 +17,7 @@ One tensor `latents`, float32 [1, C, T, h, w], and text beside it:
     bit_depth, primaries, transfer
                               of its pixels; the last two as H.273 numbers
     source                    its name
+    source_type               what it said it is, as the IPTC's term; only where it said something
 """
 
 from __future__ import annotations

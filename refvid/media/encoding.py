@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from refvid.errors import OptionError
+from refvid.media.credentials import Credentials
 
 _RATE_CONTROL_OPTIONS: Final = frozenset({"b", "qp", "global_quality", "q"})
 
@@ -34,11 +35,26 @@ class Encoding:
     metadata: bool = True
     """Keep metadata and chapters, and write the provenance."""
 
+    provenance: Literal["auto", "none"] = "auto"
+    """`auto` says in the result how it was made, unless `metadata` is off."""
+
+    credentials: Credentials | None = None
+    """What the result is signed with."""
+
+    @property
+    def marks_origin(self) -> bool:
+        """Whether results say how they were made."""
+        return self.metadata and self.provenance == "auto"
+
     def __post_init__(self) -> None:
         if self.crf is not None and self.crf < 0:
             raise OptionError(f"crf must not be negative, not {self.crf:g}.")
         if self.audio not in ("auto", "copy", "none"):
             raise OptionError(f"audio must be 'auto', 'copy' or 'none', not {self.audio!r}.")
+        if self.provenance not in ("auto", "none"):
+            raise OptionError(f"provenance must be 'auto' or 'none', not {self.provenance!r}.")
+        if self.credentials is not None and not self.marks_origin:
+            raise OptionError("A result without provenance cannot be signed.")
         if self.subtitles not in ("copy", "none"):
             raise OptionError(f"subtitles must be 'copy' or 'none', not {self.subtitles!r}.")
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from refvid.errors import InputError, OutputError
-from refvid.media.image_comment import add_to_png
+from refvid.media.image_marks import ImageMarks
 from refvid.media.partial_file import partial_file
 from refvid.media.pixel_conversion import Pixels, to_uint8, to_uint16
 from refvid.media.tiff import check_tiff, is_deep_tiff, is_planar, read_deep_tiff
@@ -136,10 +136,10 @@ def write_image(path: Path, pixels: Pixels, *, overwrite: bool = True) -> None:
         partial.write_bytes(encode_image(pixels, path))
 
 
-def encode_image(pixels: Pixels, path: Path, exif: bytes = b"") -> bytes:
+def encode_image(pixels: Pixels, path: Path, marks: ImageMarks | None = None) -> bytes:
     """Return the bytes of an image file in the format of `path`'s suffix.
 
-    `exif` is stored where the format has a place for it.
+    `marks` are stored where the format has a place for them.
 
     Raises:
         OutputError: The format is not known.
@@ -151,10 +151,12 @@ def encode_image(pixels: Pixels, path: Path, exif: bytes = b"") -> bytes:
     if pixels.dtype == np.uint16 and suffix in _DEEP_FORMATS:
         deep = np.ascontiguousarray(pixels, dtype=np.uint16)
         encoded = _encode_deep(deep, *_DEEP_FORMATS[suffix])
-        return add_to_png(encoded, exif) if exif and suffix == ".png" else encoded
+        return marks.add_to_png(encoded) if marks and suffix == ".png" else encoded
     buffer = io.BytesIO()
     image_format = Image.registered_extensions()[suffix]
-    options = _SAVE_OPTIONS.get(suffix, {}) | ({"exif": exif} if exif else {})
+    options = dict(_SAVE_OPTIONS.get(suffix, {}))
+    if marks is not None:
+        options |= marks.save_options(image_format)
     try:
         Image.fromarray(np.ascontiguousarray(to_uint8(pixels))).save(
             buffer, format=image_format, **options

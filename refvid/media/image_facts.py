@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, cast
 
 from PIL import Image
 from PIL.ExifTags import Base
@@ -12,6 +12,7 @@ from PIL.ExifTags import Base
 from refvid.media.image import IMAGE_SUFFIXES
 
 _TURNED: Final = (5, 6, 7, 8)
+_TIFF_XMP: Final = 700
 
 
 def read_image_size(path: Path) -> tuple[int, int] | None:
@@ -19,7 +20,7 @@ def read_image_size(path: Path) -> tuple[int, int] | None:
     facts = _read(path)
     if facts is None:
         return None
-    (width, height), exif = facts
+    (width, height), exif, _ = facts
     return (height, width) if exif.get(Base.Orientation) in _TURNED else (width, height)
 
 
@@ -30,14 +31,27 @@ def read_image_comment(path: Path) -> str | None:
     return comment if isinstance(comment, str) else None
 
 
-def _read(path: Path) -> tuple[tuple[int, int], Image.Exif] | None:
+def read_image_xmp(path: Path) -> bytes:
+    """The XMP packet of an image; empty where there is none."""
+    facts = _read(path)
+    return b"" if facts is None else facts[2]
+
+
+def _read(path: Path) -> tuple[tuple[int, int], Image.Exif, bytes] | None:
     Image.init()
     formats = sorted({Image.registered_extensions()[suffix] for suffix in IMAGE_SUFFIXES})
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(path, formats=formats) as image:
-                return image.size, image.getexif()
+                return image.size, image.getexif(), _xmp(image)
     # Pillow reports damage with whatever the parsing code ran into.
     except Exception:  # noqa: BLE001
         return None
+
+
+def _xmp(image: Image.Image) -> bytes:
+    found = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
+    if image.format == "TIFF":
+        found = cast("Any", image).tag_v2.get(_TIFF_XMP) or b""
+    return found.encode("utf-8", "replace") if isinstance(found, str) else bytes(found)

@@ -218,6 +218,16 @@ TAGS: Final[Mapping[str, Entry]] = {
     "alpha_mode": Entry(what="transparency", fate=Fate.LOST),
     "BPS, DURATION, NUMBER_OF_..., _STATISTICS_...": Entry(what="statistics", fate=Fate.OBSOLETE),
     "ENCODER, VENDOR_ID": Entry(what="writing programs", fate=Fate.OBSOLETE),
+    "XMP": Entry(
+        what="an XMP packet",
+        fate=Fate.CONVERTED,
+        how="the IPTC's digital source type goes over or a stronger one; the rest is lost",
+    ),
+    "C2PA": Entry(
+        what="signed content credentials",
+        fate=Fate.LOST,
+        how="or, with --c2pa-cert and --c2pa-key, kept within the result's own",
+    ),
     "major_brand, minor_version, compatible_brands": Entry(what="brands", fate=Fate.OBSOLETE),
 }
 """Tags; the names are those of libav."""

@@ -12,6 +12,7 @@ from refvid.media.pixel_formats import chroma_shift
 from refvid.media.video_info import VideoInfo
 
 if TYPE_CHECKING:
+    from refvid.media.origin_marks import OriginMarks
     from refvid.media.output_plan import OutputPlan
 
 
@@ -62,6 +63,17 @@ def mark_notes(plan: OutputPlan, like: VideoInfo) -> Iterator[str]:
     if dolby_vision is not None:
         shown = "shown in wrong colours" if dolby_vision.compatibility == 0 else "shown without it"
         yield f"Dolby Vision (profile {dolby_vision.profile}) is not kept: the result is {shown}"
+
+
+def origin_notes(marks: OriginMarks, encoding: Encoding) -> Iterator[str]:
+    """Say what the source says of how it was made, and the result does not."""
+    if marks.has_credentials and encoding.credentials is None:
+        yield (
+            "the signed content credentials (C2PA) of the input are lost; with --c2pa-cert and "
+            "--c2pa-key they are kept within the result's own"
+        )
+    if marks.source_type is not None and not encoding.marks_origin:
+        yield f"the input's mark {marks.source_type} is lost, as no provenance is written"
 
 
 def sequence_notes(like: VideoInfo, suffix: str) -> Iterator[str]:

@@ -21,10 +21,12 @@ from refvid.media.encoder_log import encoder_log
 from refvid.media.encoders import encoder_options, find_encoder
 from refvid.media.encoding import Encoding, codec_name, preset_for
 from refvid.media.file_kind import notes_on_picture
+from refvid.media.folders import is_file
 from refvid.media.hdr10 import hdr10_options
 from refvid.media.image import IMAGE_SUFFIXES
 from refvid.media.kept import PROPERTIES, describe_losses
-from refvid.media.output_notes import mark_notes, pixel_notes, sequence_notes
+from refvid.media.origin_marks import read_origin_marks
+from refvid.media.output_notes import mark_notes, origin_notes, pixel_notes, sequence_notes
 from refvid.media.pixel_conversion import format_depth, is_rgb
 from refvid.media.pixel_formats import pixel_formats
 from refvid.media.sequence import check_pattern, is_image_sequence, is_pattern
@@ -83,6 +85,9 @@ class OutputPlan:
     companions: Companions | None = None
     """Of the source, where that is a file."""
 
+    source_type: str | None = None
+    """What the source says it is, see `OriginMarks`."""
+
     notes: tuple[str, ...] = ()
     """What is done differently from what the user might expect."""
 
@@ -120,7 +125,8 @@ def plan_output(output: Path, like: VideoInfo, encoding: Encoding) -> OutputPlan
         InputError: The source cannot be read any more.
     """
     if output.suffix.lower() in IMAGE_SUFFIXES:
-        return _plan_sequence(output, like, encoding)
+        plan = _plan_sequence(output, like, encoding)
+        return _with_origin(plan, like, encoding)
     container = _container(output)
     plan, notes = _plan_video(container, like, encoding)
     notes += plan.describe_losses(like.side_data)
@@ -131,7 +137,18 @@ def plan_output(output: Path, like: VideoInfo, encoding: Encoding) -> OutputPlan
         tracks, track_notes = plan_copies(companions, like.path, container, encoding)
         plan = replace(plan, tracks=tracks, companions=companions)
         notes += track_notes
-    return replace(plan, notes=tuple(notes))
+    return _with_origin(replace(plan, notes=tuple(notes)), like, encoding)
+
+
+def _with_origin(plan: OutputPlan, like: VideoInfo, encoding: Encoding) -> OutputPlan:
+    """Look at what the source says of how it was made: a result must not hide that."""
+    if encoding.credentials is not None:
+        encoding.credentials.check(plan.container)
+    if not is_file(like.path):
+        return plan
+    marks = read_origin_marks(like.path, like.metadata)
+    notes = origin_notes(marks, encoding)
+    return replace(plan, source_type=marks.source_type, notes=(*plan.notes, *notes))
 
 
 def check_suffix(output: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -77,6 +77,26 @@ class PartialFile:
             if isinstance(error, OSError):
                 raise cannot_write(output, error) from error
             raise
+
+    def rewrite(self, rewrite: Callable[[Path, Path], None]) -> None:
+        """Put another file in its place, made from it.
+
+        Args:
+            rewrite: Reads the first file and writes the second, which exists and is empty.
+
+        Raises:
+            OutputError: The disk is full, or what `rewrite` raises.
+        """
+        other = PartialFile(self._output, overwrite=self._overwrite)
+        try:
+            rewrite(self.path, other.path)
+        except BaseException as error:
+            other.discard()
+            if isinstance(error, OSError):
+                raise cannot_write(self._output, error) from error
+            raise
+        self.discard()
+        self.path, self._descriptor = other.path, other._descriptor
 
     def publish(self) -> None:
         """Give the finished file its final name.

@@ -8,7 +8,8 @@ from pathlib import Path
 from refvid.errors import OutputError
 from refvid.media.folders import is_folder
 from refvid.media.image import encode_image
-from refvid.media.image_comment import comment_exif
+from refvid.media.image_marks import ImageMarks
+from refvid.media.origin_marks import Origin
 from refvid.media.output_plan import OutputPlan
 from refvid.media.partial_file import PartialFile, check_target
 from refvid.media.partial_folder import PartialFolder
@@ -24,10 +25,16 @@ class SequenceWriter(VideoWriter):
     """Writes numbered images into a hidden folder; they appear when all are there."""
 
     def __init__(
-        self, output: Path, plan: OutputPlan, *, comment: str, overwrite: bool, create_folder: bool
+        self,
+        output: Path,
+        plan: OutputPlan,
+        *,
+        origin: Origin | None,
+        overwrite: bool,
+        create_folder: bool,
     ) -> None:
         super().__init__(output, plan)
-        self._exif = comment_exif(comment) if comment else b""
+        self._marks = _marks_of(origin)
         self._overwrite = overwrite
         self._create_folder = create_folder
         self._folder: PartialFolder | None = None
@@ -43,7 +50,7 @@ class SequenceWriter(VideoWriter):
         if target.name in self._names:
             raise OutputError(f"{self.output} gives two frames the same name. Use %04d in it.")
         self._check(target)  # now rather than after hours of work
-        (self._folder.path / target.name).write_bytes(encode_image(pixels, target, self._exif))
+        (self._folder.path / target.name).write_bytes(encode_image(pixels, target, self._marks))
         self._names[target.name] = None
 
     def _finish(self) -> None:
@@ -67,9 +74,11 @@ class SequenceWriter(VideoWriter):
 class ImageWriter(VideoWriter):
     """Writes one image."""
 
-    def __init__(self, output: Path, plan: OutputPlan, *, comment: str, overwrite: bool) -> None:
+    def __init__(
+        self, output: Path, plan: OutputPlan, *, origin: Origin | None, overwrite: bool
+    ) -> None:
         super().__init__(output, plan)
-        self._exif = comment_exif(comment) if comment else b""
+        self._marks = _marks_of(origin)
         self._overwrite = overwrite
         self._partial: PartialFile | None = None
 
@@ -78,7 +87,7 @@ class ImageWriter(VideoWriter):
 
     def _write(self, pixels: Pixels, frame: Frame) -> None:  # noqa: ARG002 -- it has no time
         assert self._partial is not None
-        self._partial.path.write_bytes(encode_image(pixels, self.output, self._exif))
+        self._partial.path.write_bytes(encode_image(pixels, self.output, self._marks))
 
     def _finish(self) -> None:
         assert self._partial is not None
@@ -87,3 +96,7 @@ class ImageWriter(VideoWriter):
     def _discard(self) -> None:
         if self._partial is not None:
             self._partial.discard()
+
+
+def _marks_of(origin: Origin | None) -> ImageMarks | None:
+    return None if origin is None else ImageMarks.of(origin.comment, origin.source_type)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from contextlib import suppress
 from fractions import Fraction
 from math import lcm
@@ -17,8 +16,10 @@ from av.video.stream import VideoStream
 
 from refvid.errors import OutputError
 from refvid.media.container import libav_name
+from refvid.media.credentials import Credentials, Statement
 from refvid.media.encoding import Encoding
 from refvid.media.kept import is_stored
+from refvid.media.origin_marks import Origin
 from refvid.media.output_plan import OutputPlan, add_video_stream, plan_output
 from refvid.media.partial_file import PartialFile, check_target
 from refvid.media.pixel_conversion import Pixels, RgbWriter
@@ -48,7 +49,7 @@ def create_video(
     trim: Trim | None = None,
     overwrite: bool = False,
     create_folder: bool = False,
-    provenance: Mapping[str, str] | None = None,
+    origin: Origin | None = None,
 ) -> VideoWriter:
     """Prepare to write a video in which everything but the pixels is the source's.
 
@@ -61,7 +62,7 @@ def create_video(
             becomes time 0. None: all of it, and all times are kept.
         overwrite: Replace an existing output.
         create_folder: Make the folder of an image sequence, where it is missing.
-        provenance: Tags to add, e.g. {"comment": "..."}; left out with `encoding.metadata` off.
+        origin: How it was made, to be said in it; left out where `encoding` does.
 
     Returns:
         A writer; use it as a context manager. Leaving it finishes the file, or removes it if
@@ -72,12 +73,12 @@ def create_video(
     """
     encoding = Encoding() if encoding is None else encoding
     plan = plan or plan_output(output, like, encoding)
+    origin = origin if encoding.marks_origin else None
     if plan.container == "image sequence":
-        comment = (provenance or {}).get("comment", "") if encoding.metadata else ""
         if not is_pattern(output):
-            return ImageWriter(output, plan, comment=comment, overwrite=overwrite)
+            return ImageWriter(output, plan, origin=origin, overwrite=overwrite)
         return SequenceWriter(
-            output, plan, comment=comment, overwrite=overwrite, create_folder=create_folder
+            output, plan, origin=origin, overwrite=overwrite, create_folder=create_folder
         )
     check_target(output, overwrite=overwrite)
     return _FileWriter(
@@ -87,7 +88,8 @@ def create_video(
         keep_metadata=encoding.metadata,
         trim=Trim() if trim is None else trim,
         overwrite=overwrite,
-        provenance=dict(provenance or {}),
+        origin=origin,
+        credentials=encoding.credentials,
     )
 
 
@@ -103,14 +105,16 @@ class _FileWriter(VideoWriter):
         keep_metadata: bool,
         trim: Trim,
         overwrite: bool,
-        provenance: dict[str, str],
+        origin: Origin | None,
+        credentials: Credentials | None,
     ) -> None:
         super().__init__(output, plan)
         self._like = like
         self._keep_metadata = keep_metadata
         self._trim = trim
         self._overwrite = overwrite
-        self._provenance = provenance
+        self._origin = origin
+        self._credentials = credentials
         self._partial: PartialFile | None = None
         self._to_picture = RgbWriter(plan.pix_fmt, plan.color)
         self._container: OutputContainer | None = None
@@ -165,7 +169,10 @@ class _FileWriter(VideoWriter):
         return options
 
     def _tags(self) -> dict[str, str]:
-        return file_tags(self._like.metadata, self._provenance) if self._keep_metadata else {}
+        if not self._keep_metadata:
+            return {}
+        ours = {} if self._origin is None else self._origin.tags(self.plan.container)
+        return file_tags(self._like.metadata, ours)
 
     def _copy_video_tags(self, target: VideoStream, companions: Companions) -> None:
         target.disposition = companions.disposition
@@ -248,7 +255,23 @@ class _FileWriter(VideoWriter):
                 "Choose another codec."
             )
         assert self._partial is not None
+        if self._origin is not None:
+            self._origin.finish(self._partial.path, self.plan.container)
+            if self._credentials is not None:
+                self._partial.rewrite(self._sign)
         self._partial.publish()
+
+    def _sign(self, unsigned: Path, signed: Path) -> None:
+        assert self._credentials is not None
+        assert self._origin is not None
+        statement = Statement(
+            container=self.plan.container,
+            title=self.output.name,
+            how=self._origin.how,
+            source_type=self._origin.source_type,
+            source=self._origin.source,
+        )
+        self._credentials.sign(unsigned, signed, statement)
 
     def _discard(self) -> None:
         if self._copier is not None:

@@ -149,7 +149,7 @@ def decode(
         plan=prepared.output,
         overwrite=options.overwrite or bool(job.replaces),
         create_folder=job.create_folder,
-        provenance={"comment": Provenance(plan.model, source.how).comment()},
+        origin=Provenance(plan.model, source.how).origin(latents.source_type, None),
     ) as output:
 
         def read(check_stop: CheckStop) -> Iterator[LatentChunk]:

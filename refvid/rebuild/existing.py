@@ -18,8 +18,8 @@ from refvid.errors import InputError
 from refvid.media.container import open_container
 from refvid.media.frame_range import FrameRange
 from refvid.media.image import IMAGE_SUFFIXES
-from refvid.media.image_comment import plain_comment
 from refvid.media.image_facts import read_image_comment, read_image_size
+from refvid.media.image_marks import plain_comment
 from refvid.media.inputs import Job
 from refvid.media.outputs import output_exists
 from refvid.media.sequence import find_images, is_image_sequence, is_pattern, numbered_path

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Self
 
 from refvid import __version__
+from refvid.media.origin_marks import Origin
+from refvid.media.source_type import SourceType
 from refvid.rebuild.options import RebuildOptions, References
 
 PLAIN: Final = " (plain decoder)"
@@ -26,6 +29,10 @@ class Provenance:
     def comment(self) -> str:
         """The line."""
         return f"refvid {__version__}, model {self.model}, {self.how}"
+
+    def origin(self, source_type: SourceType, source: Path | None) -> Origin:
+        """What is written into the result; `source` is the video that was changed."""
+        return Origin(comment=self.comment(), how=self.how, source_type=source_type, source=source)
 
     @classmethod
     def find(cls, comment: str | None) -> Self | None:

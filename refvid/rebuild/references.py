@@ -17,6 +17,7 @@ from refvid.media.file_kind import notes_on_picture
 from refvid.media.image import fit_image, read_image
 from refvid.media.pixel_conversion import to_uint8
 from refvid.media.reader import read_frame
+from refvid.media.source_type import SourceType
 from refvid.media.video_info import VideoInfo
 from refvid.models.backbone import Backbone, Reference, ReferenceFinder
 from refvid.models.mini.alignment import FramePlaced, align, find_coarse, gray
@@ -48,6 +49,9 @@ class Conditioning(Protocol):
     def images(self) -> Sequence[Path]:
         """Files that are read; the output must not replace them."""
         ...
+
+    source_type: SourceType
+    """What its results are, if nothing but this were known."""
 
     def describe(self) -> str:
         """In words, for the plan."""
@@ -83,6 +87,8 @@ class Conditioning(Protocol):
 
 class Picture:
     """`Conditioning` on a picture of the scene, or on nothing."""
+
+    source_type = SourceType.ENHANCED
 
     def __init__(self, references: References) -> None:
         self.images = references.images

@@ -21,6 +21,7 @@ from refvid.media.image import fit_image, read_image
 from refvid.media.inputs import Job
 from refvid.media.pixel_conversion import Pixels
 from refvid.media.reader import read_frame
+from refvid.media.source_type import SourceType
 from refvid.media.video_info import VideoInfo
 from refvid.models.backbone import StyleBackbone
 from refvid.models.registry import MINI_STYLE
@@ -90,6 +91,8 @@ def fit_style(pixels: Pixels, frame: tuple[int, int], scale: float = 1.0) -> Pix
 
 class _Painting:
     """`Conditioning` on style images and painted keyframes."""
+
+    source_type = SourceType.COMPOSITE
 
     def __init__(self, asked: Styles) -> None:
         self.images = asked.images

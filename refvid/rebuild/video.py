@@ -115,6 +115,9 @@ def rebuild(
     rebuilder = Rebuilder(loaded, conditions, prepared.budget, strength=options.strength)
     run = Run(started, prepared.plan, on_progress)
     how = how_rebuilt(conditioning.provenance(), options)
+    assert prepared.output is not None
+    source_type = conditioning.source_type.of(prepared.output.source_type)
+    origin = Provenance(loaded.name, how).origin(source_type, job.source)
     with (
         open_video(
             job.source, options.range, info=prepared.info, keep_decoded=options.strength == 0
@@ -127,7 +130,7 @@ def rebuild(
             trim=video.trim,
             overwrite=options.overwrite or bool(job.replaces),
             create_folder=job.create_folder,
-            provenance={"comment": Provenance(loaded.name, how).comment()},
+            origin=origin,
         ) as output,
     ):
 

@@ -75,14 +75,14 @@ def test_options_within_the_text(one: Page) -> None:
 def test_a_guide_has_the_options_of_its_command(name: str) -> None:
     """Those that `enhance` shares are on its page, which has them all."""
     own = options_of(COMMANDS[name]) - options_of(COMMANDS["enhance"]) - EVERYWHERE
-    spelled = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", page(f"docs/{name}.md").text))
+    spelled = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", page(f"docs/{name}.md").text))
     assert {option for option in own if option.startswith("--")} - SPELLINGS <= spelled
 
 
 def test_the_options_of_enhance_are_whole() -> None:
     table = page("docs/enhance.md").text.split("## Options")[1].split("\n## ")[0]
     known = {opt for param in COMMANDS["enhance"].params for opt in param.opts}
-    shown = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", table)) - {"--help"}
+    shown = set(re.findall(r"(?<![\w-])--?[a-z][a-z0-9-]*", table)) - {"--help"}
     assert shown == known - {"-h", "--help", "inputs"}
 
 

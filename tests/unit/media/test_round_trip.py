@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from refvid.media.encoding import Encoding
+from refvid.media.origin_marks import Origin
 from refvid.media.reader import open_video
+from refvid.media.source_type import SourceType
 from refvid.media.video_info import read_video_info
 
 MILLISECOND = Fraction(1, 1000)
@@ -38,6 +40,10 @@ RATES = {
     "late start": (Fraction(1, 1000), [500, 540, 580, 620, 660, 700]),
     "photo clock": (Fraction(1, 90000), [0, 2986, 5985, 8986, 11988, 15004]),
 }
+
+
+def origin(comment):
+    return Origin(comment=comment, source_type=SourceType.ENHANCED)
 
 
 def tolerance(suffix):
@@ -193,7 +199,12 @@ def test_metadata_and_chapters_are_kept(samples):
     for suffix in (".mp4", ".mkv", ".mov", ".webm"):
         output = samples.folder / f"out{suffix}"
         encoding = Encoding(audio="none" if suffix == ".webm" else "copy")
-        samples.copy(source, output, encoding=encoding, provenance={"comment": "made by refvid"})
+        samples.copy(
+            source,
+            output,
+            encoding=encoding,
+            origin=origin("made by refvid"),
+        )
         with av.open(str(output)) as container:
             written = {key.lower(): value for key, value in container.metadata.items()}
             assert written["title"] == "Holiday"
@@ -218,7 +229,10 @@ def test_metadata_can_be_left_out(samples):
     source = samples.make(metadata={"title": "secret"}, chapters=[(0, 300, "one")])
     output = samples.folder / "out.mp4"
     samples.copy(
-        source, output, encoding=Encoding(metadata=False), provenance={"comment": "refvid"}
+        source,
+        output,
+        encoding=Encoding(metadata=False),
+        origin=origin("refvid"),
     )
     info = read_video_info(output)
     assert info.chapters == 0

@@ -16,6 +16,7 @@ from refvid.media.frame_range import FrameRange
 from refvid.media.image_facts import read_image_comment
 from refvid.media.inputs import Job
 from refvid.media.reader import open_video
+from refvid.media.source_type import SourceType
 from refvid.media.video_info import read_video_info
 from refvid.media.writer import create_video
 from refvid.rebuild.existing import Existing, find_latents, find_video
@@ -46,7 +47,7 @@ def make(
             trim=video.trim,
             create_folder=True,
             overwrite=True,
-            provenance={"comment": Provenance(model, how).comment()},
+            origin=Provenance(model, how).origin(SourceType.ENHANCED, None),
         ) as writer,
     ):
         for frame in video:
