@@ -1,11 +1,13 @@
 """End-to-end speed of `refvid enhance`, next to what the machine can do.
 
-    python benchmarks/enhance_speed.py [--frames 48] [--sizes 256 480 720] [--against CHECKOUT]
+    python benchmarks/enhance_speed.py [--frames 48] [--sizes 256 480 720] [--scale 2]
+        [--against CHECKOUT]
 
 For each size, in one run: frames per second of the whole command (a process of its own, start-up
 included), of the command without start-up, and of plain decoding and encoding of the same clip
 with the same reader and writer. Then the machine's matrix rates, and where a frame's time goes
-inside the model. Figures depend on what else the machine does: compare them within a run.
+inside the model. Sizes are those of the results: with --scale the clip is so much smaller, its
+reference not. Figures depend on what else the machine does: compare them within a run.
 """
 
 from __future__ import annotations
@@ -52,6 +54,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=48)
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 480, 720], choices=WIDTHS)
     parser.add_argument("--rounds", type=int, default=1, help="of the whole command, in turns")
+    parser.add_argument("--scale", type=int, choices=(2, 3, 4), help="enlarge to these sizes")
     parser.add_argument(
         "--against", type=Path, help="checkout of another version, to run the same command with"
     )
@@ -74,15 +77,16 @@ def measure_size(folder: Path, height: int, arguments: argparse.Namespace) -> No
     width, frames = WIDTHS[height], arguments.frames
     source, reference = folder / f"{height}.mp4", folder / f"{height}.png"
     clip = make_clip(width, height, frames)
-    write_h264(clip, source, crf=30, rate=24)
+    write_h264(shrink(clip, arguments.scale or 1), source, crf=30, rate=24)
+    words = ["--scale", str(arguments.scale)] if arguments.scale else []
     Image.fromarray(clip[0]).save(reference)
     versions = [Path(__file__).parents[1], *([arguments.against] if arguments.against else [])]
     for round_number in range(arguments.rounds):
-        rates = [whole_command(version, source, reference, frames) for version in versions]
-        words = [f"{whole:.2f} frames/s ({inner:.2f} without start-up)" for whole, inner in rates]
-        line = f"{width}x{height}, {frames} frames, round {round_number + 1}: {words[0]}"
+        rates = [whole_command(version, source, reference, words, frames) for version in versions]
+        said = [f"{whole:.2f} frames/s ({inner:.2f} without start-up)" for whole, inner in rates]
+        line = f"{width}x{height}, {frames} frames, round {round_number + 1}: {said[0]}"
         if arguments.against:
-            line += f"; {arguments.against.name}: {words[1]}; {rates[0][0] / rates[1][0]:.2f} times"
+            line += f"; {arguments.against.name}: {said[1]}; {rates[0][0] / rates[1][0]:.2f} times"
         print(line)
     plain = seconds(lambda: copy(source, folder / f"{height}_copy.mp4"))
     print(f"    plain decode + encode {frames / plain:.1f} frames/s")
@@ -92,12 +96,12 @@ def measure_size(folder: Path, height: int, arguments: argparse.Namespace) -> No
 
 
 def whole_command(
-    checkout: Path, source: Path, reference: Path, frames: int
+    checkout: Path, source: Path, reference: Path, words: list[str], frames: int
 ) -> tuple[float, float]:
     """Frames per second of `enhance` in a process of its own, with start-up and without."""
     command = [
         sys.executable, "-P", "-m", "refvid", "enhance", str(source), "--ref", str(reference),
-        "-o", str(source.with_name("out.mp4")), "-y", "-q", "--json", "--model", "mini",
+        "-o", str(source.with_name("out.mp4")), "-y", "-q", "--json", "--model", "mini", *words,
     ]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
     started = time.perf_counter()
@@ -119,6 +123,14 @@ def make_clip(width: int, height: int, frames: int):
     return moving_photo(
         photo, size=(width, height), frames=frames, rng=random.Random(0), foreground=photo
     )
+
+
+def shrink(frames, factor: int):
+    """Frames (H, W, 3), each as much smaller."""
+    size = (frames[0].shape[1] // factor, frames[0].shape[0] // factor)
+    if factor == 1:
+        return frames
+    return [np.asarray(Image.fromarray(f).resize(size, Image.Resampling.BICUBIC)) for f in frames]
 
 
 def copy(source: Path, target: Path) -> None:

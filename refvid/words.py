@@ -17,6 +17,7 @@ from refvid.media.folders import exists, is_file, is_folder
 from refvid.media.frame_range import FrameRange
 
 if TYPE_CHECKING:
+    from refvid.rebuild.enlargement import Enlargement
     from refvid.rebuild.latents_options import LatentReferences
     from refvid.rebuild.options import (
         KeyframeSource,
@@ -44,6 +45,8 @@ _LEAST_MEMORY = 1 << 20
 
 _WEIGHT = re.compile(r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+", re.ASCII)
 _FRAME = re.compile(rf"({_WHOLE})f?")
+_SIDES = re.compile(rf"({_WHOLE})[x×:*]({_WHOLE})", re.IGNORECASE)
+_LINES = re.compile(rf"({_WHOLE})p", re.IGNORECASE)
 _TIME = re.compile(r".+s|.*:.*")
 _NTSC = {
     "23.976": Fraction(24000, 1001),
@@ -271,6 +274,25 @@ def parse_rate(value: str | Number | None, option: str = "--rate") -> Fraction |
         if 0 < rate <= 1000:
             return rate
     raise OptionError(f"{option}: {word!r} is not a frame rate; write 24, 23.976 or 24000/1001")
+
+
+def parse_enlargement(scale: int | None, size: str | None) -> Enlargement:
+    """`--scale 2` and `--size`: `1920x1080`, or `1080p` for the shorter side.
+
+    Raises:
+        OptionError: Both are given, or a word makes no sense.
+    """
+    from refvid.rebuild.enlargement import Enlargement
+
+    if size is None:
+        return Enlargement(scale=scale)
+    if scale is not None:
+        raise OptionError("--scale and --size exclude each other")
+    if match := _SIDES.fullmatch(size.strip()):
+        return Enlargement(size=(int(match[1]), int(match[2])))
+    if match := _LINES.fullmatch(size.strip()):
+        return Enlargement(lines=int(match[1]))
+    raise OptionError(f"--size: {size!r} is no size; write 1920x1080 or 1080p")
 
 
 def parse_encoder_options(words: list[str]) -> dict[str, str]:

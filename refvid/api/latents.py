@@ -88,7 +88,7 @@ def encode(
     frames: int | None = None,
     preview: Position | None = None,
     model: File | LoadedBackbone = "auto",
-    hdr: Hdr = "refuse",
+    hdr: Hdr = "auto",
     rate: Rate | None = None,
     overwrite: bool = False,
     on_progress: ProgressCallback = ignore_progress,

@@ -20,7 +20,14 @@ from refvid.api.models import use_model
 from refvid.errors import InputError, OptionError
 from refvid.models.registry import MINI_STYLE
 from refvid.progress import ProgressCallback, ignore_progress
-from refvid.words import parse_keyframe, parse_range, parse_rate, parse_reference, parse_style
+from refvid.words import (
+    parse_enlargement,
+    parse_keyframe,
+    parse_range,
+    parse_rate,
+    parse_reference,
+    parse_style,
+)
 
 if TYPE_CHECKING:
     from refvid.rebuild.choose_backbone import LoadedBackbone
@@ -41,6 +48,8 @@ def enhance(
     frames: int | None = None,
     preview: Position | None = None,
     cut_detection: bool = True,
+    scale: int | None = None,
+    size: str | None = None,
     model: File | LoadedBackbone = "auto",
     codec: str | None = None,
     crf: float | None = None,
@@ -51,14 +60,15 @@ def enhance(
     metadata: bool = True,
     provenance: Provenance = "auto",
     c2pa: tuple[File, File] | None = None,
-    hdr: Hdr = "refuse",
+    hdr: Hdr = "auto",
     rate: Rate | None = None,
     overwrite: bool = False,
     on_progress: ProgressCallback = ignore_progress,
 ) -> Report:
     """Rebuild a video's lost details with a picture of the scene.
 
-    The result keeps size, frame times, sound, subtitles, chapters, colours and rotation.
+    The result keeps size (but for `scale` and `size`), frame times, sound, subtitles, chapters,
+    colours and rotation.
 
     Args:
         source: A video, an image, a folder of images, or a pattern such as `shot_%04d.png`.
@@ -71,6 +81,8 @@ def enhance(
         frames: At most so many.
         preview: Only so long, from `start` on; excludes `end` and `frames`.
         cut_detection: Begin anew at shot cuts.
+        scale: Make the result 2, 3 or 4 times as large.
+        size: Enlarge to `1920x1080`, or to `1080p` for the shorter side; excludes `scale`.
         model: What `load_model` gave, or a name or path to load for this call.
         codec: h264, hevc, vp9, av1, prores, ffv1, png or an FFmpeg encoder; None: as the source.
         crf: Quality: smaller is better and bigger.
@@ -81,7 +93,8 @@ def enhance(
         metadata: Keep tags and chapters, and write the provenance.
         provenance: `none` leaves out the lines about how it was made.
         c2pa: Certificate chain and private key (PEM) to sign an mp4 or mov with.
-        hdr: What to do with HDR video, which the models have not learned.
+        hdr: HDR video is seen by the model as SDR and stays HDR (`auto`), is refused, or goes in
+            as it is coded (`passthrough`).
         rate: Frame rate of image sequences; None is 24.
         overwrite: Replace an existing output.
         on_progress: Told how many frames are done; not always in the calling thread, but never in
@@ -104,6 +117,7 @@ def enhance(
         range=parse_range(start, end, frames, preview),
         strength=strength,
         cut_detection=cut_detection,
+        enlargement=parse_enlargement(scale, size),
         hdr=hdr,
         sequence_rate=parse_rate(rate),
         overwrite=overwrite,
@@ -133,6 +147,8 @@ def enhance_frames(
     ref_fit: ReferenceFit = "auto",
     strength: float = 1.0,
     cut_detection: bool = True,
+    scale: int | None = None,
+    size: str | None = None,
     model: File | LoadedBackbone = "auto",
     on_progress: ProgressCallback = ignore_progress,
 ) -> Pixels:
@@ -144,7 +160,7 @@ def enhance_frames(
         ref_fit: See `enhance`, as for the others.
 
     Returns:
-        Frames of the same shape and type.
+        Frames of the same type, and of the same shape but for `scale` and `size`.
 
     Raises:
         OptionError: These are no frames, or options are impossible.
@@ -154,7 +170,11 @@ def enhance_frames(
     from refvid.rebuild import frames as work
     from refvid.rebuild.options import RebuildOptions, References
 
-    options = RebuildOptions(strength=strength, cut_detection=cut_detection)
+    options = RebuildOptions(
+        strength=strength,
+        cut_detection=cut_detection,
+        enlargement=parse_enlargement(scale, size),
+    )
     fit = References(fit=ref_fit).fit
     picture, index = _find_picture(frames, ref)
     loaded = use_model(model, strength=strength)
@@ -175,6 +195,8 @@ def stylize(
     frames: int | None = None,
     preview: Position | None = None,
     cut_detection: bool = True,
+    scale: int | None = None,
+    size: str | None = None,
     model: File | LoadedBackbone = MINI_STYLE,
     codec: str | None = None,
     crf: float | None = None,
@@ -185,7 +207,7 @@ def stylize(
     metadata: bool = True,
     provenance: Provenance = "auto",
     c2pa: tuple[File, File] | None = None,
-    hdr: Hdr = "refuse",
+    hdr: Hdr = "auto",
     rate: Rate | None = None,
     overwrite: bool = False,
     on_progress: ProgressCallback = ignore_progress,
@@ -211,6 +233,7 @@ def stylize(
         range=parse_range(start, end, frames, preview),
         strength=strength,
         cut_detection=cut_detection,
+        enlargement=parse_enlargement(scale, size),
         hdr=hdr,
         sequence_rate=parse_rate(rate),
         overwrite=overwrite,

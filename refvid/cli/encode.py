@@ -25,7 +25,7 @@ def encode(
     choice: model_flags.EncoderChoice,
     *,
     rate: flags.Rate = None,
-    hdr: flags.Hdr = "refuse",
+    hdr: flags.Hdr = "auto",
 ) -> None:
     """Encode videos to latents: safetensors files that `refvid decode` turns back.
 

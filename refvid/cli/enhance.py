@@ -26,12 +26,13 @@ def enhance(
 ) -> None:
     """Rebuild a video's lost details with a reference image.
 
-    The result keeps size, frame times, sound, subtitles, chapters, colours and rotation. Its path
-    is printed on stdout.
+    The result keeps size (unless --scale or --size enlarges it), frame times, sound, subtitles,
+    chapters, colours and rotation. Its path is printed on stdout.
 
     \b
       refvid enhance clip.mp4 --ref photo.jpg
       refvid enhance clip.mp4 --ref frame:0 --preview 5s
+      refvid enhance clip.mp4 --ref photo.jpg --scale 2
       refvid enhance videos/ -o results/ --ref frame:0 --skip-existing
     """
     # Everything that can fail cheaply comes before torch, which takes seconds to import.

@@ -67,6 +67,24 @@ Rate = Annotated[
         help="Frame rate of image sequences: 25, 23.976, 24000/1001.  [default: 24]",
     ),
 ]
+Scale = Annotated[
+    int | None,
+    _io(
+        "--scale",
+        metavar="2|3|4",
+        min=2,
+        max=4,
+        help="Make the result so many times as large; detail comes from the reference.",
+    ),
+]
+Size = Annotated[
+    str | None,
+    _io(
+        "--size",
+        metavar="WxH|1080p",
+        help="Enlarge to that size; 1080p is of the shorter side.",
+    ),
+]
 RefFit = Annotated[
     Literal["auto", "cover", "contain", "stretch"],
     _reference(
@@ -86,11 +104,11 @@ NoMetadata = Annotated[
     _encoding("--no-metadata", help="Leave out tags, chapters and the provenance line."),
 ]
 Hdr = Annotated[
-    Literal["refuse", "passthrough"],
+    Literal["auto", "refuse", "passthrough"],
     _encoding(
         "--hdr",
-        metavar="refuse|passthrough",
-        help="What to do with HDR video, which the models have not learned.",
+        metavar="auto|refuse|passthrough",
+        help="HDR video: stays HDR and the model sees it as SDR, not at all, or as it is coded.",
     ),
 ]
 

@@ -12,7 +12,7 @@ from refvid.cli.batch import Batch
 from refvid.cli.console import Console
 from refvid.cli.jobs import find_jobs
 from refvid.cli.kinds import check_result, check_video
-from refvid.words import parse_rate
+from refvid.words import parse_enlargement, parse_rate
 
 if TYPE_CHECKING:
     from refvid.rebuild.choose_backbone import LoadedBackbone
@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 class Rebuilding:
     """How a video is rebuilt, whatever the decoder is conditioned on."""
 
+    scale: flags.Scale = None
+    size: flags.Size = None
     compare: flags.Compare = False
     rate: flags.Rate = None
     no_cut_detection: flags.NoCutDetection = False
-    hdr: flags.Hdr = "refuse"
+    hdr: flags.Hdr = "auto"
 
     def parse(
         self,
@@ -42,6 +44,7 @@ class Rebuilding:
         return RebuildOptions(
             range=part.parse(),
             strength=strength,
+            enlargement=parse_enlargement(self.scale, self.size),
             cut_detection=not self.no_cut_detection,
             hdr=self.hdr,
             sequence_rate=parse_rate(self.rate),

@@ -14,7 +14,8 @@ from refvid.errors import OptionError
 _HOME = re.compile(r"(--[a-z-]+=)?(~(?:[^/\\]*[/\\].*)?)", re.DOTALL)
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://.*", re.DOTALL | re.IGNORECASE)
 
-_KEEPS_SIZE = "the result has the size of the input: scale it before or afterwards"
+_LARGER = "a larger result is asked for with --scale 2 or --size 1080p"
+_KEEPS_SIZE = "the result has the size that the latents have: scale it afterwards"
 _NO_OPTION = "inputs are given without an option, as in refvid {command} clip.mp4"
 _PICTURE = "the clean picture is given with --ref IMAGE"
 _PAINTING = "the painting is given with --style IMAGE"
@@ -33,12 +34,13 @@ _HABITS: Mapping[str, Mapping[str | None, str]] = MappingProxyType(
         "-s": {"--start": "a part is given with --start TIME and --end TIME"},
         "-t": {"--preview": "the first 5 seconds are given with --preview 5s"},
         "--duration": {"--preview": "the first 5 seconds are given with --preview 5s"},
-        "--size": {"--strength": _KEEPS_SIZE},
-        "--scale": {"--strength": _KEEPS_SIZE},
-        "--resize": {"--strength": _KEEPS_SIZE},
-        "--upscale": {"--strength": _KEEPS_SIZE},
-        "--width": {"--strength": _KEEPS_SIZE},
-        "--height": {"--strength": _KEEPS_SIZE},
+        "--size": {"--latent-scale": _KEEPS_SIZE},
+        "--scale": {"--latent-scale": _KEEPS_SIZE},
+        "--resize": {"--scale": _LARGER},
+        "--resolution": {"--scale": _LARGER},
+        "--upscale": {"--scale": _LARGER},
+        "--width": {"--scale": _LARGER},
+        "--height": {"--scale": _LARGER},
         "--fps": {"--rate": "a video keeps its times; --rate FPS is for image sequences"},
         "--quality": {"--crf": "quality is given with --crf N: smaller is better"},
         "--bitrate": {"--crf": "quality is given with --crf N, a rate with -e b=RATE"},

@@ -14,6 +14,8 @@ One tensor `latents`, float32 [1, C, T, h, w], and text beside it:
                               only where the model's chunks stand alone: the latent frames of
                               each, and how many of them a chunk shares with the one before; both
                               are stored, since each is right beside its own neighbours only
+    domain                    only of HDR: sdr, if it was encoded as models see it, see
+                              `refvid.media.domain`, and not as it is coded
     bit_depth, primaries, transfer
                               of its pixels; the last two as H.273 numbers
     source                    its name

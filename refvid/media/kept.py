@@ -156,7 +156,8 @@ PACKET_DATA: Final[Mapping[str, Entry]] = {
     "dovi_conf": Entry(
         what="Dolby Vision",
         fate=Fate.LOST,
-        how="taken for HDR, so refused without --hdr passthrough, unless what lies below is SDR",
+        how="what lies below it (HDR10, HLG, SDR) is worked on; where that shows wrong colours, "
+        "refused without --hdr passthrough",
     ),
     "s12m_timecode": Entry(what="time code of frames", fate=Fate.LOST, how=_BY_FRAME),
     "dynamic_hdr10_plus": Entry(what="HDR10+ metadata", fate=Fate.LOST, how=_BY_FRAME),

@@ -32,12 +32,14 @@ from refvid.media.video_info import VideoInfo
 from refvid.media.writer import create_video
 from refvid.models.backbone import Backbone
 from refvid.progress import ProgressCallback, TransferCallback, ignore_progress, ignore_transfer
+from refvid.rebuild.canvas import Canvas
 from refvid.rebuild.choose_backbone import LoadedBackbone, choose_backbone
 from refvid.rebuild.chunks import ChunkLengths
+from refvid.rebuild.hdr import stored_domain
 from refvid.rebuild.latents_options import DecodeOptions, LatentReferences
 from refvid.rebuild.memory import plan_memory
 from refvid.rebuild.options import ModelOptions, References, ReferenceSource
-from refvid.rebuild.pixels import Pixels, clip_to_frames, padded_size
+from refvid.rebuild.pixels import Pixels, padded_size
 from refvid.rebuild.plan import (
     Plan,
     Prepared,
@@ -137,11 +139,11 @@ def decode(
     plan, info = prepared.plan, prepared.info
     on_plan(plan)
     with out_of_memory_errors():
-        reference = source.reference.prepare(info, loaded).reference
+        reference = source.reference.prepare(info, prepared.canvas, loaded).reference
     backbone = plain_decoder(loaded.backbone) if references.baseline else loaded.backbone
     session = Session(backbone, loaded.device, prepared.budget, reference)
     run = Run(started, plan, on_progress)
-    dtype = np.uint16 if info.bit_depth > 8 else np.uint8
+    dtype = np.dtype(np.uint16) if info.bit_depth > 8 else np.dtype(np.uint8)
     with create_video(
         job.output,
         like=info,
@@ -172,7 +174,7 @@ def decode(
             # Without what encoding had padded.
             wanted = clip[:, :, : latents.frames - run.read, : info.height, : info.width]
             run.read += wanted.shape[2]
-            return clip_to_frames(wanted, dtype)
+            return prepared.canvas.to_frames(wanted, dtype)
 
         def write(pixels: Pixels, check_stop: CheckStop) -> None:
             for picture in pixels:
@@ -238,7 +240,8 @@ def _prepare(
         source=None if image is None else ReferenceSource(image=image), fit=references.fit
     )
     picture = Picture(chosen)
-    remarks = picture.read(info)
+    canvas = Canvas(size=info.size, domain=stored_domain(latents.metadata, info.color))
+    remarks = picture.read(info, canvas)
     check_job_output(job, overwrite=options.overwrite, images=picture.images)
     output = plan_output(job.output, info, options.encoding)
     memory = plan_memory(loaded, latents.path, info.height, info.width)
@@ -251,6 +254,7 @@ def _prepare(
         info,
         memory,
         frames=latents.frames,
+        canvas=canvas,
         output=output,
         notes=(*latents.warnings, *remarks, *output.notes, *memory.notes),
         latents=latents.to_json(),

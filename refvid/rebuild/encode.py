@@ -18,12 +18,14 @@ from refvid.media.pipeline import CheckStop, run_pipeline
 from refvid.media.reader import Frame, open_video
 from refvid.media.video_info import VideoInfo
 from refvid.progress import ProgressCallback, ignore_progress
+from refvid.rebuild.canvas import Canvas
 from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.chunks import Chunk, split_into_chunks
+from refvid.rebuild.hdr import domain_facts, domain_notes, find_domain
 from refvid.rebuild.latents_options import check_latents_name
 from refvid.rebuild.memory import Budget, plan_memory
 from refvid.rebuild.options import SourceOptions
-from refvid.rebuild.pixels import frames_to_clip, padded_size
+from refvid.rebuild.pixels import padded_size
 from refvid.rebuild.plan import (
     Plan,
     Prepared,
@@ -82,7 +84,8 @@ def encode(
         @out_of_memory_errors()
         @torch.inference_mode()
         def compute(chunk: Chunk[Frame]) -> tuple[int, Tensor]:
-            clip = frames_to_clip([frame.pixels for frame in chunk.frames], loaded.device)
+            pictures = [frame.pixels for frame in chunk.frames]
+            clip = prepared.canvas.to_clip(pictures, loaded.device)
             return len(chunk.final), session.encode(clip).cpu()
 
         def write(encoded: tuple[int, Tensor], check_stop: CheckStop) -> None:
@@ -98,6 +101,7 @@ def encode(
         output.metadata.update(
             _metadata(loaded, prepared.info, run.written, latent_frames, channels)
         )
+        output.metadata.update(domain_facts(prepared.canvas.domain))
         output.metadata.update(_chunk_metadata(loaded, prepared.budget))
     return run.report(latent_frames=latent_frames)
 
@@ -109,7 +113,8 @@ def _prepare(job: Job, options: SourceOptions, loaded: LoadedBackbone) -> Prepar
     check_job_output(job, overwrite=options.overwrite)
     frames = count_frames(info, options)
     memory = plan_memory(loaded, info.path, info.height, info.width)
-    notes = list(memory.notes)
+    canvas = Canvas(size=info.size, domain=find_domain(info, options))
+    notes = [*memory.notes, *domain_notes(info, canvas.domain)]
     if info.is_variable_rate:
         notes.append("latents have no timestamps: the variable frame rate becomes its average")
     if info.audio or info.subtitles:
@@ -121,6 +126,7 @@ def _prepare(job: Job, options: SourceOptions, loaded: LoadedBackbone) -> Prepar
         info,
         memory,
         frames=frames,
+        canvas=canvas,
         notes=notes,
         frame_rate=None if info.frame_rate is None else str(info.frame_rate),
     )

@@ -8,6 +8,7 @@ import numpy as np
 
 from refvid.errors import OptionError
 from refvid.progress import Progress, ProgressCallback, ignore_progress
+from refvid.rebuild.canvas import Canvas
 from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.chunks import split_into_chunks
 from refvid.rebuild.cuts import mark_shots
@@ -38,33 +39,35 @@ def enhance_frames(
     Args:
         frames: (T, H, W, 3) RGB, uint8 or uint16 at full scale.
         picture: (h, w, 3), likewise.
-        options: `strength` and `cut_detection` count.
+        options: `strength`, `cut_detection` and `enlargement` count.
         loaded: The model.
         on_progress: Told how many frames are done.
         fit: How the picture meets frames of another shape.
         frame: Which of the frames the picture is, if it is one of them.
 
     Returns:
-        Frames of the same shape and type.
+        Frames of the same type, and of the same shape but for `options.enlargement`.
 
     Raises:
-        OptionError: These are no frames.
+        OptionError: These are no frames, or they are larger than is asked for.
         OutOfMemory: It does not fit, even in the smallest chunks and tiles.
     """
     check_pixels(frames, 4, "frames are (T, H, W, 3)")
-    height, width = frames.shape[1:3]
+    width, height = size = options.enlargement.size_of(frames.shape[2], frames.shape[1])
+    canvas = Canvas(size=size)
     memory = plan_memory(loaded, "the frames", height, width)
     conditions = Conditions()
     if picture is not None and options.strength > 0:
         check_pixels(picture, 3, "a reference is (H, W, 3)")
         conditions = condition_on(
-            picture, loaded, (width, height), fit=fit, first=lambda: frames[0], frame=frame
+            picture, loaded, size, fit=fit, first=lambda: canvas.to_picture(frames[0]), frame=frame
         )
     rebuilt, findings = rebuild_frames(
         loaded,
         frames,
         conditions,
         memory.budget,
+        canvas=canvas,
         strength=options.strength,
         cut_detection=options.cut_detection,
         on_progress=on_progress,
@@ -82,14 +85,20 @@ def rebuild_frames(
     conditions: Conditions,
     budget: Budget,
     *,
+    canvas: Canvas | None = None,
     strength: float = 1.0,
     cut_detection: bool = False,
     on_progress: ProgressCallback = ignore_progress,
 ) -> tuple[Pixels, Findings | None]:
-    """Take frames (T, H, W, 3) through the model: what it makes of them, and what it found."""
-    rebuilder = Rebuilder(loaded, conditions, budget, strength=strength)
+    """Take frames (T, h, w, 3) through the model: what it makes of them, and what it found.
+
+    `canvas` says how large it makes them; None: as they are.
+    """
+    canvas = canvas or Canvas(size=(frames.shape[2], frames.shape[1]))
+    rebuilder = Rebuilder(loaded, conditions, budget, canvas=canvas, strength=strength)
     marked = mark_shots(frames, lambda pixels: pixels, detect_cuts=cut_detection)
-    rebuilt, done = np.empty_like(frames), 0
+    width, height = canvas.size
+    rebuilt, done = np.empty((len(frames), height, width, 3), frames.dtype), 0
     for chunk in split_into_chunks(marked, budget.lengths):
         for pixels in rebuilder.rebuild(chunk, chunk.frames):
             rebuilt[done] = pixels

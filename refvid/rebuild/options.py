@@ -15,11 +15,13 @@ from refvid.errors import OptionError
 from refvid.media.encoding import Encoding
 from refvid.media.frame_range import FrameRange
 from refvid.models.registry import Chunking, names
+from refvid.rebuild.enlargement import Enlargement
 
 ReferenceFit = Literal["auto", "cover", "contain", "stretch"]
 """auto finds its place in the video, or takes the fit that shows more of it."""
 
-Hdr = Literal["refuse", "passthrough"]
+Hdr = Literal["auto", "refuse", "passthrough"]
+"""Of HDR video: in a domain that models know, not at all, or its code values as they are."""
 
 SMALLEST_SCALE, LARGEST_SCALE = 0.25, 4.0
 
@@ -74,7 +76,7 @@ class SourceOptions:
     """How a video is read, by `encode` and by those that rebuild it."""
 
     range: FrameRange = FrameRange()  # noqa: RUF009 - frozen
-    hdr: Hdr = "refuse"
+    hdr: Hdr = "auto"
     """What to do with PQ and HLG video."""
 
     sequence_rate: Fraction | None = None
@@ -84,7 +86,7 @@ class SourceOptions:
 
     def __post_init__(self) -> None:
         if self.hdr not in get_args(Hdr):
-            raise OptionError(f"HDR video is refused or passed through, not {self.hdr!r}.")
+            raise OptionError(f"HDR is auto, refuse or passthrough, not {self.hdr!r}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +100,7 @@ class RebuildOptions(SourceOptions):
     cut_detection: bool = True
     """Reset the causal state at shot cuts."""
 
+    enlargement: Enlargement = Enlargement()  # noqa: RUF009 - frozen
     encoding: Encoding = Encoding()  # noqa: RUF009 - frozen
 
     def __post_init__(self) -> None:

@@ -61,6 +61,25 @@ def clip_to_frames(clip: Tensor, dtype: np.dtype[Any] | type[np.generic]) -> Pix
     return frames.astype(dtype, copy=False)
 
 
+def enlarge(clip: Tensor, size: tuple[int, int]) -> Tensor:
+    """Enlarge frames by cubic convolution (Keys, 1981), as those were that the models learned from.
+
+    Args:
+        clip: (1, 3, T, h, w).
+        size: Width and height [pixels], no smaller than the frames'.
+
+    Returns:
+        (1, 3, T, H, W); the same clip, where it has that size.
+    """
+    width, height = size
+    if clip.shape[3:] == (height, width):
+        return clip
+    frames = clip[0].transpose(0, 1)
+    # Without `antialias`, which changes nothing else here, torch takes a sharper kernel.
+    larger = functional.interpolate(frames, (height, width), mode="bicubic", antialias=True)
+    return larger.transpose(0, 1)[None]
+
+
 def blend(original: Tensor, rebuilt: Tensor, strength: float) -> Tensor:
     """Mix `original + strength * (rebuilt - original)` in float, before any rounding."""
     rebuilt = rebuilt.to(original.dtype)

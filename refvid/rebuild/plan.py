@@ -17,9 +17,11 @@ from refvid.media.reader import Frame
 from refvid.media.unchanged import is_unchanged
 from refvid.media.video_info import VideoInfo, read_video_info
 from refvid.progress import Progress, ProgressCallback
+from refvid.rebuild.canvas import Canvas
 from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.chunks import count_chunks
 from refvid.rebuild.findings import Findings
+from refvid.rebuild.hdr import check_hdr
 from refvid.rebuild.memory import Budget, MemoryPlan
 from refvid.rebuild.options import SourceOptions
 from refvid.wording import counted
@@ -53,6 +55,8 @@ class Plan:
     """An estimate where the container does not tell it exactly; None where it is unknown."""
 
     width: int
+    """Of the result [pixels], as `height`."""
+
     height: int
     frame_rate: str | None = None
     frame_rate_reason: str | None = None
@@ -135,6 +139,9 @@ class Prepared:
 
     plan: Plan
     info: VideoInfo
+    """Of the source."""
+
+    canvas: Canvas
     budget: Budget
     output: OutputPlan | None = None
     """None where no video is written."""
@@ -148,6 +155,7 @@ def prepare_run(
     memory: MemoryPlan,
     *,
     frames: int | None,
+    canvas: Canvas | None = None,
     output: OutputPlan | None = None,
     notes: Iterable[str] = (),
     **facts: Any,
@@ -161,18 +169,20 @@ def prepare_run(
         info: The video that is read, or that latents stand for.
         memory: How much of it is worked on at once.
         frames: How many there are, if known.
+        canvas: How the model sees it; None: as it is.
         output: How the result is written.
         notes: For the user, besides those of `output` and `memory`.
         facts: Fields of `Plan` that only this kind has.
     """
     lengths = memory.budget.lengths
+    canvas = canvas or Canvas(size=info.size)
     plan = Plan(
         kind=kind,
         source=job.source,
         output=job.output,
         frames=frames,
-        width=info.width,
-        height=info.height,
+        width=canvas.size[0],
+        height=canvas.size[1],
         model=loaded.name,
         model_reason=loaded.reason,
         device=str(loaded.device),
@@ -186,25 +196,20 @@ def prepare_run(
     )
     if output is not None:
         plan = replace(plan, codec=output.codec, pix_fmt=output.pix_fmt)
-    return Prepared(plan=plan, info=info, budget=memory.budget, output=output)
+    return Prepared(plan=plan, info=info, canvas=canvas, budget=memory.budget, output=output)
 
 
 def read_source(job: Job, options: SourceOptions) -> VideoInfo:
     """Describe the video of a job, unless whoever named its output has done so just now.
 
     Raises:
-        InputError: It cannot be read, or is HDR and that is not allowed.
+        InputError: It cannot be read, or is HDR and that is not allowed or possible.
     """
     info = job.info
     # In a batch, hours may lie between the naming of the output and its turn.
     if info is None or not (info.state and is_unchanged(job.source, info.state)):
         info = read_video_info(job.source, rate=options.sequence_rate, companions=True)
-    if info.hdr is not None and options.hdr == "refuse":
-        raise InputError(
-            f"{info.path} is HDR video ({info.hdr}), which the model was not made "
-            "for: colours and highlights may suffer. Convert it to SDR first, or use "
-            "--hdr passthrough to work on the coded values as they are."
-        )
+    check_hdr(info, options)
     return info
 
 

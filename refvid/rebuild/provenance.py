@@ -51,6 +51,10 @@ def how_rebuilt(conditions: str, options: RebuildOptions) -> str:
         options: The rest.
     """
     words = [conditions, f"strength {options.strength:g}"]
+    if options.enlargement:
+        words.append(options.enlargement.describe())
+    if options.hdr == "passthrough":
+        words.append("HDR as it is coded")
     if not options.cut_detection:
         words.append("as one shot")
     if part := options.range.describe():

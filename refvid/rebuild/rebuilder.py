@@ -8,10 +8,11 @@ from typing import Any
 
 import torch
 
+from refvid.rebuild.canvas import Canvas
 from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.chunks import Chunk
 from refvid.rebuild.memory import Budget
-from refvid.rebuild.pixels import Pixels, blend, clip_to_frames, frames_to_clip
+from refvid.rebuild.pixels import Pixels, blend
 from refvid.rebuild.references import Conditions
 from refvid.rebuild.session import Session, out_of_memory_errors
 
@@ -25,6 +26,7 @@ class Rebuilder:
         loaded: The model.
         conditions: What it is given beside the frames.
         budget: How much is computed at once.
+        canvas: How it sees the video.
         strength: 0 gives the input back, 1 the model's full result.
     """
 
@@ -34,19 +36,21 @@ class Rebuilder:
         conditions: Conditions,
         budget: Budget,
         *,
+        canvas: Canvas,
         strength: float = 1.0,
     ) -> None:
         self.cuts: list[int] = []
         """Index of the first frame of every shot but the first."""
 
         self.session = Session(loaded.backbone, loaded.device, budget, conditions.reference)
+        self._canvas = canvas
         self._strength = strength
         self._finish = conditions.finish
 
     @out_of_memory_errors()
     @torch.inference_mode()
     def rebuild(self, chunk: Chunk[Any], pictures: Sequence[Pixels]) -> Iterable[Pixels]:
-        """Rebuild a chunk, whose frames are `pictures` (H, W, 3): its frames that are final.
+        """Rebuild a chunk, whose frames are `pictures` (h, w, 3): its frames that are final.
 
         Raises:
             OutOfMemory: It does not fit, even in the smallest chunks and tiles.
@@ -54,11 +58,16 @@ class Rebuilder:
         if chunk.starts_shot and chunk.index:
             self.cuts.append(chunk.index)
             logger.info("Shot cut at frame %s.", chunk.index)
+        dtype = pictures[0].dtype
         if self._strength == 0:
-            return pictures[: len(chunk.final)]
-        clip = frames_to_clip(pictures, self.session.device)
+            pictures = pictures[: len(chunk.final)]
+            if not self._canvas.enlarges(pictures[0]):
+                return pictures
+            clip = self._canvas.to_clip(pictures, self.session.device)
+            return self._canvas.to_frames(clip, dtype)
+        clip = self._canvas.to_clip(pictures, self.session.device)
         rebuilt = self.session.rebuild(clip, chunk)
         original = clip[:, :, : rebuilt.shape[2]]
         if self._finish is not None:
             rebuilt = self._finish(original, rebuilt)
-        return clip_to_frames(blend(original, rebuilt, self._strength), pictures[0].dtype)
+        return self._canvas.to_frames(blend(original, rebuilt, self._strength), dtype)

@@ -21,6 +21,7 @@ from refvid.media.source_type import SourceType
 from refvid.media.video_info import VideoInfo
 from refvid.models.backbone import Backbone, Reference, ReferenceFinder
 from refvid.models.mini.alignment import FramePlaced, align, find_coarse, gray
+from refvid.rebuild.canvas import Canvas
 from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.findings import Findings
 from refvid.rebuild.options import ReferenceFit, References
@@ -61,7 +62,7 @@ class Conditioning(Protocol):
         """In words, for the output's metadata; file names only, since folders are private."""
         ...
 
-    def read(self, info: VideoInfo) -> Sequence[str]:
+    def read(self, info: VideoInfo, canvas: Canvas) -> Sequence[str]:
         """Read the images and keep them for `prepare`; give notes for the user.
 
         Raises:
@@ -80,8 +81,8 @@ class Conditioning(Protocol):
         """Warn the user, if what was found in the images calls for it."""
         ...
 
-    def prepare(self, info: VideoInfo, loaded: LoadedBackbone) -> Conditions:
-        """Fit what was read to the video and embed it."""
+    def prepare(self, info: VideoInfo, canvas: Canvas, loaded: LoadedBackbone) -> Conditions:
+        """Fit what was read to the video, as the model sees it, and embed it."""
         ...
 
 
@@ -103,7 +104,7 @@ class Picture:
     def provenance(self) -> str:
         return self._asked.provenance()
 
-    def read(self, info: VideoInfo) -> Sequence[str]:
+    def read(self, info: VideoInfo, canvas: Canvas) -> Sequence[str]:  # noqa: ARG002 -- the protocol's
         if self.images:
             self._pixels = read_image(self.images[0], may_shrink=True)
             return notes_on_picture(self.images[0])
@@ -121,19 +122,22 @@ class Picture:
         warning = findings.warning(fit=self._fit)
         return () if warning is None else (warning,)
 
-    def prepare(self, info: VideoInfo, loaded: LoadedBackbone) -> Conditions:
+    def prepare(self, info: VideoInfo, canvas: Canvas, loaded: LoadedBackbone) -> Conditions:
         source, pixels = self._source, self._pixels
         self._pixels = None  # not for the whole run
         if source is None:
             return Conditions()
         if pixels is None:
-            pixels = read_frame(info.path, index=source.frame, time=source.time, info=info).pixels
+            frame = read_frame(info.path, index=source.frame, time=source.time, info=info)
+            pixels = canvas.to_domain(frame.pixels)
+        else:
+            pixels = canvas.bring(pixels)
         return condition_on(
             pixels,
             loaded,
-            info.size,
+            canvas.size,
             fit=self._fit,
-            first=partial(_first_frame, info),
+            first=partial(_first_frame, info, canvas),
             frame=source.frame,
         )
 
@@ -154,7 +158,8 @@ def condition_on(
         loaded: The model.
         size: Width and height of the frames [pixels].
         fit: How it meets frames of another shape.
-        first: Gives the clip's first frame, to choose a fit by; None where there is none.
+        first: Gives the clip's first frame, of that size, to choose a fit by; None where there is
+            none.
         frame: Which one it is of the frames, if it is one.
     """
     backbone = loaded.backbone
@@ -168,9 +173,9 @@ def condition_on(
     return Conditions(reference=prepare_reference(backbone, fitted, loaded.device))
 
 
-def _first_frame(info: VideoInfo) -> Pixels | None:
+def _first_frame(info: VideoInfo, canvas: Canvas) -> Pixels | None:
     try:
-        return read_frame(info.path, index=0, info=info).pixels
+        return canvas.to_picture(read_frame(info.path, index=0, info=info).pixels)
     except InputError:
         return None  # latents, or a video whose own job will say what is wrong with it
 

@@ -26,6 +26,7 @@ from refvid.media.video_info import VideoInfo
 from refvid.models.backbone import StyleBackbone
 from refvid.models.registry import MINI_STYLE
 from refvid.progress import ProgressCallback, TransferCallback, ignore_progress, ignore_transfer
+from refvid.rebuild.canvas import Canvas
 from refvid.rebuild.choose_backbone import LoadedBackbone, choose_backbone
 from refvid.rebuild.findings import Findings
 from refvid.rebuild.lightness import keep_chroma
@@ -106,11 +107,11 @@ class _Painting:
     def provenance(self) -> str:
         return self._asked.provenance()
 
-    def read(self, info: VideoInfo) -> Sequence[str]:
+    def read(self, info: VideoInfo, canvas: Canvas) -> Sequence[str]:
         asked, notes = self._asked, []
         for style in asked.styles:
             height, width = self._read(style.image)
-            seen = style_size((width, height), info.size, asked.style_scale)
+            seen = style_size((width, height), canvas.size, asked.style_scale)
             if math.sqrt(seen[0] * seen[1] / (width * height)) > _MUCH_LARGER:
                 notes.append(
                     f"{style.image} is small ({width}x{height}): enlarged to {seen[0]}x{seen[1]}, "
@@ -153,18 +154,23 @@ class _Painting:
     def judge(self, findings: Findings) -> Sequence[str]:  # noqa: ARG002 -- the protocol's
         return ()
 
-    def prepare(self, info: VideoInfo, loaded: LoadedBackbone) -> Conditions:
+    def prepare(self, info: VideoInfo, canvas: Canvas, loaded: LoadedBackbone) -> Conditions:
         backbone, asked = cast("StyleBackbone", loaded.backbone), self._asked  # no other is chosen
         pixels, self._pixels = iter(self._pixels), []  # not for the whole run
         styles = [
-            (fit_style(next(pixels), info.size, asked.style_scale), style.weight)
+            (
+                fit_style(canvas.bring(next(pixels)), canvas.size, asked.style_scale),
+                style.weight,
+            )
             for style in asked.styles
         ]
         keyframes = [
             (
-                fit_image(next(pixels), *info.size, "stretch"),
+                fit_image(canvas.bring(next(pixels)), *canvas.size, "stretch"),
                 # The clip's own frame at its place.
-                read_frame(info.path, index=key.frame, time=key.time, info=info).pixels,
+                canvas.to_picture(
+                    read_frame(info.path, index=key.frame, time=key.time, info=info).pixels
+                ),
             )
             for key in asked.keyframes
         ]

@@ -16,10 +16,12 @@ from refvid.media.reader import Frame, open_video
 from refvid.media.sequence import numbered_path
 from refvid.media.writer import create_video
 from refvid.progress import ProgressCallback
+from refvid.rebuild.canvas import Canvas
 from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.chunks import Chunk, split_into_chunks
 from refvid.rebuild.cuts import mark_shots
 from refvid.rebuild.findings import sum_up
+from refvid.rebuild.hdr import domain_notes, find_domain
 from refvid.rebuild.memory import plan_memory
 from refvid.rebuild.options import RebuildOptions
 from refvid.rebuild.pixels import Pixels
@@ -54,11 +56,17 @@ def prepare(
     """
     info = read_source(job, options)
     check_job_output(job, overwrite=options.overwrite, images=conditioning.images)
-    output = plan_output(job.output, info, options.encoding)
-    remarks = [*conditioning.read(info)]
-    if options.strength == 0:
+    larger = options.enlargement.apply(info)
+    canvas = Canvas(size=larger.size, domain=find_domain(info, options))
+    output = plan_output(job.output, larger, options.encoding)
+    remarks = [
+        *options.enlargement.notes(info, larger),
+        *domain_notes(info, canvas.domain),
+        *conditioning.read(info, canvas),
+    ]
+    if options.strength == 0 and larger is info:
         remarks.append(what_changes(info, output))
-    memory = plan_memory(loaded, info.path, info.height, info.width)
+    memory = plan_memory(loaded, info.path, larger.height, larger.width)
     return prepare_run(
         "rebuild",
         job,
@@ -66,6 +74,7 @@ def prepare(
         info,
         memory,
         frames=count_frames(info, options),
+        canvas=canvas,
         output=output,
         notes=(*output.notes, *remarks, *memory.notes),
         reference=conditioning.describe(),
@@ -111,8 +120,12 @@ def rebuild(
     conditions = Conditions()
     if options.strength > 0:
         with out_of_memory_errors():
-            conditions = conditioning.prepare(prepared.info, loaded)
-    rebuilder = Rebuilder(loaded, conditions, prepared.budget, strength=options.strength)
+            conditions = conditioning.prepare(prepared.info, prepared.canvas, loaded)
+    rebuilder = Rebuilder(
+        loaded, conditions, prepared.budget, canvas=prepared.canvas, strength=options.strength
+    )
+    # What is not to be changed goes from decoder to encoder, not by way of RGB.
+    is_unchanged = options.strength == 0 and prepared.canvas.size == prepared.info.size
     run = Run(started, prepared.plan, on_progress)
     how = how_rebuilt(conditioning.provenance(), options)
     assert prepared.output is not None
@@ -120,7 +133,7 @@ def rebuild(
     origin = Provenance(loaded.name, how).origin(source_type, job.source)
     with (
         open_video(
-            job.source, options.range, info=prepared.info, keep_decoded=options.strength == 0
+            job.source, options.range, info=prepared.info, keep_decoded=is_unchanged
         ) as video,
         create_video(
             job.output,
@@ -149,7 +162,7 @@ def rebuild(
         ) -> None:
             for frame, pixels in zip(*rebuilt, strict=True):
                 check_stop()
-                if options.strength == 0:
+                if is_unchanged:
                     output.write_unchanged(frame)
                 else:
                     output.write(pixels, frame)

@@ -199,15 +199,20 @@ def test_every_fixture_is_tested(shared: Path) -> None:
     assert videos == {*WHOLE, *FIRST_FRAMES, HLG}
 
 
-def test_hlg_is_refused_unless_passed_through(shared: Path, tmp_path: Path, model: str) -> None:
+@pytest.mark.parametrize("words", [(), ("--hdr", "passthrough")])
+def test_hlg_stays_hlg(shared: Path, tmp_path: Path, model: str, words: tuple[str, ...]) -> None:
     path = shared / "media" / "fixtures" / HLG
-    refused = refvid("enhance", path, "-o", tmp_path / "out.mp4", "--model", model)
-    assert refused.exit_code == 3
-    assert "HDR" in refused.stderr
-    assert "--hdr passthrough" in refused.stderr
-    assert list(tmp_path.iterdir()) == []
-    output, _ = enhance_fixture(path, tmp_path, model, "--hdr", "passthrough", "--frames", "2")
+    output, _ = enhance_fixture(path, tmp_path, model, *words, "--frames", "2")
     compare(watch(path, 2), watch(output), path, output)
+
+
+def test_hlg_is_refused_where_that_is_asked(shared: Path, tmp_path: Path, model: str) -> None:
+    path = shared / "media" / "fixtures" / HLG
+    words = ("--hdr", "refuse", "--model", model)
+    refused = refvid("enhance", path, "-o", tmp_path / "out.mp4", *words)
+    assert refused.exit_code == 3
+    assert "is HDR video" in refused.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_sound_of_a_whole_file(shared: Path, tmp_path: Path, model: str) -> None:

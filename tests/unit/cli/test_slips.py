@@ -131,7 +131,7 @@ class TestForeignOptions:
             ("--reference", "--ref IMAGE"),
             ("--refs", "--ref IMAGE"),
             ("-ss", "--start TIME"),
-            ("--size", "size of the input"),
+            ("--resize", "--scale 2"),
             ("--fps", "--rate FPS is for image sequences"),
             ("--gpu", "--device cuda"),
             ("--force", "--overwrite replaces"),

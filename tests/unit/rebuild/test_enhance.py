@@ -255,17 +255,6 @@ def test_plan_and_report_are_json(make_video, loaded, tmp_path: Path) -> None:
     assert document["cuts"] == []
 
 
-def test_hdr_needs_a_word(make_video, loaded, tmp_path: Path) -> None:
-    source = make_video(
-        9, "hdr.mkv", codec="libx265", pix_fmt="yuv420p10le", transfer=16, options={}
-    )
-    refused = EnhanceOptions(source=source, output=tmp_path / "out.mkv")
-    with pytest.raises(InputError, match=r"HDR.*--hdr passthrough"):
-        plan_enhance(refused, loaded)
-    allowed = EnhanceOptions(source=source, output=tmp_path / "out.mkv", hdr="passthrough")
-    assert enhance(allowed, loaded).frames == 9
-
-
 def test_outputs_that_cannot_be(make_video, loaded, tmp_path: Path) -> None:
     source = make_video(5)
     taken = tmp_path / "taken.mp4"

@@ -1,0 +1,124 @@
+"""Does HDR gain what SDR gains? SDR clips wrapped in PQ and HLG, rebuilt, and unwrapped again.
+
+    python benchmarks/hdr.py CLIPS [--frames 9] [--passthrough]
+
+Degraded clips are coded as 10 bits of HDR by BT.2408, in BT.2020's primaries; the reference is the
+clean first frame as an SDR picture. PSNR is that of SDR, of the frames after it; the gain is that
+over the degraded clip. `--passthrough` adds what the code values as they are would gain.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refvid.evaluation.clips import find_clips, read_clip
+from refvid.evaluation.measures import frame_psnr
+from refvid.media.color import ColorInfo
+from refvid.media.domain import Domain, wrap_sdr
+from refvid.media.light import BT709, HLG, PQ, SDR_GAMMA, convert_primaries, light_of_pq
+from refvid.rebuild.canvas import Canvas
+from refvid.rebuild.choose_backbone import LoadedBackbone, choose_backbone
+from refvid.rebuild.frames import rebuild_frames
+from refvid.rebuild.memory import choose_budget
+from refvid.rebuild.options import ModelOptions
+from refvid.rebuild.references import condition_on
+from refvid.training.degradations import EVALUATION_DEGRADATIONS, degrade
+
+_BT2020 = 9
+_TEN_BITS = 1023 / 65535
+
+Frames = NDArray[np.uint8]
+"""(T, H, W, 3) RGB."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("clips", type=Path)
+    parser.add_argument("--frames", type=int, default=9)
+    parser.add_argument("--passthrough", action="store_true")
+    arguments = parser.parse_args()
+    loaded = choose_backbone(ModelOptions(model="mini"))
+    ways: dict[str, Callable[[Frames, Frames], Frames]] = {
+        "SDR": lambda degraded, clean: rebuild(loaded, degraded, clean[0], None),
+        "PQ": lambda degraded, clean: through_hdr(loaded, degraded, clean[0], PQ),
+        "HLG": lambda degraded, clean: through_hdr(loaded, degraded, clean[0], HLG),
+    }
+    if arguments.passthrough:
+        for name, transfer in (("PQ", PQ), ("HLG", HLG)):
+            ways[f"{name} as it is"] = lambda degraded, clean, transfer=transfer: through_hdr(
+                loaded, degraded, clean[0], transfer, converts=False
+            )
+    gains: list[list[float]] = []
+    print("| clip |", " | ".join(["degraded", *ways]), "|")
+    print("| --- |", " | ".join("---" for _ in ["", *ways]), "|")
+    for path in find_clips(arguments.clips):
+        clean = read_clip(path, arguments.frames)
+        for name, how in EVALUATION_DEGRADATIONS.items():
+            degraded = degrade(clean, how)
+            before = fmean(frame_psnr(degraded[1:], clean[1:]))
+            after = [
+                fmean(frame_psnr(way(degraded, clean)[1:], clean[1:])) for way in ways.values()
+            ]
+            gains.append([score - before for score in after])
+            scores = " | ".join(f"{score:.2f}" for score in (before, *after))
+            print(f"| {path.stem}, {name} | {scores} |", flush=True)
+    means = [fmean(column) for column in zip(*gains, strict=True)]
+    print("| mean gain | |", " | ".join(f"{mean:+.2f}" for mean in means), "|")
+    print("| of SDR's | |", " | ".join(f"{mean / means[0]:.0%}" for mean in means), "|")
+
+
+def through_hdr(
+    loaded: LoadedBackbone,
+    degraded: Frames,
+    reference: Frames,
+    transfer: int,
+    *,
+    converts: bool = True,
+) -> Frames:
+    """Wrap a clip, rebuild it as the commands do, and unwrap the result."""
+    domain = Domain.of(ColorInfo(primaries=_BT2020, transfer=transfer))
+    assert domain is not None, "HDR has one"
+    wrapped = np.stack([wrap_sdr(frame, transfer, _BT2020) for frame in degraded])
+    wrapped = (np.rint(wrapped * _TEN_BITS) / _TEN_BITS).round().astype(np.uint16)
+    if not converts:
+        reference = wrap_sdr(reference, transfer, _BT2020)
+    rebuilt = rebuild(loaded, wrapped, reference, domain if converts else None)
+    return np.stack([unwrap(frame, transfer) for frame in rebuilt])
+
+
+def rebuild(
+    loaded: LoadedBackbone, frames: Frames, reference: Frames, domain: Domain | None
+) -> Frames:
+    height, width = frames.shape[1:3]
+    canvas = Canvas(size=(width, height), domain=domain)
+    conditions = condition_on(
+        canvas.bring(reference), loaded, canvas.size, fit="auto", first=lambda: None
+    )
+    budget = choose_budget(loaded.backbone.limits, height, width)
+    return rebuild_frames(loaded, frames, conditions, budget, canvas=canvas)[0]
+
+
+def unwrap(frame: NDArray[np.uint16], transfer: int) -> Frames:
+    """HDR codes (h, w, 3) -> the SDR picture that was wrapped."""
+    codes = frame / np.float32(65535)
+    light = light_of_pq(codes) if transfer == PQ else shown_by_hlg(codes)
+    values = np.maximum(convert_primaries(light, _BT2020, BT709), 0) ** (1 / SDR_GAMMA)
+    return (values.clip(0, 1) * 255).round().astype(np.uint8)
+
+
+def shown_by_hlg(codes: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Light on a screen of 1000 cd/m2 (BT.2100), relative to diffuse white."""
+    a, b, c = 0.17883277, 0.28466892, 0.55991073
+    scene = np.where(codes <= 0.5, codes**2 / 3, (np.exp((codes - c) / a) + b) / 12)
+    luminance = scene @ np.array([0.2627, 0.6780, 0.0593])
+    return scene * np.maximum(luminance, 1e-9)[..., None] ** 0.2 * (1000 / 203)
+
+
+if __name__ == "__main__":
+    main()
