@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from refvid.media.credentials import make_credentials
+from refvid.media.credentials import Credentials, make_credentials
 from refvid.media.encoding import Encoding
 from refvid.words import Number
 
@@ -45,7 +45,7 @@ def make_encoding(
     subs: Tracks = "copy",
     *,
     provenance: Provenance = "auto",
-    c2pa: tuple[File, File] | None = None,
+    credentials: Credentials | None = None,
 ) -> Encoding:
     """How a result is written; values of encoder options may be numbers."""
     return Encoding(
@@ -57,8 +57,13 @@ def make_encoding(
         subtitles=subs,
         metadata=metadata,
         provenance=provenance,
-        credentials=None if c2pa is None else make_credentials(Path(c2pa[0]), Path(c2pa[1])),
+        credentials=credentials,
     )
+
+
+def make_signer(certificate: File | None, key: File | None, algorithm: str) -> Credentials | None:
+    """What a result is signed with, if it is."""
+    return make_credentials(to_path(certificate), to_path(key), algorithm)
 
 
 def split_words(words: str | Iterable[str]) -> list[str]:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from refvid.api.keywords import File, Position, Provenance, Rate, check_job, make_encoding
+from refvid.api.keywords import (
+    File,
+    Position,
+    Provenance,
+    Rate,
+    check_job,
+    make_encoding,
+    make_signer,
+)
 from refvid.api.models import use_model
 from refvid.progress import ProgressCallback, ignore_progress
 from refvid.words import parse_latent_references, parse_range, parse_rate
@@ -38,7 +46,9 @@ def decode(
     encoder_options: Mapping[str, object] | None = None,
     metadata: bool = True,
     provenance: Provenance = "auto",
-    c2pa: tuple[File, File] | None = None,
+    c2pa_cert: File | None = None,
+    c2pa_key: File | None = None,
+    c2pa_alg: str = "es256",
     overwrite: bool = False,
     on_progress: ProgressCallback = ignore_progress,
 ) -> Report:
@@ -69,7 +79,13 @@ def decode(
         frame_rate=parse_rate(fps, "--fps"),
         overwrite=overwrite,
         encoding=make_encoding(
-            codec, crf, pix_fmt, encoder_options, metadata, provenance=provenance, c2pa=c2pa
+            codec,
+            crf,
+            pix_fmt,
+            encoder_options,
+            metadata,
+            provenance=provenance,
+            credentials=make_signer(c2pa_cert, c2pa_key, c2pa_alg),
         ),
     )
     job = check_job(source, output, overwrite=overwrite)

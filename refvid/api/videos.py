@@ -15,6 +15,7 @@ from refvid.api.keywords import (
     Tracks,
     check_job,
     make_encoding,
+    make_signer,
 )
 from refvid.api.models import use_model
 from refvid.errors import InputError, OptionError
@@ -59,7 +60,9 @@ def enhance(
     subs: Tracks = "copy",
     metadata: bool = True,
     provenance: Provenance = "auto",
-    c2pa: tuple[File, File] | None = None,
+    c2pa_cert: File | None = None,
+    c2pa_key: File | None = None,
+    c2pa_alg: str = "es256",
     hdr: Hdr = "auto",
     rate: Rate | None = None,
     overwrite: bool = False,
@@ -92,7 +95,9 @@ def enhance(
         subs: Whether subtitles are.
         metadata: Keep tags and chapters, and write the provenance.
         provenance: `none` leaves out the lines about how it was made.
-        c2pa: Certificate chain and private key (PEM) to sign an mp4 or mov with.
+        c2pa_cert: Certificate chain (PEM) to sign an mp4 or mov with.
+        c2pa_key: Its private key (PEM).
+        c2pa_alg: Of the key.
         hdr: HDR video is seen by the model as SDR and stays HDR (`auto`), is refused, or goes in
             as it is coded (`passthrough`).
         rate: Frame rate of image sequences; None is 24.
@@ -130,7 +135,7 @@ def enhance(
             audio,
             subs,
             provenance=provenance,
-            c2pa=c2pa,
+            credentials=make_signer(c2pa_cert, c2pa_key, c2pa_alg),
         ),
     )
     job = check_job(source, output, overwrite=overwrite, images=references.images)
@@ -206,7 +211,9 @@ def stylize(
     subs: Tracks = "copy",
     metadata: bool = True,
     provenance: Provenance = "auto",
-    c2pa: tuple[File, File] | None = None,
+    c2pa_cert: File | None = None,
+    c2pa_key: File | None = None,
+    c2pa_alg: str = "es256",
     hdr: Hdr = "auto",
     rate: Rate | None = None,
     overwrite: bool = False,
@@ -246,7 +253,7 @@ def stylize(
             audio,
             subs,
             provenance=provenance,
-            c2pa=c2pa,
+            credentials=make_signer(c2pa_cert, c2pa_key, c2pa_alg),
         ),
     )
     job = check_job(source, output, overwrite=overwrite, images=styles.images)
