@@ -283,5 +283,5 @@ def test_a_last_picture_that_claims_to_be_shown_for_centuries(samples, claimed, 
             new.mux(packet)
     output = samples.folder / f"out{suffix}"
     samples.copy(source, output)
-    assert read_video_info(output).duration < 1
+    assert (read_video_info(output).duration or 0) < 1
     assert len(samples.read(output)) == 10
