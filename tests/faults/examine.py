@@ -40,6 +40,10 @@ _HARD_STOP_S = 3 * LONGEST_S
 
 _LONGEST_MESSAGE = 3000
 
+UNCAUGHT = "uncaught errors"
+PARTIAL = "partial results under final names"
+LEFTOVERS = "leftovers"
+
 EXIT_CODES = (0, 2, 3, 4, 5, 6)
 """Those that are documented; 1 is a bug."""
 
@@ -52,14 +56,18 @@ class Finding:
     """What became of one file."""
 
     number: int
-    faults: tuple[str, ...]
-    """Errors that nobody expected."""
+    faults: tuple[tuple[str, str], ...]
+    """What nobody expected: of which kind, and in words."""
 
     refused: str
     """The words in which it was refused, if it was."""
 
     peak: int
     """Memory that the process has held so far [bytes]."""
+
+
+class Fault(Exception):
+    """What must not be: of which kind, and in words."""
 
 
 def examine_all(kind: str, paths: list[Path], work: Path, home: Path, tell: Connection) -> None:
@@ -96,9 +104,9 @@ def _take_too_long(_number: int, _frame: FrameType | None) -> None:
     raise TimeoutError(f"it takes longer than {LONGEST_S} s")
 
 
-def examine(kind: str, path: Path, work: Path, number: int) -> tuple[list[str], str]:
+def examine(kind: str, path: Path, work: Path, number: int) -> tuple[list[tuple[str, str]], str]:
     """Give one file to everything that reads its kind: the faults, and the words of a refusal."""
-    faults: list[str] = []
+    faults: list[tuple[str, str]] = []
     refused = ""
     for look in _LOOKS[kind](path, work, number):
         try:
@@ -106,11 +114,14 @@ def examine(kind: str, path: Path, work: Path, number: int) -> tuple[list[str], 
         except RefvidError as error:
             refused = message = str(error)
             if len(message) > _LONGEST_MESSAGE:
-                faults.append(f"a message of {len(message)} characters: {message[:200]}")
+                words = f"a message of {len(message)} characters: {message[:200]}"
+                faults.append((UNCAUGHT, words))
+        except Fault as fault:
+            faults.append(fault.args)
         except BaseException as error:  # noqa: BLE001 -- whatever it is, it is what is looked for
             last = traceback.extract_tb(error.__traceback__)[-1]
             place = f"{last.filename}:{last.lineno}"
-            faults.append(f"{type(error).__name__}: {str(error)[:300]} ({place})")
+            faults.append((UNCAUGHT, f"{type(error).__name__}: {str(error)[:300]} ({place})"))
     return faults, refused
 
 
@@ -119,11 +130,11 @@ def _run(*words: str | Path) -> None:
     result = CliRunner().invoke(app, [str(word) for word in words])
     said = result.stderr.strip().rpartition("\n")[2]
     if result.exit_code not in EXIT_CODES:
-        raise AssertionError(f"{words[0]} ends with {result.exit_code}: {said[:500]}")
+        raise Fault(UNCAUGHT, f"{words[0]} ends with {result.exit_code}: {said[:500]}")
     if not isinstance(result.exception, SystemExit | None):
-        raise AssertionError(f"{words[0]}: {result.exception!r}")
+        raise Fault(UNCAUGHT, f"{words[0]}: {result.exception!r}")
     if any(character in result.output for character in ("\x1b", "\x9b", "\u202e")):
-        raise AssertionError(f"{words[0]}: control characters reach the terminal")
+        raise Fault(UNCAUGHT, f"{words[0]}: control characters reach the terminal")
     if result.exit_code:
         raise RefvidError(said)
 
@@ -133,7 +144,8 @@ def _enhance(path: Path, output: Path, *words: str) -> None:
     try:
         _run("enhance", path, "--strength", "0", "-o", output, *words)
     except RefvidError:
-        assert not output.exists(), "a part of a result has its final name"
+        if output.exists():
+            raise Fault(PARTIAL, output.name) from None
         raise
     else:
         _check_whole(output)
@@ -142,14 +154,18 @@ def _enhance(path: Path, output: Path, *words: str) -> None:
         left = {file.name for file in output.parent.iterdir()} - OTHER_FILES
         for name in left:
             (output.parent / name).unlink()
-        assert not left, f"leftovers: {left}"
+        if left:
+            raise Fault(LEFTOVERS, f"{left}")
 
 
 def _check_whole(output: Path) -> None:
-    with av.open(output) as container:
-        stream = container.streams.video[0]
-        count = sum(1 for _ in container.decode(stream))
-    assert count, "a result without pictures"
+    try:
+        with av.open(output) as container:
+            count = sum(1 for _ in container.decode(video=0))
+    except av.FFmpegError as error:
+        raise Fault(PARTIAL, f"{output.name}: {error}") from error
+    if not count:
+        raise Fault(PARTIAL, f"{output.name} holds no pictures")
 
 
 Look = Callable[[], Any]

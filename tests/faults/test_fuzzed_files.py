@@ -79,6 +79,10 @@ DOCUMENTS = {
     "report.json": json.dumps({"summary": {"exact": 0.9, "far": 0.5}}),
 }
 
+REFUSED_IN_WORDS = "refused in words"
+CRASHES = "crashes and hangs"
+TOO_LARGE = "with too much memory"
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(os.name != "posix", reason="Windows limits no process's memory like this"),
@@ -125,13 +129,19 @@ def groups(kind: str, count: int, draw: random.Random, folder: Path) -> Iterator
             path.unlink()
 
 
+COUNTED = (
+    REFUSED_IN_WORDS,
+    *("uncaught errors", "partial results under final names", "leftovers"),
+    CRASHES,
+    TOO_LARGE,
+)
+
+
 class Judge:
     """Counts what must not be, and keeps the files that did it."""
 
     def __init__(self, kind: str, work: Path, home: Path, kept: Path) -> None:
-        self.counts = Counter(
-            {"refused in words": 0, "faults": 0, "crashes and hangs": 0, "too large": 0}
-        )
+        self.counts = Counter(dict.fromkeys(COUNTED, 0))
         self.peak = 0
         self.faults: list[str] = []
         self.refused: list[str] = []
@@ -159,7 +169,7 @@ class Judge:
             if finding is None:
                 process.kill()
                 process.join()
-                self._fault("crashes and hangs", path, f"ended with {process.exitcode}")
+                self._fault(CRASHES, path, f"ended with {process.exitcode}")
                 return done + 1
             self._note(path, finding)
         process.join()
@@ -167,13 +177,13 @@ class Judge:
 
     def _note(self, path: Path, finding: examine.Finding) -> None:
         if finding.refused:
-            self.counts["refused in words"] += 1
+            self.counts[REFUSED_IN_WORDS] += 1
             self.refused.append(f"{path.name}: {finding.refused}")
-        for fault in finding.faults:
-            self._fault("faults", path, fault)
+        for what, words in finding.faults:
+            self._fault(what, path, words)
         # The peak of a process never falls: said once.
         if finding.peak > max(MOST_BYTES, self.peak):
-            self._fault("too large", path, f"{finding.peak / 1e9:.2f} GB of memory")
+            self._fault(TOO_LARGE, path, f"{finding.peak / 1e9:.2f} GB of memory")
         self.peak = max(self.peak, finding.peak)
 
     def _fault(self, what: str, path: Path, words: str) -> None:
@@ -200,7 +210,7 @@ def test_whole_files_are_taken(kind: str, tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
     judge.take([tmp_path / name for name in files])
     assert not judge.faults, "\n".join(judge.faults)
-    assert not judge.counts["refused in words"], judge.refused
+    assert not judge.counts[REFUSED_IN_WORDS], judge.refused
 
 
 @pytest.mark.parametrize("kind", SHARES)
