@@ -18,6 +18,10 @@ from PIL import Image
 from safetensors.torch import save
 
 from refvid.media.image import encode_image
+from refvid.models.mini.config import MiniConfig
+from refvid.models.mini.decoder import MiniDecoder
+from refvid.models.wan.autoencoder import WanAutoencoder
+from refvid.models.wan.config import WanConfig
 
 VIDEOS: Mapping[str, tuple[str, str, Mapping[str, str], bool]] = {
     "h264.mp4": ("mp4", "libx264", {"preset": "ultrafast"}, True),
@@ -39,6 +43,11 @@ OWN_FACTS = {
     "width": "30", "height": "16", "padded_width": "32", "padded_height": "16",
     "temporal_stride": "1", "first_chunk_extra": "0",
 }  # fmt: skip
+
+WAN_SIZES = WanConfig(
+    base_channels=4, transformer_blocks=1, heads=2, head_channels=20, feed_forward_channels=24
+)
+"""Of the networks in `tiny_weights`; files of torch.save do not say theirs."""
 
 
 def tiny_video(name: str) -> bytes:
@@ -113,26 +122,16 @@ def tiny_latents() -> dict[str, bytes]:
 
 def tiny_weights() -> dict[str, bytes]:
     """Networks as small as can be, with random weights."""
-    from refvid.models.mini.config import MiniConfig
-    from refvid.models.mini.decoder import MiniDecoder
-    from refvid.models.wan.autoencoder import WanAutoencoder
-    from refvid.models.wan.config import WanConfig
-
     mini = MiniConfig(width=8, wide=8, depths=(1, 1, 1), condition_width=8, kernels=2)
-    wan = WanConfig(
-        base_channels=4,
-        transformer_blocks=1,
-        heads=2,
-        head_channels=20,
-        feed_forward_channels=24,
-    )
     small = dict(MiniDecoder(mini).state_dict())
-    large = dict(WanAutoencoder(wan).state_dict())
+    large = dict(WanAutoencoder(WAN_SIZES).state_dict())
     return {
         "mini.safetensors": save(small, {"config": json.dumps(asdict(mini))}),
-        "wan.safetensors": save(large, {"backbone": "wan2.1", "network": json.dumps(asdict(wan))}),
+        "wan.safetensors": save(
+            large, {"backbone": "wan2.1", "network": json.dumps(asdict(WAN_SIZES))}
+        ),
         "wan.pt": torch_file({"state_dict": large}),
-        "mini.ckpt": torch_file(small),
+        "wan.ckpt": torch_file({"module": {f"model.{key}": large[key] for key in large}}),
         "old.pt": torch_file(small, _use_new_zipfile_serialization=False),
     }
 

@@ -1,7 +1,8 @@
 """Weights of a file -> a network without memory of its own, one after another.
 
-What stays as it is in the file is mapped from the disk. What is converted, to another precision or
-device, is let go of at once: neither the file nor a second network is ever in memory whole.
+What stays as it is in the file is mapped from the disk, and comes into memory when it is used. What
+is converted, to another precision or device, and what is only looked at, is let go of at once:
+neither the file nor a second network is ever in memory whole.
 """
 
 from __future__ import annotations
@@ -21,15 +22,7 @@ from refvid.errors import CheckpointMismatch
 from refvid.safetensors_file import open_safetensors
 
 _BATCH_VALUES: Final = 2**25
-"""So many are read and converted before they are let go of."""
-
-_DTYPES: Final = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-}
-"""By safetensors' names."""
+"""So many are checked and converted before they are let go of."""
 
 
 class Placement(NamedTuple):
@@ -44,6 +37,10 @@ class Placement(NamedTuple):
         """Precision of a weight; the stored one where another would only take more memory."""
         wanted = torch.float32 if key.startswith(self.float32_keys) else self.dtype
         return stored if stored.itemsize < wanted.itemsize else wanted
+
+    def moves(self, key: str, weight: Tensor) -> bool:
+        """Whether a weight that is in main memory takes other memory than it has."""
+        return self.device.type != "cpu" or self.dtype_of(key, weight.dtype) != weight.dtype
 
 
 def fill_network(
@@ -66,20 +63,24 @@ def fill_network(
     """
     keys = [key for key in network.state_dict() if not key.startswith(leave_out)]
     found: dict[str, Tensor] = {}
+    stays: list[str] = []
     try:
         with open_safetensors(path) as file:
             sums = read_checksums(file.metadata() or {})
-            stays = [key for key in keys if not _moves(key, file, placement)]
-            found |= {key: _read(file, key, path, sums) for key in stays}
-        for batch in _batches([key for key in keys if key not in found], path):
-            assert placement is not None
-            # Opened anew each time, so that the pages that were read are given back.
+            batches = list(_batches(keys, file))
+        for batch in batches:
+            # Opened anew each time: what is read through a mapping is in memory as long as that.
             with open_safetensors(path) as file:
                 for key in batch:
                     weight = _read(file, key, path, sums)
-                    dtype = placement.dtype_of(key, weight.dtype)
-                    found[key] = weight.to(placement.device, dtype, copy=True)
+                    if placement is None or not placement.moves(key, weight):
+                        stays.append(key)
+                    else:
+                        dtype = placement.dtype_of(key, weight.dtype)
+                        found[key] = weight.to(placement.device, dtype, copy=True)
                     del weight
+        with open_safetensors(path) as file:
+            found |= {key: file.get_tensor(key) for key in stays}
     except SafetensorError as error:
         raise CheckpointMismatch(f"{path} is damaged ({error}). Fetch it again.") from error
     missing, unexpected = network.load_state_dict(found, strict=False, assign=True)
@@ -98,19 +99,9 @@ def _read(file: Any, key: str, path: Path, sums: dict[str, int]) -> Tensor:
     return weight
 
 
-def _moves(key: str, file: Any, placement: Placement | None) -> bool:
-    if placement is None:
-        return False
-    stored = _DTYPES.get(file.get_slice(key).get_dtype())
-    if stored is None or placement.device.type != "cpu":
-        return True
-    return placement.dtype_of(key, stored) != stored
-
-
-def _batches(keys: Sequence[str], path: Path) -> Iterator[list[str]]:
+def _batches(keys: Sequence[str], file: Any) -> Iterator[list[str]]:
     """Cut keys into groups with about the same number of values."""
-    with open_safetensors(path) as file:
-        values = {key: math.prod(file.get_slice(key).get_shape()) for key in keys}
+    values = {key: math.prod(file.get_slice(key).get_shape()) for key in keys}
     batch: list[str] = []
     for key in keys:
         if batch and sum(values[known] for known in batch) + values[key] > _BATCH_VALUES:

@@ -19,8 +19,8 @@ T = TypeVar("T", bound=Timed)
 _ALIKE: Final = 1
 """[s] By which streams of one recording may differ where its clock jumps."""
 
-_LAST_TICK: Final = 2**56
-"""Later ones are nonsense in any unit, and would not fit into 64 bits when converted."""
+_LATEST: Final = 2**30
+"""[s] More is nonsense, and would not fit into 64 bits in the finest of units."""
 
 # How far to look ahead where a time jumps: it could be one wrong packet, or all of the streams.
 _ENOUGH_PACKETS: Final = 16
@@ -294,7 +294,8 @@ class FileClock(Generic[T]):
             self._now = time * track.kind.unit + shift
             self.starts.setdefault(packet.stream_index, self._now)
         ticks = round(shift / track.kind.unit)
-        if abs(time + ticks) > _LAST_TICK:
+        latest = max(abs(known + ticks) for known in (packet.pts, packet.dts) if known is not None)
+        if latest * track.kind.unit > _LATEST:
             self.wrong += 1
             packet.pts = packet.dts = None
             return

@@ -9,6 +9,9 @@ from typing import Final, Protocol
 LONGEST_GAP: Final = 10
 """[s] In a transport stream; FFmpeg's limit, too (-dts_delta_threshold)."""
 
+LONGEST_SHOWN: Final = 10**6
+"""[s] Nothing is shown or heard for weeks: what claims more says nothing of its length."""
+
 # Decoding times are often guessed, and guessed wrong by a few reordered pictures.
 _PICTURE_SLACK: Final = 5
 _SOUND_SLACK: Final = 1
@@ -87,8 +90,9 @@ class Track:
         return self.last is not None and time < self.last - slack * self.step
 
     def take_note(self, packet: Timed, time: int) -> None:
-        if packet.duration:
-            self.step = packet.duration
+        duration = packet.duration or 0
+        if 0 < duration * self.kind.unit <= LONGEST_SHOWN:
+            self.step = duration
         elif self.last is not None and time > self.last:
             self.step = time - self.last
         shown = (time if packet.pts is None else packet.pts) + self.step

@@ -13,6 +13,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from refvid.errors import InputError
+from refvid.media.clock_track import LONGEST_SHOWN
 from refvid.media.color import resolve_color
 from refvid.media.container import input_errors, set_up_decoder
 from refvid.media.frame_times import FrameTimes
@@ -224,9 +225,11 @@ def _usual_step(info: VideoInfo) -> int | None:
 def _last_duration(told: int | None, last_step: int | None, info: VideoInfo) -> int | None:
     """Return how long the last picture is shown.
 
-    Some containers give nonsense here (1 ms), so a duration far from the step before it is
-    not believed.
+    Some containers give nonsense here (1 ms, or centuries), so a duration far from the step before
+    it is not believed.
     """
+    if told is not None and told * info.time_base > LONGEST_SHOWN:
+        told = None
     usual = _usual_step(info) if last_step is None else last_step
     if usual is None or (told is not None and 2 * told >= usual):
         return told

@@ -24,6 +24,13 @@ _WORST_CRF_ELSEWHERE: Final = 63
 # Encoders in hardware refuse smaller ones.
 _TRIAL_WIDTH, _TRIAL_HEIGHT = 256, 160
 
+_LOOKAHEAD_PIXELS: Final = 2**28
+_VP9_LOOKAHEAD: Final = 25
+"""Frames, unless told otherwise."""
+
+_VP9_PADDING: Final = 2 * 160
+"""To the width and the height of each [px]."""
+
 
 def find_encoder(name: str) -> Codec:
     """An encoder by libavcodec's name.
@@ -76,6 +83,21 @@ def encoder_options(preset: CodecPreset, encoding: Encoding) -> dict[str, str]:
     elif _RATE_CONTROL_OPTIONS & set(encoding.encoder_options):
         options.pop("crf", None)
     return options | encoding.encoder_options
+
+
+def bound_lookahead(
+    encoder: str, options: dict[str, str], width: int, height: int
+) -> dict[str, str]:
+    """Options with which an encoder that looks ahead holds no more of large frames than of 4K.
+
+    VP9's pads every frame that it holds: a GIF of 2 kB that claims a width of 65535 took 1.5 GB.
+    """
+    if encoder != "libvpx-vp9" or "lag-in-frames" in options:
+        return options
+    frames = _LOOKAHEAD_PIXELS // ((width + _VP9_PADDING) * (height + _VP9_PADDING))
+    if frames >= _VP9_LOOKAHEAD:
+        return options
+    return options | {"lag-in-frames": str(frames)}
 
 
 def _knows_option(encoder: str, name: str) -> bool:

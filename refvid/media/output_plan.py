@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 from refvid.errors import OptionError, OutputError
 from refvid.media.color import MATRIX_RGB, RANGE_FULL, ColorInfo, resolve_color
 from refvid.media.encoder_log import encoder_log
-from refvid.media.encoders import encoder_options, find_encoder
+from refvid.media.encoders import bound_lookahead, encoder_options, find_encoder
 from refvid.media.encoding import Encoding, codec_name, preset_for
 from refvid.media.file_kind import notes_on_picture
 from refvid.media.folders import is_file
@@ -305,7 +305,9 @@ def _video_plan(
         sample_aspect_ratio=like.sample_aspect_ratio,
         frame_rate=min(like.frame_rate or Fraction(24), Fraction(_HIGHEST_RATE)),
         time_base=like.time_base,
-        options=hdr10_options(encoder, options, like.side_data),
+        options=hdr10_options(
+            encoder, bound_lookahead(encoder, options, like.width, like.height), like.side_data
+        ),
         color=color,
         allows_b_frames=is_even,
         fields=like.fields if encoder in PROPERTIES["interlacing"].encoders else None,

@@ -10,6 +10,8 @@ from typing import Final
 from av.packet import Packet
 from av.stream import Stream
 
+from refvid.media.clock_track import LONGEST_SHOWN
+
 _MOST_HELD: Final = 256
 """Packets that wait for a later one: a millisecond holds about two of the shortest."""
 
@@ -86,10 +88,13 @@ class TrackTimes:
         if packet.dts is None:
             packet.dts = packet.pts
         self._coarseness = int(scale)
+        duration = packet.duration or 0
+        if not 0 <= duration * packet.time_base <= LONGEST_SHOWN:
+            packet.duration = duration = 0
         if scale != 1:
             packet.pts = None if packet.pts is None else round(packet.pts * scale)
             packet.dts = None if packet.dts is None else round(packet.dts * scale)
-            packet.duration = round((packet.duration or 0) * scale)
+            packet.duration = round(duration * scale)
             packet.time_base = self.unit
 
 

@@ -87,5 +87,7 @@ def _main(words: list[str], folder: Path, log: Path, begins: Connection) -> None
     sys.argv = ["refvid", *words]
     os.chdir(folder)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # where the tests run under nohup
     begins.send(None)
     refvid.__main__.main()

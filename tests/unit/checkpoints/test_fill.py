@@ -96,8 +96,24 @@ def test_the_file_is_not_kept_in_memory_beside_its_conversion(tmp_path, monkeypa
     fill_network(made, path, Placement(CPU, torch.bfloat16))
     assert mappings(path) == 0
     assert 0 < peak < path.stat().st_size / 2
-    fill_network(made, path, Placement(CPU, torch.float32))
-    assert mappings(path) > path.stat().st_size / 2, "what stays as it is, is mapped"
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="Linux tells what is mapped")
+@pytest.mark.parametrize("placement", [None, Placement(CPU, torch.float32)])
+def test_what_stays_in_the_file_comes_into_memory_when_it_is_used(tmp_path, monkeypatch, placement):
+    """Every weight is read to be checked; the encoder's would stay in memory for nothing."""
+    monkeypatch.setattr(fill, "_BATCH_VALUES", 1_000_000)
+    network = torch.nn.Sequential(*(torch.nn.Linear(900, 900) for _ in range(8)))
+    weights = network.state_dict()
+    path = tmp_path / "weights.safetensors"
+    save_file(weights, path, metadata=note_checksums(weights))
+    size = path.stat().st_size
+    with torch.device("meta"):
+        made = torch.nn.Sequential(*(torch.nn.Linear(900, 900) for _ in range(8)))
+    fill_network(made, path, placement)
+    assert mappings(path) < size / 4
+    assert all(torch.equal(value, weights[key]) for key, value in made.state_dict().items())
+    assert mappings(path) > size / 2, "what stays as it is, is mapped"
 
 
 def test_the_plain_decoder_leaves_the_attention_on_the_disk(file, tiny, cache):

@@ -9,8 +9,11 @@ import torch
 from safetensors.torch import save_file
 
 from refvid.checkpoints.catalog import CATALOG, Catalog, CatalogEntry, bundled_asset
+from refvid.checkpoints.checksums import read_checksums
+from refvid.checkpoints.convert import read_metadata, read_shapes
 from refvid.checkpoints.load import identify, load_backbone
 from refvid.errors import CheckpointMismatch, CheckpointUnavailable, OptionError
+from refvid.models.registry import bundled_names
 
 CPU = torch.device("cpu")
 
@@ -44,6 +47,26 @@ def test_the_other_models_weights(load) -> None:
     assert load("mini", path).name == "mini"
     with pytest.raises(CheckpointMismatch, match="missing"):
         load("wan2.1", path)
+
+
+@pytest.mark.parametrize("name", bundled_names())
+def test_a_byte_that_changed_in_bundled_weights_is_found(name, tmp_path: Path, load) -> None:
+    asset = bundled_asset(name)
+    if not asset.is_file():
+        pytest.skip("this tree has no bundled weights")
+    whole = asset.read_bytes()
+    path = tmp_path / "copy.safetensors"
+    path.write_bytes(whole)
+    assert read_checksums(read_metadata(path)).keys() == read_shapes(path).keys()
+    load(path)
+    start = 8 + int.from_bytes(whole[:8], "little")
+    for place in (start, (start + len(whole)) // 2, len(whole) - 1):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1
+        path.unlink()  # rather than under the mapping of what was loaded
+        path.write_bytes(damaged)
+        with pytest.raises(CheckpointMismatch, match="is not what was written"):
+            load(path)
 
 
 def test_a_backbone_of_the_future(tmp_path: Path, load) -> None:

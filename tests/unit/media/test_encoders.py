@@ -7,7 +7,7 @@ import pytest
 
 from refvid.errors import OptionError, OutputError
 from refvid.media.encoder_log import encoder_log
-from refvid.media.encoders import find_encoder, why_not
+from refvid.media.encoders import bound_lookahead, find_encoder, why_not
 from refvid.media.encoding import Encoding, codec_name, preset_for
 from refvid.media.output_plan import plan_output
 from refvid.media.video_info import read_video_info
@@ -108,3 +108,15 @@ def test_a_crf_that_an_encoder_would_cut_off(make_video, tmp_path):
     with pytest.raises(OptionError, match="from 0 to 51, not 60"):
         plan_output(tmp_path / "out.mp4", like, Encoding(codec="h264", crf=60))
     plan_output(tmp_path / "out.mkv", like, Encoding(codec="av1", crf=60, pix_fmt="yuv420p"))
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "told"), [(3840, 2160, None), (7680, 4320, "7"), (65535, 1, "12")]
+)
+def test_what_looks_ahead_holds_no_more_of_large_frames(width, height, told):
+    """VP9 pads each of 25 frames: 2 kB of a GIF that claims to be 65535 wide took 1.5 GB."""
+    options = bound_lookahead("libvpx-vp9", {"crf": "24"}, width, height)
+    assert options.get("lag-in-frames") == told
+    wish = {"lag-in-frames": "19"}
+    assert bound_lookahead("libvpx-vp9", wish, width, height) == wish
+    assert bound_lookahead("libx264", {}, width, height) == {}

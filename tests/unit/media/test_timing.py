@@ -267,3 +267,21 @@ def test_chapters_move_with_the_clock(samples):
             chapter["start"] * (chapter["time_base"] or 1) for chapter in container.chapters()
         ]
     assert starts == [0, pytest.approx(1, abs=0.001)]
+
+
+@pytest.mark.parametrize("claimed", [10**12, 2**62])
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_last_picture_that_claims_to_be_shown_for_centuries(samples, claimed, suffix):
+    whole = samples.make("whole.mkv", frames=10)
+    source = samples.folder / "in.mkv"
+    with av.open(str(whole)) as old, av.open(str(source), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        packets = [packet for packet in old.demux(video=0) if packet.size]
+        packets[-1].duration = claimed
+        for packet in packets:
+            packet.stream = stream
+            new.mux(packet)
+    output = samples.folder / f"out{suffix}"
+    samples.copy(source, output)
+    assert (read_video_info(output).duration or 0) < 1
+    assert len(samples.read(output)) == 10
