@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from refvid.evaluation.demo import sample_clip, sample_photo
 from refvid.evaluation.rebuilding import rebuild_with
-from refvid.metrics.picture import psnr
+from refvid.metrics.psnr import psnr
 from refvid.rebuild.choose_backbone import choose_backbone
 from refvid.rebuild.options import ModelOptions
 from refvid.training.degradations import Degradation, degrade

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from refvid.media.pixel_conversion import to_uint8
 from refvid.media.reader import open_video
-from refvid.metrics.picture import psnr, ssim
+from refvid.metrics.psnr import psnr
+from refvid.metrics.ssim import ssim
 from refvid.rebuild.pixels import clip_to_frames, frames_to_clip
 from refvid.training.batch import Batch
 from refvid.training.clips import VIDEO_SUFFIXES

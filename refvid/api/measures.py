@@ -142,9 +142,6 @@ def measure(
 
     table, curves = to_path(csv), to_path(plot)
     check_files(options, csv_file=table, plot=curves, overwrite=overwrite)
-    from refvid.metrics.frames import check_inputs
-
-    check_inputs(options)  # before torch is loaded
     from refvid.metrics.measure import measure as work
 
     report = work(options, on_progress)

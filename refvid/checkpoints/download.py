@@ -197,6 +197,12 @@ def _look_up(entry: CatalogEntry, pauses_s: Sequence[float]) -> _RemoteFile:
 
 def _compare_with_catalog(entry: CatalogEntry, remote: _RemoteFile) -> None:
     """Find out before a gigabyte is on its way; the etag of a large file is its SHA-256."""
+    # A branch may have been called like the first digits of a commit.
+    if not remote.commit.startswith(entry.revision):
+        raise CheckpointMismatch(
+            f"{constants.ENDPOINT} offers {entry.name} of commit {remote.commit} in place of "
+            f"{entry.revision}. Nothing was downloaded. If HF_ENDPOINT is set, try without it."
+        )
     is_sha256 = re.fullmatch(r"[0-9a-f]{64}", remote.etag)
     if (entry.size and remote.size and entry.size != remote.size) or (
         entry.sha256 and is_sha256 and remote.etag != entry.sha256

@@ -86,15 +86,7 @@ def load_backbone(
     """
     cache = cache or Cache.default()
     name = str(name_or_path)
-    if weights is not None and find_backbone(name) is None and name not in catalog.models:
-        models = dict.fromkeys((*names("restore"), *catalog.models))
-        raise OptionError(
-            f"--weights goes with the name of a model ({', '.join(models)}), "
-            f"not with --model {name}."
-        )
-    if name in catalog and name not in catalog.models:
-        above = ", ".join(entry.name for entry in catalog if entry.base == name)
-        raise OptionError(f"{name} is no model of its own, but what {above} is built on.")
+    _check_name(name, catalog, has_weights=weights is not None)
 
     def load(path: Path, backbone: str, base: CatalogEntry | None = None) -> Backbone:
         spec = find_backbone(backbone)
@@ -146,6 +138,18 @@ def load_backbone(
         )
     with bundled_file(spec) as path:
         return load(path, name)
+
+
+def _check_name(name: str, catalog: Catalog, *, has_weights: bool) -> None:
+    if has_weights and find_backbone(name) is None and name not in catalog.models:
+        models = dict.fromkeys((*names("restore"), *catalog.models))
+        raise OptionError(
+            f"--weights goes with the name of a model ({', '.join(models)}), "
+            f"not with --model {name}."
+        )
+    if name in catalog and name not in catalog.models:
+        above = ", ".join(entry.name for entry in catalog if entry.base == name)
+        raise OptionError(f"{name} is no model of its own, but what {above} is built on.")
 
 
 def _check_chunking(spec: BackboneSpec, chunking: Chunking) -> None:

@@ -25,7 +25,7 @@ from refvid.media.inputs import Job
 from refvid.media.outputs import check_outputs
 from refvid.media.partial_file import partial_file
 from refvid.media.reader import open_video
-from refvid.metrics.picture import psnr
+from refvid.metrics.psnr import psnr
 from refvid.progress import ProgressCallback
 from refvid.rebuild.choose_backbone import choose_backbone
 from refvid.rebuild.enhance import enhance

@@ -18,7 +18,8 @@ from refvid.evaluation.rebuilding import Frames, Picture
 from refvid.metrics.catalog import MEASURES
 from refvid.metrics.options import missing_packages
 from refvid.metrics.perceptual import Lpips, load_lpips, lpips_distance
-from refvid.metrics.picture import psnr, ssim
+from refvid.metrics.psnr import psnr
+from refvid.metrics.ssim import ssim
 from refvid.metrics.st_lpips import load_st_lpips
 from refvid.metrics.temporal import block_motion, flicker, warping_error
 

@@ -138,27 +138,25 @@ class AlignedReader(ABC):
 def _decoding_ahead(video: VideoReader) -> Iterator[Iterator[Frame]]:
     """Decode in a thread of its own; when the block is left, it has ended."""
     # Any: frames, then `_END` or the error that ended them.
-    decoded: queue.Queue[Any] = queue.Queue(_AHEAD)
+    decoded: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    # A place for each frame that may wait. The bounded `Queue` of Python itself takes as long to
+    # hand over a frame as its pixels take to be compared.
+    places: queue.SimpleQueue[None] = queue.SimpleQueue()
+    for _ in range(_AHEAD):
+        places.put(None)
     stop = threading.Event()
-
-    def put(item: Any) -> None:
-        while not stop.is_set():
-            try:
-                decoded.put(item, timeout=_POLL_S)
-            except queue.Full:
-                continue
-            return
 
     def decode() -> None:
         try:
             for frame in video:
-                put(frame)
+                places.get()
                 if stop.is_set():
                     return
+                decoded.put(frame)
         except BaseException as error:  # noqa: BLE001 - raised again in the consuming thread
-            put(error)
+            decoded.put(error)
         else:
-            put(_END)
+            decoded.put(_END)
 
     def take() -> Iterator[Frame]:
         while True:
@@ -170,6 +168,7 @@ def _decoding_ahead(video: VideoReader) -> Iterator[Iterator[Frame]]:
                 return
             if isinstance(item, BaseException):
                 raise item
+            places.put(None)
             yield item
 
     thread = threading.Thread(target=decode, name="reader")
@@ -178,5 +177,6 @@ def _decoding_ahead(video: VideoReader) -> Iterator[Iterator[Frame]]:
         yield take()
     finally:
         stop.set()
+        places.put(None)
         while thread.is_alive():
             thread.join(_POLL_S)

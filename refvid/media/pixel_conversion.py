@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Final, cast
 
 import av
+import cv2
 import numpy as np
 import numpy.typing as npt
 from av.video.format import VideoFormat
@@ -84,14 +85,15 @@ class RgbReader:
                 picture,
                 width=width,
                 height=height,
-                format="rgb24",
+                format="gbrp",  # the numbers of rgb24 in a third of the time
                 src_colorspace=SWSCALE_MATRICES[self._color.matrix],
                 src_color_range=self._color.range,
                 dst_color_range=RANGE_FULL,
                 interpolation=_SWSCALE_FLAGS,
                 threads=1,
             )
-            return _packed(converted)
+            green, blue, red = (_plane_array(plane, depth) for plane in converted.planes)
+            return cast("Pixels", cv2.merge([red, green, blue]))
         depth = next(known for known in _PLANAR_DEPTHS if known >= min(depth, 16))
         planes = self._scale(picture, _planar_format(depth), width, height, self._color.range)
         return _yuv_to_rgb(planes, self._color, depth)

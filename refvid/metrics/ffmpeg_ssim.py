@@ -1,6 +1,6 @@
 """SSIM as FFmpeg's filter `ssim` computes it, for figures next to FFmpeg's.
 
-It differs from the one of the papers (`refvid.metrics.picture.ssim`): flat windows of 8x8 pixels,
+It differs from the one of the papers (`refvid.metrics.ssim.ssim`): flat windows of 8x8 pixels,
 one every 4 pixels, and a first constant that is 64 times smaller, so that differences in dark flat
 parts weigh heavily. See `ssim_end1` in
 https://github.com/FFmpeg/FFmpeg/blob/master/libavfilter/vf_ssim.c.
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from refvid.metrics.picture import EmptyMask, Mask, check_mask, check_pair
+from refvid.metrics.pairs import EmptyMask, Mask, check_mask, check_pair
 
 _STEP = 4
 _WINDOW_PIXELS = 64

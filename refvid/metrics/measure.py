@@ -22,7 +22,8 @@ from refvid.metrics.catalog import MEASURES
 from refvid.metrics.frames import AlignedVideos, FramePair, align, check_inputs
 from refvid.metrics.meters import Meter, load_meters
 from refvid.metrics.options import MetricsOptions
-from refvid.metrics.picture import EmptyMask, psnr_of
+from refvid.metrics.pairs import EmptyMask
+from refvid.metrics.psnr import psnr_of
 from refvid.progress import Progress, ProgressCallback
 
 logger = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from refvid.errors import CheckpointUnavailable, OptionError
-from refvid.metrics.picture import EmptyMask, Mask, check_mask
+from refvid.metrics.pairs import EmptyMask, Mask, check_mask
 
 NetworkName = Literal["alex", "vgg"]
 _NETWORKS = {"alex": "AlexNet", "vgg": "VGG16"}

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from refvid.metrics.picture import check_pair, plane_similarity
+from refvid.metrics.pairs import check_pair
+from refvid.metrics.ssim import plane_similarity
 
 Picture = NDArray[Any]
 """(H, W, 3) RGB, uint8 or uint16 at full scale."""

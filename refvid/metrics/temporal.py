@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from refvid.metrics.picture import Mask, check_mask, check_pair
+from refvid.metrics.pairs import Mask, check_mask, check_pair
 from refvid.models.matching import TOKEN, index_reference, match_tokens
 from refvid.models.mini_style.motion import find_motion
 

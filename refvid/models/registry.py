@@ -44,7 +44,7 @@ class CatalogEntry:
     """Within the repository, with forward slashes."""
 
     revision: str
-    """Commit that it is pinned to; the first digits are enough."""
+    """Commit that it is pinned to, or its first digits: a download makes sure that it is that."""
 
     backbone: str
     """Network that it fits."""

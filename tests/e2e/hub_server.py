@@ -31,6 +31,9 @@ class Hub:
     short_revisions: bool = True
     """Whether it knows commits by their first digits."""
 
+    branch: str | None = None
+    """Another name of the commit."""
+
     token: str | None = None
     """Needed where set."""
 
@@ -128,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
     def resolve(self, revision: str, path: str) -> None:
         hub = self.hub
         known = hub.commit.startswith(revision) if hub.short_revisions else hub.commit == revision
-        if not known:
+        if not known and revision != hub.branch:
             self.reply(404, {"X-Error-Code": "RevisionNotFound"})
         elif path not in hub.files:
             self.reply(404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": hub.commit})

@@ -15,7 +15,7 @@ from refvid.evaluation.demo import DemoOptions, run_demo, sample_clip, sample_ph
 from refvid.evaluation.protocol import EvaluateOptions, evaluate
 from refvid.evaluation.rebuilding import rebuild_with
 from refvid.evaluation.report import EvaluationReport
-from refvid.metrics.picture import psnr
+from refvid.metrics.psnr import psnr
 from refvid.rebuild.choose_backbone import LoadedBackbone, choose_backbone
 from refvid.rebuild.options import ModelOptions
 from refvid.training.degradations import EVALUATION_DEGRADATIONS, Degradation, degrade, write_h264

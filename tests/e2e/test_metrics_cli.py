@@ -22,7 +22,8 @@ from typer.testing import CliRunner, Result
 from refvid.cli.app import app
 from refvid.media.reader import open_video
 from refvid.metrics.catalog import MEASURES
-from refvid.metrics.picture import ms_ssim, psnr, ssim
+from refvid.metrics.psnr import psnr
+from refvid.metrics.ssim import ms_ssim, ssim
 
 FRAMES = 6
 SIZE = (176, 192)
@@ -457,6 +458,16 @@ def test_cheap_failures_come_before_torch(clean, tmp_path) -> None:
     code = (
         "from refvid.cli.app import app\n"
         f"try: app({words!r})\nexcept SystemExit as stop: assert stop.code == 3\n"
+        "import sys; assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, capture_output=True)
+
+
+def test_psnr_alone_needs_no_torch(clean, tmp_path) -> None:
+    words = ["metrics", str(clean), "--reference", str(clean), "--measures", "psnr"]
+    code = (
+        "from refvid.cli.app import app\n"
+        f"try: app({words!r})\nexcept SystemExit as stop: assert not stop.code\n"
         "import sys; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, capture_output=True)

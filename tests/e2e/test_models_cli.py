@@ -233,6 +233,14 @@ def test_a_short_revision_that_the_hub_does_not_know(machine: Machine, hub: Hub,
     failed(machine.models("download", "tiny"), "abcdef0", "newer refvid", "--weights")
 
 
+def test_a_branch_called_like_a_commit_is_not_taken_for_it(
+    machine: Machine, hub: Hub, failed
+) -> None:
+    hub.branch = machine.entry["revision"] = "abcdef0"
+    failed(machine.models("download", "tiny"), "abcdef0", COMMIT)
+    assert machine.files() == []
+
+
 def test_broken_connections(machine: Machine, hub: Hub) -> None:
     hub.breaks = [1_000_000, 500_000]
     run = machine.models("download", "tiny")

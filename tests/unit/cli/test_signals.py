@@ -23,6 +23,15 @@ PROJECT = Path(__file__).parents[3]
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are sent differently")
 
+
+@pytest.fixture(autouse=True)
+def _no_nohup() -> Iterator[None]:
+    """What a terminal's program begins with; under `nohup` the tests' children would ignore it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 SCRIPT = """
 import os, signal, sys, time
 from pathlib import Path

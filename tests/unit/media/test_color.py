@@ -11,7 +11,7 @@ import pytest
 
 from refvid.media.color import ColorInfo, resolve_color
 from refvid.media.encoding import Encoding
-from refvid.media.pixel_conversion import RgbReader, RgbWriter
+from refvid.media.pixel_conversion import _SWSCALE_FLAGS, RgbReader, RgbWriter
 from refvid.media.video_info import read_video_info
 
 # Kr and Kb, written down again on purpose.
@@ -173,3 +173,19 @@ def test_source_chroma_is_kept(samples):
         output = samples.folder / "out.mp4"
         samples.copy(source, output, overwrite=True)
         assert read_video_info(output).pix_fmt == pix_fmt
+
+
+@pytest.mark.parametrize("size", [(1, 1), (35, 19), (64, 48)])
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuvj422p", "yuv444p", "nv12", "yuyv422", "gray"])
+def test_planes_have_the_numbers_of_packed_rgb(pix_fmt: str, size: tuple[int, int]) -> None:
+    """The reader has libswscale write planes, because that is fast."""
+    rng = np.random.default_rng(0)
+    picture = av.VideoFrame(64, 48, pix_fmt)
+    for plane in picture.planes:
+        plane.update(rng.integers(0, 256, plane.buffer_size, dtype=np.uint8).tobytes())
+    packed = picture.reformat(
+        *size, "rgb24", 5, None, _SWSCALE_FLAGS, src_color_range=1, dst_color_range=2, threads=1
+    )
+    planar = RgbReader(ColorInfo(matrix=6, range=1)).read(picture, *size)
+    assert planar.flags.c_contiguous
+    np.testing.assert_array_equal(planar, packed.to_ndarray())

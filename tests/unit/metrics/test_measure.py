@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from refvid.errors import CheckpointUnavailable, InputError, OptionError
-from refvid.metrics import meters as metrics_measures
 from refvid.metrics import options as metrics_options
+from refvid.metrics import tensor_meters as metrics_measures
 from refvid.metrics.catalog import MEASURES
 from refvid.metrics.frames import AlignedVideos, FramePair
 from refvid.metrics.measure import ClipMeasures, Source, measure

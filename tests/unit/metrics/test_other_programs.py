@@ -15,7 +15,8 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from refvid.media.reader import open_video
 from refvid.metrics.ffmpeg_ssim import ssim_ffmpeg
-from refvid.metrics.picture import ms_ssim, psnr, ssim
+from refvid.metrics.psnr import psnr
+from refvid.metrics.ssim import ms_ssim, ssim
 
 DEPTHS = (np.uint8, np.uint16)
 CLIPS = (

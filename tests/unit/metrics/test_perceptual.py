@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from refvid.errors import CheckpointUnavailable, OptionError
+from refvid.metrics.pairs import EmptyMask
 from refvid.metrics.perceptual import Lpips, load_lpips, lpips_distance
-from refvid.metrics.picture import EmptyMask
 
 CPU = torch.device("cpu")
 

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from refvid.metrics.ffmpeg_ssim import ssim_ffmpeg
-from refvid.metrics.picture import EmptyMask, mean_square_error, ms_ssim, psnr, psnr_of, ssim
+from refvid.metrics.pairs import EmptyMask
+from refvid.metrics.psnr import mean_square_error, psnr, psnr_of
+from refvid.metrics.ssim import ms_ssim, ssim
 
 MEASURES = (psnr, ssim, ssim_ffmpeg, ms_ssim)
 
@@ -34,6 +36,19 @@ def test_psnr_of_a_known_error() -> None:
     assert psnr(clean, clean) == math.inf
     # Differences of unsigned numbers must not wrap around.
     assert psnr(clean - np.uint8(10), clean) == psnr(clean + np.uint8(10), clean)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (720, 1283, 3), (2, 45, 37, 3)])
+def test_the_sum_is_exact(shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(1)
+    one, other = rng.integers(0, 256, (2, *shape), dtype=np.uint8)
+    total = int(((one.astype(np.int64) - other) ** 2).sum())
+    assert mean_square_error(one, other) == total / (one.size * 255**2)
+    # Parts of pictures lie apart in memory.
+    cut = one[..., :-1, :], other[..., :-1, :]
+    if cut[0].size:
+        total = int(((cut[0].astype(np.int64) - cut[1]) ** 2).sum())
+        assert mean_square_error(*cut) == total / (cut[0].size * 255**2)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from refvid.errors import CheckpointMismatch, CheckpointUnavailable, OptionError
 from refvid.metrics.catalog import MEASURES
+from refvid.metrics.pairs import EmptyMask
 from refvid.metrics.perceptual import Lpips, NetworkName, lpips_distance
-from refvid.metrics.picture import EmptyMask
 from refvid.metrics.st_lpips import (
     PACKAGE,
     SMALLEST_SIDE,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from refvid.metrics.picture import EmptyMask
+from refvid.metrics.pairs import EmptyMask
 from refvid.metrics.temporal import (
     block_motion,
     change_error,

@@ -19,7 +19,7 @@ from refvid.media.image import read_image, write_image
 from refvid.media.inputs import Job
 from refvid.media.reader import open_video
 from refvid.media.video_info import VideoInfo, read_video_info
-from refvid.metrics.picture import psnr
+from refvid.metrics.psnr import psnr
 from refvid.rebuild.choose_backbone import LoadedBackbone, choose_backbone
 from refvid.rebuild.enlargement import Enlargement
 from refvid.rebuild.frames import enhance_frames

@@ -22,7 +22,7 @@ from refvid.media.pixel_conversion import RgbWriter
 from refvid.media.reader import open_video
 from refvid.media.stream_marks import DolbyVision
 from refvid.media.video_info import VideoInfo, read_video_info
-from refvid.metrics.picture import psnr
+from refvid.metrics.psnr import psnr
 from refvid.rebuild.canvas import Canvas
 from refvid.rebuild.choose_backbone import LoadedBackbone, choose_backbone
 from refvid.rebuild.enlargement import Enlargement

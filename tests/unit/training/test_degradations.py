@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from refvid.metrics.picture import psnr
+from refvid.metrics.psnr import psnr
 from refvid.training.degradations import (
     EVALUATION_DEGRADATIONS,
     Degradation,

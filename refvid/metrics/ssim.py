@@ -1,13 +1,7 @@
-"""Full-reference measures of pictures: PSNR, SSIM and MS-SSIM.
-
-All of them take (H, W, 3) RGB, uint8 or (for PSNR, SSIM and MS-SSIM alike) uint16 at full scale,
-both pictures of one shape and type, and optionally a mask: (H, W) weights of the pixels, not
-negative and not all zero. Weights all alike give what no mask gives.
-"""
+"""SSIM and MS-SSIM; pictures and masks are as in `pairs`."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -16,8 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-Mask = NDArray[np.float32]
-"""(H, W): how much each pixel counts, not negative."""
+from refvid.metrics.pairs import EmptyMask, Mask, check_mask, check_pair
 
 _SSIM_SIGMA = 1.5
 _SSIM_RADIUS = 5
@@ -27,63 +20,6 @@ _SSIM_BAND_ROWS = 32
 
 _MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Of the scales, fine to coarse (Wang et al. 2003)."""
-
-_SQUARES = {np.dtype(np.uint8): np.uint16, np.dtype(np.uint16): np.uint32}
-"""What holds the squares of a type's values."""
-
-
-class EmptyMask(ValueError):
-    """A mask leaves nothing of a picture to measure."""
-
-
-def mean_square_error(
-    picture: NDArray[Any], reference: NDArray[Any], mask: Mask | None = None
-) -> float:
-    """Mean squared difference over pixels and colours; 1 is the whole pixel range, squared.
-
-    Without a mask the sum is exact.
-
-    Args:
-        picture: (..., H, W, 3) RGB, uint8 or uint16 at full scale.
-        reference: Of the same shape and type.
-        mask: (H, W) weights of the pixels.
-
-    Raises:
-        ValueError: Shapes or types differ; `EmptyMask`: it is.
-    """
-    check_pair(picture, reference)
-    # Unsigned and exact: a third of the time of floats.
-    difference = np.maximum(picture, reference) - np.minimum(picture, reference)
-    squares = np.multiply(difference, difference, dtype=_SQUARES[picture.dtype])
-    peak = float(np.iinfo(picture.dtype).max)
-    if mask is None:
-        return int(squares.sum(dtype=np.uint64)) / (picture.size * peak**2)
-    check_mask(mask, picture.shape)
-    per_pixel = squares.sum(axis=-1, dtype=np.float32)
-    weighted = float(np.multiply(per_pixel, mask).mean(dtype=np.float64))
-    return weighted / float(mask.mean(dtype=np.float64)) / 3 / peak**2
-
-
-def psnr_of(mean_square: float) -> float:
-    """Peak signal-to-noise ratio [dB] of a `mean_square_error`; infinity for 0."""
-    return math.inf if mean_square == 0 else -10 * math.log10(mean_square)
-
-
-def psnr(picture: NDArray[Any], reference: NDArray[Any], mask: Mask | None = None) -> float:
-    """Peak signal-to-noise ratio [dB] over all pixels and colours.
-
-    Args:
-        picture: (..., H, W, 3) RGB, uint8 or uint16 at full scale.
-        reference: Of the same shape and type.
-        mask: (H, W) weights of the pixels.
-
-    Returns:
-        Infinity where both are equal.
-
-    Raises:
-        ValueError: Shapes or types differ; `EmptyMask`: it is.
-    """
-    return psnr_of(mean_square_error(picture, reference, mask))
 
 
 def ssim(picture: NDArray[Any], reference: NDArray[Any], mask: Mask | None = None) -> float:
@@ -140,31 +76,6 @@ def ms_ssim(picture: NDArray[Any], reference: NDArray[Any], mask: Mask | None = 
             x, y = _halve(x), _halve(y)
             weights = None if weights is None else _halve(weights[None])[0]
     return float(product.mean())
-
-
-def check_pair(picture: NDArray[Any], reference: NDArray[Any]) -> None:
-    """Raise ValueError unless both have one shape, and one type that is uint8 or uint16."""
-    if picture.shape != reference.shape or picture.dtype != reference.dtype:
-        raise ValueError(
-            f"pictures differ: {picture.shape} {picture.dtype}, {reference.shape} {reference.dtype}"
-        )
-    if picture.dtype not in _SQUARES:
-        raise ValueError(f"pictures are uint8 or uint16, not {picture.dtype}")
-
-
-def check_mask(mask: Mask, shape: tuple[int, ...]) -> None:
-    """Check that a mask has a picture's (..., H, W, 3) size, and some weight.
-
-    Raises:
-        EmptyMask: It has none.
-        ValueError: Another size, or a negative weight.
-    """
-    if mask.shape != shape[-3:-1]:
-        raise ValueError(f"the mask is {mask.shape}, but the picture {shape[-3:-1]}")
-    if not mask.min() >= 0:
-        raise ValueError("the mask has negative weights")
-    if not mask.any():
-        raise EmptyMask("the mask is empty")
 
 
 def _check_size(picture: NDArray[Any], smallest: int) -> None:
