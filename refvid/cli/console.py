@@ -46,6 +46,9 @@ class Console:
     def __init__(self) -> None:
         self.level: LogLevel = "normal"
         self.json = False
+        self.prints_paths = True
+        """Off where the result itself is on stdout."""
+
         self._bar: Any = None
         self._log_handler: _StderrHandler | None = None
         _accept_any_file_name(sys.stdout)
@@ -74,6 +77,8 @@ class Console:
 
     def result_path(self, path: Path | str) -> None:
         """Print a path to stdout: as it is, where a script reads it."""
+        if not self.prints_paths:
+            return
         is_seen = sys.stdout is not None and sys.stdout.isatty()
         _print_result(visible(str(path)) if is_seen else str(path))
 

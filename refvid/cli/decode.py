@@ -17,6 +17,7 @@ from refvid.cli.console import Console
 from refvid.cli.groups import IO_PANEL, REFERENCE_PANEL, grouped
 from refvid.cli.jobs import find_jobs
 from refvid.cli.kinds import check_latents, check_result
+from refvid.cli.pipes import open_pipes
 from refvid.errors import InputError, OptionError
 from refvid.words import parse_latent_references, parse_rate
 
@@ -122,13 +123,14 @@ class Wishes:
 
 @grouped
 def decode(
+    ctx: typer.Context,
     console: Console,
     inputs: Annotated[
         list[str],
         typer.Argument(
             metavar="LATENTS",
-            help="Files of saved latents (.safetensors, .latent, .pt, .npy, .npz), wildcards or "
-            "folders.",
+            help="Files of saved latents (.safetensors, .latent, .pt, .npy, .npz), wildcards, "
+            "folders, or - for stdin.",
             show_default=False,
         ),
     ],
@@ -139,6 +141,7 @@ def decode(
     encoding: flags.PictureEncoding,
     *,
     compare: flags.Compare = False,
+    container: flags.Container = None,
     fps: Annotated[
         str | None,
         typer.Option(
@@ -177,6 +180,8 @@ def decode(
         encoding=encoding.parse(),
     )
     model = replace(choice.parse(), attention=not references.baseline)
+    pipes = ctx.with_resource(open_pipes(console, inputs, rules, container, compare=compare))
+    inputs, rules = list(pipes.inputs), pipes.rules
     check_result(rules.output, options.encoding)
     jobs = find_jobs(inputs, rules, suffix=".mp4", accepts=holds_tensors)
     check_replaces_no([job.output for job in jobs], references.files, "the reference")
@@ -215,7 +220,7 @@ def decode(
                 if compare:
                     _compare_with_plain(console, job, options, mine, report.plan)
                 outcome.report = report
-    raise typer.Exit(batch.finish())
+    raise typer.Exit(pipes.finish(batch.finish()))
 
 
 def _tell(console: Console, plan: Plan) -> None:

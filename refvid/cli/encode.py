@@ -13,11 +13,13 @@ from refvid.cli.console import Console
 from refvid.cli.groups import grouped
 from refvid.cli.jobs import find_jobs
 from refvid.cli.kinds import check_video
+from refvid.cli.pipes import open_pipes
 from refvid.words import parse_rate
 
 
 @grouped
 def encode(
+    ctx: typer.Context,
     console: Console,
     inputs: flags.Inputs,
     rules: flags.BatchRules,
@@ -49,6 +51,8 @@ def encode(
         overwrite=rules.overwrite,
     )
     model = replace(choice.parse(), attention=False)  # it only encodes
+    pipes = ctx.with_resource(open_pipes(console, inputs, rules))
+    inputs = list(pipes.inputs)
     jobs = find_jobs(
         inputs,
         rules,

@@ -10,11 +10,13 @@ from refvid.cli import flags, model_flags
 from refvid.cli.batch import load_model
 from refvid.cli.console import Console
 from refvid.cli.groups import grouped
+from refvid.cli.pipes import open_pipes
 from refvid.cli.rebuilding import Rebuilding, Work, rebuild_all
 
 
 @grouped
 def enhance(
+    ctx: typer.Context,
     console: Console,
     inputs: flags.Inputs,
     reference: flags.Reference,
@@ -52,16 +54,18 @@ def enhance(
         loaded = load_model(console, partial(choose_backbone, model, may_fetch=not rules.dry_run))
         return Work(loaded, work.plan_enhance, work.enhance)
 
-    raise typer.Exit(
-        rebuild_all(
-            console,
-            inputs,
-            rules,
-            references,
-            options,
-            begin,
-            model=model.registered,
-            compare=how.compare,
-            preview=part.preview is not None,
-        )
+    pipes = ctx.with_resource(
+        open_pipes(console, inputs, rules, how.container, compare=how.compare)
     )
+    code = rebuild_all(
+        console,
+        pipes.inputs,
+        pipes.rules,
+        references,
+        options,
+        begin,
+        model=model.registered,
+        compare=how.compare,
+        preview=part.preview is not None,
+    )
+    raise typer.Exit(pipes.finish(code))

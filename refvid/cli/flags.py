@@ -47,7 +47,7 @@ Inputs = Annotated[
     list[str],
     typer.Argument(
         metavar="INPUT",
-        help="Videos, wildcards, folders, or image sequences (shot_%04d.png).",
+        help="Videos, wildcards, folders, image sequences (shot_%04d.png), or - for stdin.",
         show_default=False,
     ),
 ]
@@ -103,6 +103,10 @@ NoMetadata = Annotated[
     bool,
     _encoding("--no-metadata", help="Leave out tags, chapters and the provenance line."),
 ]
+Container = Annotated[
+    Literal["matroska", "y4m"] | None,
+    _io("--container", metavar="matroska|y4m", help="Of a result on standard output, with -o -."),
+]
 Hdr = Annotated[
     Literal["auto", "refuse", "passthrough"],
     _encoding(
@@ -123,7 +127,7 @@ class BatchRules:
             "-o",
             "--output",
             metavar="PATH",
-            help="File, folder/ or template.  [default: {dir}/{stem}_refvid{ext}]",
+            help="File, folder/, template, or - for stdout.  [default: {dir}/{stem}_refvid{ext}]",
         ),
     ] = None
     overwrite: Overwrite = False

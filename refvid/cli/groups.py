@@ -163,7 +163,7 @@ class PanelCommand(TyperCommand):
                 raise OptionError(f"{unknown}: {sentence}") from error
             raise
         if not (ctx.resilient_parsing or any(parameter.is_eager for parameter in order)):
-            refuse_slips(values, order, parameters)
+            refuse_slips(ctx.info_name, values, order, parameters)
         return super().parse_args(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 class Rebuilding:
     """How a video is rebuilt, whatever the decoder is conditioned on."""
 
+    container: flags.Container = None
     scale: flags.Scale = None
     size: flags.Size = None
     compare: flags.Compare = False

@@ -56,6 +56,15 @@ _HABITS: Mapping[str, Mapping[str | None, str]] = MappingProxyType(
 """Options of other programs and commands: what to say where a command has another one for it."""
 
 
+_PIPES: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "": frozenset({"enhance", "stylize", "decode", "encode"}),
+        "--output": frozenset({"enhance", "stylize", "decode"}),
+    }
+)
+"""Commands that take `-` as an input, and as the output."""
+
+
 def expand_home(word: str) -> str:
     """Put the home folder in place of `~`, as shells do outside of quotes, and not after `=`."""
     match = _HOME.fullmatch(word)
@@ -94,29 +103,32 @@ def refuse_single_dash(words: Sequence[str], known: Sequence[str]) -> None:
 
 # Any: Typer keeps the types of parameters to itself.
 def refuse_slips(
-    values: Mapping[str, Any], order: Sequence[Any], parameters: Sequence[Any]
+    command: str, values: Mapping[str, Any], order: Sequence[Any], parameters: Sequence[Any]
 ) -> None:
     """Refuse what would be taken for something else than it was meant.
 
     Args:
+        command: Its name.
         values: What was written for each parameter, by name.
         order: Parameters as often as they were written.
         parameters: Of the command.
 
     Raises:
-        OptionError: An option that counts once is given twice, or an address or `-` stands where a
-            file should.
+        OptionError: An option that counts once is given twice, or an address stands where a file
+            should, or a `-` that is no pipe.
     """
     for parameter, times in Counter(order).items():
         if times > 1 and not getattr(parameter, "multiple", False) and _takes_value(parameter):
             raise OptionError(f"{_name(parameter)} is given {_times(times)}: give it once")
     for parameter in parameters:
         for word in _words(values.get(parameter.name)):
-            _refuse_no_file(word, parameter)
+            _refuse_no_file(word, parameter, command)
 
 
-def _refuse_no_file(word: str, parameter: Any) -> None:
+def _refuse_no_file(word: str, parameter: Any, command: str) -> None:
     name = f"{_name(parameter)} " if parameter.param_type_name == "option" else ""
+    if word == "-" and command in _PIPES.get(name.strip(), ()):
+        return
     if word == "-":
         what = "written to standard output" if name.strip() == "--output" else "read from a pipe"
         raise OptionError(f"{name}-: nothing is {what}; give a file (one named - is ./-)")

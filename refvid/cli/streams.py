@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+from refvid.errors import OutputError
 
 
 def fill_closed_streams() -> None:
@@ -20,3 +25,35 @@ def fill_closed_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+
+
+@contextmanager
+def taken_stdout() -> Iterator[BinaryIO]:
+    """Keep standard output for a video: whatever else is printed there goes to stderr.
+
+    Also what libraries print past Python.
+
+    Raises:
+        OutputError: It is closed.
+    """
+    stdout = sys.stdout
+    if stdout is None:
+        raise OutputError("Cannot write to standard output: it is closed.")
+    stdout.flush()
+    sys.stdout = sys.stderr
+    try:
+        try:
+            number = stdout.fileno()
+        except (OSError, ValueError):  # in memory, in tests
+            yield stdout.buffer
+            return
+        kept = os.dup(number)
+        os.dup2(2, number)
+        try:
+            with open(kept, "wb", closefd=False) as video:
+                yield video
+        finally:
+            os.dup2(kept, number)
+            os.close(kept)
+    finally:
+        sys.stdout = stdout

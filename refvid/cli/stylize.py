@@ -12,6 +12,7 @@ from refvid.cli import flags, model_flags
 from refvid.cli.batch import load_model
 from refvid.cli.console import Console
 from refvid.cli.groups import IO_PANEL, grouped
+from refvid.cli.pipes import open_pipes
 from refvid.cli.rebuilding import Rebuilding, Work, rebuild_all
 from refvid.errors import OptionError
 from refvid.models.registry import MINI_STYLE
@@ -91,6 +92,7 @@ class Style:
 
 @grouped
 def stylize(
+    ctx: typer.Context,
     console: Console,
     inputs: flags.Inputs,
     style: Style,
@@ -129,17 +131,19 @@ def stylize(
         loaded = load_model(console, partial(work.choose_stylizer, model))
         return Work(loaded, work.plan_stylize, work.stylize)
 
-    raise typer.Exit(
-        rebuild_all(
-            console,
-            inputs,
-            rules,
-            styles,
-            options,
-            begin,
-            model=MINI_STYLE,
-            compare=how.compare,
-            preview=part.preview is not None,
-            style=styles.name,
-        )
+    pipes = ctx.with_resource(
+        open_pipes(console, inputs, rules, how.container, compare=how.compare)
     )
+    code = rebuild_all(
+        console,
+        pipes.inputs,
+        pipes.rules,
+        styles,
+        options,
+        begin,
+        model=MINI_STYLE,
+        compare=how.compare,
+        preview=part.preview is not None,
+        style=styles.name,
+    )
+    raise typer.Exit(pipes.finish(code))

@@ -315,6 +315,8 @@ def to_markdown() -> str:
         "What becomes of everything that a video carries. What is lost and said is named in a note",
         "of the run, and in that of `--dry-run`. This page is made from the program's own tables:",
         "`python -m refvid.media.kept docs/kept.md`.",
+        "",
+        "A result in `.y4m` holds pictures, their rate and range, and nothing else, which is said.",
     ]
     for title, entries in sections.items():
         lines += ["", f"## {title}", "", "| | what | becomes |", "| --- | --- | --- |"]

@@ -33,9 +33,17 @@ from refvid.media.sequence import check_pattern, is_image_sequence, is_pattern
 from refvid.media.side_data import FIELD_ORDERS, Fields
 from refvid.media.tracks import Companions, TrackCopy, plan_copies, read_companions
 from refvid.media.video_info import VideoInfo
+from refvid.media.y4m import ENCODER_OPTIONS, FORMATS, MUXER_OPTIONS, Y4M, y4m_notes
 
 _CONTAINERS: Final = MappingProxyType(
-    {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
+    {
+        ".mp4": "mp4",
+        ".m4v": "mp4",
+        ".mov": "mov",
+        ".mkv": "matroska",
+        ".webm": "webm",
+        ".y4m": Y4M,
+    }
 )
 # Codecs that an output takes over from its input when its container allows.
 _KEPT_CODECS: Final = MappingProxyType(
@@ -44,6 +52,7 @@ _KEPT_CODECS: Final = MappingProxyType(
         "mov": ("h264", "hevc", "prores"),
         "matroska": ("h264", "hevc", "av1", "vp9", "ffv1"),
         "webm": ("vp9", "av1"),
+        Y4M: ("rawvideo",),
     }
 )
 _HIGHEST_RATE: Final = 240  # SVT-AV1 refuses more, and rate control needs no more
@@ -91,6 +100,16 @@ class OutputPlan:
     notes: tuple[str, ...] = ()
     """What is done differently from what the user might expect."""
 
+    @property
+    def has_timestamps(self) -> bool:
+        """Whether frames have times of their own; else they come at an even rate."""
+        return self.container != Y4M
+
+    @property
+    def muxer_options(self) -> dict[str, str]:
+        """What the container's muxer is told, whatever the video."""
+        return dict(MUXER_OPTIONS) if self.container == Y4M else {}
+
     def describe_losses(self, names: Iterable[str]) -> list[str]:
         """Say what kinds of side data (names of `FRAME_DATA`) such a result does without."""
         return describe_losses(
@@ -114,7 +133,7 @@ def plan_output(output: Path, like: VideoInfo, encoding: Encoding) -> OutputPlan
     """Decide how `output` is written, without touching the disk there.
 
     Args:
-        output: A path whose suffix names a container (.mp4, .mov, .mkv, .webm), or an image
+        output: A path whose suffix names a container (.mp4, .mov, .mkv, .webm, .y4m), or an image
             pattern such as `out_%04d.png`.
         like: The source: size, timing, colour and tracks are kept.
         encoding: The caller's wishes.
@@ -132,7 +151,9 @@ def plan_output(output: Path, like: VideoInfo, encoding: Encoding) -> OutputPlan
     notes += plan.describe_losses(like.side_data)
     notes += _source_notes(like)
     notes += mark_notes(plan, like)
-    if not like.is_image_sequence:
+    if container == Y4M:
+        notes += y4m_notes(like, encoding, plan.color)
+    elif not like.is_image_sequence:
         companions = like.companions or read_companions(like.path)
         tracks, track_notes = plan_copies(companions, like.path, container, encoding)
         plan = replace(plan, tracks=tracks, companions=companions)
@@ -228,6 +249,8 @@ def _plan_video(
         preset = preset_for(codec)
         options = encoder_options(preset, encoding)
         names = [known.name for known in find_encoder(preset.encoder).video_formats or ()]
+        if container == Y4M:
+            names = list(FORMATS)
         for pix_fmt in pixel_formats(preset.encoder, names, like, encoding.pix_fmt):
             if keeps_depth and format_depth(pix_fmt) < min(like.bit_depth, 10):
                 continue
@@ -295,6 +318,9 @@ def _video_plan(
         )
     # mp4 and mov derive durations from decoding times, which B-frames make uneven.
     is_even = like.is_variable_rate is False or container not in ("mp4", "mov")
+    if container == Y4M:
+        options = ENCODER_OPTIONS | options
+    rate = min(like.frame_rate or Fraction(24), Fraction(_HIGHEST_RATE))
     return OutputPlan(
         container=container,
         codec=codec,
@@ -303,8 +329,8 @@ def _video_plan(
         width=like.width,
         height=like.height,
         sample_aspect_ratio=like.sample_aspect_ratio,
-        frame_rate=min(like.frame_rate or Fraction(24), Fraction(_HIGHEST_RATE)),
-        time_base=like.time_base,
+        frame_rate=rate,
+        time_base=1 / rate if container == Y4M else like.time_base,
         options=hdr10_options(
             encoder, bound_lookahead(encoder, options, like.width, like.height), like.side_data
         ),
@@ -335,7 +361,9 @@ def _try(plan: OutputPlan) -> str | None:
     if plan.encoder == "libx265" and min(plan.width, plan.height) < _SMALLEST_FOR_X265:
         return f"libx265 is not safe for {plan.width}x{plan.height}"
     with encoder_log() as log:
-        container = av.open(io.BytesIO(), "w", format=plan.container)
+        container = av.open(
+            io.BytesIO(), "w", format=plan.container, container_options=plan.muxer_options
+        )
         try:
             add_video_stream(container, plan)
             container.start_encoding()

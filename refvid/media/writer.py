@@ -156,7 +156,7 @@ class _FileWriter(VideoWriter):
 
     def _muxer_options(self, tags: dict[str, str]) -> dict[str, str]:
         if self.plan.container not in ("mp4", "mov"):
-            return {}
+            return self.plan.muxer_options
         # A track that starts late is shifted by an edit in units of the movie's time scale. Its
         # default is a millisecond, which would move sound against the pictures.
         scale = self.plan.time_base.denominator
@@ -200,6 +200,9 @@ class _FileWriter(VideoWriter):
         picture.pts = frame.pts - self._shift
         picture.time_base = frame.time_base
         picture.duration = frame.duration or 0
+        if not self.plan.has_timestamps:
+            picture.pts, picture.time_base = self.frames_written, self.plan.time_base
+            picture.duration = 1
         self._last_frame_end = (frame.pts + (frame.duration or 0)) * frame.time_base
         self._mux(self._stream.encode(picture))
 

@@ -86,9 +86,11 @@ class TestAddresses:
         assert "alone: /a/b c.mp4" in refused("file:///a/b%20c.mp4")
 
     def test_a_pipe(self, refused):
-        assert "read from a pipe" in refused("-")
         assert "--ref -: nothing is read from a pipe" in refused("--ref", "-")
-        assert "--output -: nothing is written to standard output" in refused("-o", "-")
+        said = refused(command=("compare", "-", "a.mp4"))
+        assert "nothing is read from a pipe" in said
+        said = refused(command=("encode", "a.mp4", "-o", "-"))
+        assert "--output -: nothing is written to standard output" in said
 
 
 class TestHome:

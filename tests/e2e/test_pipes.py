@@ -1,0 +1,169 @@
+"""`-` for standard input and output: the program in a process of its own, as behind a shell's |."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from refvid.media.reader import open_video
+from tests.unit.media.conftest import build_video
+
+FRAMES = 6
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return build_video(
+        tmp_path / "in.mkv", frames=FRAMES, audio=["aac"], color=(1, 1, 1, 1), size=(96, 64)
+    )
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Path:
+    """Where temporary files go: it must be empty again afterwards."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    return folder
+
+
+def refvid(
+    *words: str | Path, scratch: Path, piped: bytes | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    done = subprocess.run(
+        [sys.executable, "-m", "refvid", *map(str, words)],
+        input=piped if piped is not None else b"",
+        capture_output=True,
+        env={**os.environ, "TMPDIR": str(scratch), "TEMP": str(scratch), "TMP": str(scratch)},
+        check=False,
+        timeout=300,
+    )
+    assert list(scratch.iterdir()) == []
+    return done
+
+
+def read_frames(path: Path) -> np.ndarray:
+    with open_video(path) as video:
+        return np.stack([frame.pixels for frame in video])
+
+
+def test_matroska_goes_in_and_comes_out(source: Path, scratch: Path, tmp_path: Path) -> None:
+    """stdout holds a whole file, with sound, and nothing else; messages go to stderr."""
+    words = ("enhance", "-", "--ref", "frame:0", "--model", "mini", "-d", "cpu", "-v")
+    done = refvid(
+        *words, "-o", "-", "--container", "matroska", scratch=scratch, piped=source.read_bytes()
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"6 frames" in done.stderr
+    with av.open(io.BytesIO(done.stdout)) as container:
+        assert container.duration is not None
+        assert len(container.streams.audio) == 1
+        assert len(list(container.decode(video=0))) == FRAMES
+    as_file = tmp_path / "out.mkv"
+    assert refvid(*words[:1], source, *words[2:], "-o", as_file, scratch=scratch).returncode == 0
+    piped = tmp_path / "piped.mkv"
+    piped.write_bytes(done.stdout)
+    assert np.array_equal(read_frames(piped), read_frames(as_file))
+
+
+def test_y4m_is_what_other_programs_read(source: Path, scratch: Path, tmp_path: Path) -> None:
+    done = refvid(
+        *("enhance", source, "--strength", "0", "-o", "-", "--container", "y4m"), scratch=scratch
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    header, _, rest = done.stdout.partition(b"\n")
+    assert header.startswith(b"YUV4MPEG2 W96 H64 F25:1 Ip ")
+    assert b" C420mpeg2 " in header
+    assert len(rest) == FRAMES * (len(b"FRAME\n") + 96 * 64 * 3 // 2)
+    assert b"y4m holds pictures only: sound" in done.stderr
+    # And back again.
+    again = refvid(
+        *("enhance", "-", "--strength", "0", "-c", "ffv1", "-o", tmp_path / "back.mkv"),
+        scratch=scratch,
+        piped=done.stdout,
+    )
+    assert again.stdout.decode().strip() == str(tmp_path / "back.mkv")
+    with av.open(str(tmp_path / "back.mkv")) as back, av.open(str(source)) as first:
+        pairs = zip(back.decode(video=0), first.decode(video=0), strict=True)
+        assert all(np.array_equal(a.to_ndarray(), b.to_ndarray()) for a, b in pairs)
+
+
+@pytest.mark.parametrize(
+    ("words", "piped", "code", "said"),
+    [
+        (("enhance", "-"), b"x", 2, b"say with -o FILE where the result goes"),
+        (("enhance", "-", "-o", "{dir}/x.mkv"), b"x", 2, b"say with -o FILE"),
+        (("enhance", "-", "-o", "x.mkv"), b"", 3, b"standard input is empty"),
+        (("enhance", "-", "-o", "x.mkv"), b"no video", 3, b"not a video"),
+        (("enhance", "IN", "-o", "-"), None, 2, b"--container matroska or --container y4m"),
+        (("enhance", "IN", "--container", "y4m"), None, 2, b"is for a result on standard output"),
+        (("enhance", "IN", "-o", "-", "--container", "y4m", "--compare"), None, 2, b"--compare"),
+        (("enhance", "IN", "-o", "-", "--container", "mp4"), None, 2, b"mp4"),
+        (("encode", "IN", "-o", "-"), None, 2, b"nothing is written to standard output"),
+        (("enhance", "https://host/a.mp4"), None, 2, b"refvid reads files, not addresses"),
+    ],
+)
+def test_what_cannot_be(source: Path, scratch: Path, words, piped, code: int, said: bytes) -> None:
+    """Told before any work, with nothing on stdout."""
+    words = [source if word == "IN" else word for word in words]
+    done = refvid(*words, scratch=scratch, piped=piped)
+    assert (done.returncode, done.stdout) == (code, b"")
+    assert said in done.stderr
+
+
+def test_json_and_a_video_exclude_each_other(source: Path, scratch: Path) -> None:
+    done = refvid(*("enhance", source, "-o", "-", "--container", "y4m", "--json"), scratch=scratch)
+    assert done.returncode == 2
+    assert b"--json and -o -" in done.stdout
+
+
+def test_a_plan_does_not_go_where_the_video_would(source: Path, scratch: Path) -> None:
+    done = refvid(
+        *("enhance", source, "-o", "-", "--container", "matroska", "--strength", "0", "--dry-run"),
+        scratch=scratch,
+    )
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert b"frames:" in done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+def test_a_reader_that_goes_away(tmp_path: Path, scratch: Path) -> None:
+    large = build_video(tmp_path / "in.mkv", frames=30, size=(320, 240))
+    program = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "refvid", "enhance", str(large), "--strength", "0"),
+            *("-o", "-", "--container", "y4m"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(scratch)},
+    )
+    assert program.stdout is not None
+    assert program.stderr is not None
+    program.stdout.close()
+    said = program.stderr.read()
+    program.stderr.close()
+    assert program.wait(timeout=300) == 4
+    assert b"Cannot write to standard output" in said
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_variable_rate_becomes_its_average(tmp_path: Path, scratch: Path) -> None:
+    uneven = build_video(
+        tmp_path / "in.mkv",
+        time_base=Fraction(1, 1000),
+        timestamps=[0, 40, 41, 100, 170, 200, 260, 280],
+    )
+    done = refvid(
+        *("enhance", uneven, "--strength", "0", "-o", "-", "--container", "y4m"), scratch=scratch
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout.count(b"FRAME\n") == 8
+    assert b"the variable frame rate is lost" in done.stderr
