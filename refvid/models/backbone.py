@@ -8,7 +8,7 @@ handed back, never kept in the module: one loaded backbone may serve several vid
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -76,11 +76,15 @@ class Reference:
     """Gives (h, w, 3) RGB, of any size."""
 
     frame: int | None = None
-    """The frame of the video that it belongs to; None: it serves them all."""
+    """The frame that it belongs to, counted from the first one of the shot, may lie before or
+    behind the shot; None: it serves them all."""
 
     is_placed: bool = False
     """Whether it has the video's size and every pixel lies where the video's does; else it is
     found in the video."""
+
+    remembered: dict[str, Any] = field(default_factory=dict, compare=False)
+    """Where a model keeps what little it has learned of the picture, for the whole video."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
