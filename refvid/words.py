@@ -123,10 +123,11 @@ def parse_references(
     refs: str | Path | None = None,
     fit: ReferenceFit = "auto",
     *,
+    joint: bool = False,
     video: str | Path | None = None,
     mask: str | Path | None = None,
 ) -> References:
-    """`--ref`, once or several times, `--refs`, `--ref-fit`, `--ref-video` and `--mask`.
+    """`--ref`, once or several times, `--refs`, and what else there is for references.
 
     Raises:
         OptionError: Words make no sense, or two references belong to one frame.
@@ -151,6 +152,7 @@ def parse_references(
         video=None if video is None else Path(video),
         mask=None if mask is None else Path(mask),
         fit=fit,
+        joint=joint,
     )
 
 
@@ -202,8 +204,9 @@ def parse_latent_references(
     fit: ReferenceFit,
     *,
     baseline: bool,
+    joint: bool = False,
 ) -> LatentReferences:
-    """`--ref`, `--refs`, `--ref-fit` and `--baseline` of decode.
+    """`--ref`, `--refs`, `--ref-fit`, `--ref-joint` and `--baseline` of decode.
 
     Raises:
         OptionError: A reference is no image, or they exclude each other.
@@ -211,7 +214,7 @@ def parse_latent_references(
     """
     from refvid.rebuild.latents_options import LatentReferences
 
-    references = parse_references(ref, refs, fit)
+    references = parse_references(ref, refs, fit, joint=joint)
     for source in references.sources:
         if source.image is None:
             raise OptionError(

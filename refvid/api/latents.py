@@ -32,6 +32,7 @@ def decode(
     *,
     ref: File | Iterable[File] | None = None,
     refs: File | None = None,
+    ref_joint: bool = False,
     ref_fit: ReferenceFit = "auto",
     baseline: bool = False,
     key: str | None = None,
@@ -72,7 +73,7 @@ def decode(
     from refvid.latents.wishes import LatentWishes
     from refvid.rebuild.latents_options import DecodeOptions
 
-    references = parse_latent_references(ref, refs, ref_fit, baseline=baseline)
+    references = parse_latent_references(ref, refs, ref_fit, baseline=baseline, joint=ref_joint)
     options = DecodeOptions(
         wishes=LatentWishes(
             key=key, layout=layout, scale=latent_scale, item=item, drop=drop_latents

@@ -48,6 +48,7 @@ def enhance(
     refs: File | None = None,
     ref_video: File | None = None,
     mask: File | None = None,
+    ref_joint: bool = False,
     ref_fit: ReferenceFit = "auto",
     strength: float = 1.0,
     start: Position | None = None,
@@ -89,6 +90,7 @@ def enhance(
         ref_video: A clean video of the same moments, as the original of an edited one is.
         mask: A picture or video, white where the source shows something else than that one; None
             finds it from the difference.
+        ref_joint: wan2.1 and videovae+ see up to 3 references at once, which they have not learned.
         ref_fit: How a reference of another shape meets the frame; auto finds its place.
         strength: 0 gives the source back, 1 the full result.
         start: Begin here.
@@ -129,7 +131,9 @@ def enhance(
     """
     from refvid.rebuild.options import RebuildOptions
 
-    references = parse_references(ref, refs, ref_fit, video=ref_video, mask=mask).of(Path(source))
+    references = parse_references(
+        ref, refs, ref_fit, joint=ref_joint, video=ref_video, mask=mask
+    ).of(Path(source))
     options = RebuildOptions(
         range=parse_range(start, end, frames, preview),
         strength=strength,

@@ -48,6 +48,7 @@ class Reference:
         ),
     ] = None
     refs: flags.Refs = None
+    ref_joint: flags.RefJoint = False
     ref_fit: flags.RefFit = "auto"
     baseline: Annotated[
         bool,
@@ -58,7 +59,9 @@ class Reference:
     ] = False
 
     def parse(self) -> LatentReferences:
-        return parse_latent_references(self.ref, self.refs, self.ref_fit, baseline=self.baseline)
+        return parse_latent_references(
+            self.ref, self.refs, self.ref_fit, baseline=self.baseline, joint=self.ref_joint
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,6 +102,13 @@ Refs = Annotated[
         "names may be frames (48.png) or times (12s.png).",
     ),
 ]
+RefJoint = Annotated[
+    bool,
+    _reference(
+        "--ref-joint",
+        help="wan2.1 and videovae+ see up to 3 references at once, which they have not learned.",
+    ),
+]
 Frames = Annotated[
     int | None, _range("--frames", metavar="N", min=1, help="At most so many frames.")
 ]
@@ -189,6 +196,7 @@ class Reference:
             "  [default: found from the difference]",
         ),
     ] = None
+    ref_joint: RefJoint = False
     ref_fit: RefFit = "auto"
     strength: Annotated[
         float, _reference("--strength", metavar="0..1", min=0, max=1, help=STRENGTH_HELP)
@@ -196,7 +204,12 @@ class Reference:
 
     def parse(self) -> References:
         return parse_references(
-            self.ref, self.refs, self.ref_fit, video=self.ref_video, mask=self.mask
+            self.ref,
+            self.refs,
+            self.ref_fit,
+            joint=self.ref_joint,
+            video=self.ref_video,
+            mask=self.mask,
         )
 
 

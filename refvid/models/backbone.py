@@ -57,6 +57,9 @@ class BackboneLimits:
     """Whether it takes several references of any size and finds what they show by itself
     (`prepare_references`); else one of the clip's size (`prepare_reference`)."""
 
+    joins_references: bool = False
+    """Whether it may be given several references of the clip's size at once (`join_references`)."""
+
     independent_chunks: bool = False
     """Whether every chunk is a shot of its own to the model: `first_chunk_extra` for all."""
 
@@ -208,6 +211,14 @@ class StyleBackbone(Backbone, Protocol):
         Styles are images (1, 3, h, w) in [-1, 1], h and w multiples of 8 and at least 32, with
         positive weights, of which only the ratios count; `ValueError` where there is nothing.
         """
+        ...
+
+
+class ReferenceJoiner(Backbone, Protocol):
+    """A backbone whose limits say `joins_references`."""
+
+    def join_references(self, prepared: Sequence[Any]) -> Any:
+        """Take what `prepare_reference` gave for each of several as one; opaque to callers."""
         ...
 
 

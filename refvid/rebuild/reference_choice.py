@@ -20,7 +20,7 @@ import torch
 from refvid.errors import OptionError
 from refvid.media.image import fit_image
 from refvid.media.pixel_conversion import to_uint8
-from refvid.models.backbone import Backbone, Reference, ReferenceFinder
+from refvid.models.backbone import Backbone, Reference, ReferenceFinder, ReferenceJoiner
 from refvid.models.mini.alignment import FramePlaced, align, find_coarse, gray
 from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.pixels import Pixels, frames_to_clip, pad_clip, padded_size
@@ -41,6 +41,10 @@ _MATCHED_SIDE = 256
 _CLEARLY_BETTER = 0.03
 """Correlation by which another reference must be better before it takes over."""
 
+_MOST_JOINED = 3
+"""References that a model sees at once where it has not learned to: each costs as much as a latent
+frame."""
+
 _USUAL_RATE = Fraction(24)
 
 _NO_MORE: Mapping[int, GivenReference] = MappingProxyType({})
@@ -55,6 +59,7 @@ def make_feed(
     first: Callable[[], Pixels | None],
     rate: Fraction | None = None,
     has_pictures: bool = True,
+    joint: bool = False,
 ) -> ReferenceFeed:
     """Make ready to choose among references.
 
@@ -66,6 +71,7 @@ def make_feed(
         first: Gives the clip's first frame, to choose a fit by; None where there is none.
         rate: Frames per second, about.
         has_pictures: Whether chunks come with theirs.
+        joint: Let a model that was trained with one reference see several at once, if it can.
 
     Raises:
         OptionError: Several references could only be told apart by looking at frames.
@@ -80,7 +86,8 @@ def make_feed(
             f"{loaded.name} takes one reference at a time, and latents have no pictures to choose "
             "it by: say for all but one where they belong, as in --ref b.png@40."
         )
-    return _SingleFeed(given, loaded, size, fit, first, rate)
+    most = _MOST_JOINED if joint and backbone.limits.joins_references else 1
+    return _SingleFeed(given, loaded, size, fit, first, rate, most)
 
 
 class _FinderFeed:
@@ -142,7 +149,10 @@ class _FinderFeed:
 
 
 class _SingleFeed:
-    """`ReferenceFeed` for a model that takes one reference of the clip's size."""
+    """`ReferenceFeed` for a model that takes references of the clip's size, one at a time.
+
+    Where `most` is more than 1 it takes so many, if it can.
+    """
 
     def __init__(
         self,
@@ -152,33 +162,30 @@ class _SingleFeed:
         fit: ReferenceFit,
         first: Callable[[], Pixels | None],
         rate: Fraction,
+        most: int,
     ) -> None:
         self._given, self._all = dict(enumerate(given)), dict(enumerate(given))
         self._loaded, self._size, self._rate = loaded, size, rate
         self._fit, self._first = fit, first
+        self._most = most
         self._fits: dict[int, Literal["cover", "contain", "stretch"]] = {}
         self._matchers: dict[int, FramePlaced] = {}
         self._prepared: dict[int, Any] = {}
-        self._now: int | None = None
+        self._now: tuple[int, ...] = ()
 
     def feed(self, view: ChunkView, more: Mapping[int, GivenReference] = _NO_MORE) -> Fed:
-        before = None if view.starts_shot else self._now
+        before = () if view.starts_shot else self._now
         self._all = self._given | dict(more)
         self._forget_others()
-        if not self._all:
-            self._now = None
-            return Fed(reference=None)
-        number = self._choose(view, before)
+        self._now = self._choose(view, before) if self._all else ()
         # Of the chunk before and of this one, and no more: each may be as large as a clip.
-        kept = {number, before}
+        kept = {*self._now, *before}
         self._prepared = {n: made for n, made in self._prepared.items() if n in kept}
-        reference = self._prepare(number)
-        fades = before not in (None, number) and not self._loaded.backbone.limits.overlap
-        self._now = number
+        fades = before not in ((), self._now) and not self._loaded.backbone.limits.overlap
         return Fed(
-            reference=reference,
-            fade_from=self._prepare(cast("int", before)) if fades else None,
-            number=number,
+            reference=self._prepare_all(self._now),
+            fade_from=self._prepare_all(before) if fades and self._now else None,
+            numbers=self._now,
         )
 
     def _forget_others(self) -> None:
@@ -187,16 +194,18 @@ class _SingleFeed:
             for number in [number for number in known if number not in self._all]:
                 del known[number]
 
-    def _choose(self, view: ChunkView, before: int | None) -> int:
+    def _choose(self, view: ChunkView, before: tuple[int, ...]) -> tuple[int, ...]:
+        """The likeliest, in the order of their numbers."""
         candidates = neighbours(self._all, view.moments, self._rate)
-        if len(candidates) == 1 or view.picture is None:
-            return candidates[0]
+        if len(candidates) <= self._most or view.picture is None:
+            return tuple(sorted(candidates[: self._most]))
         middle = view.picture(len(view.moments) // 2)
         shades = gray(to_uint8(fit_image(middle, *self._matched_size(), "stretch")))
         likeness = {number: self._correlate(shades, number) for number in candidates}
         for number in candidates:
-            likeness[number] += _CLEARLY_BETTER * ((number == before) + (number == candidates[0]))
-        return max(likeness, key=likeness.__getitem__)
+            likeness[number] += _CLEARLY_BETTER * ((number in before) + (number == candidates[0]))
+        candidates.sort(key=lambda number: -likeness[number])
+        return tuple(sorted(candidates[: self._most]))
 
     def _correlate(self, shades: Any, number: int) -> float:
         if number not in self._matchers:
@@ -219,6 +228,12 @@ class _SingleFeed:
         if number not in self._fits:
             self._fits[number] = likelier_fit(self._all[number].read(), self._size, self._first)
         return self._fits[number]
+
+    def _prepare_all(self, numbers: Sequence[int]) -> Any:
+        prepared = [self._prepare(number) for number in numbers]
+        if len(prepared) > 1:
+            return cast("ReferenceJoiner", self._loaded.backbone).join_references(prepared)
+        return prepared[0] if prepared else None
 
     def _prepare(self, number: int) -> Any:
         if number not in self._prepared:

@@ -66,8 +66,8 @@ class Fed:
     fade_from: Any = None
     """What the chunk before was decoded with, where this one must fade over from it."""
 
-    number: int | None = None
-    """The reference, where it is a single one; None: the model tells."""
+    numbers: tuple[int, ...] = ()
+    """The references, where the feed chose; none: the model tells."""
 
     copied: Copied | None = None
     """What is put into the model's result, from frames of the very same moments."""

@@ -80,6 +80,9 @@ class References:
     mask: Path | None = None
     """A picture or video: white where the input shows something else than that video does."""
 
+    joint: bool = False
+    """Let a model that was trained with one reference see several at once."""
+
     is_only_input: bool = True
     """Whether a folder may be meant for this input alone."""
 
@@ -165,7 +168,10 @@ class References:
         names += [] if self.video is None else [f"video {self.video.name}"]
         word = "references" if len(names) > 1 else "reference"
         masked = "" if self.mask is None else f" but for {self.mask.name}"
-        return f"{word} {_listed(names)}{masked}" + f", fit {self.fit}" * (self.fit != "auto")
+        joint = " at once" * self.joint
+        return f"{word} {_listed(names)}{joint}{masked}" + f", fit {self.fit}" * (
+            self.fit != "auto"
+        )
 
 
 def _listed(names: Sequence[str]) -> str:

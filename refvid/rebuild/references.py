@@ -174,6 +174,7 @@ class SceneReferences:
             first=partial(_first_frame, info, canvas),
             rate=info.frame_rate,
             has_pictures=self._has_pictures,
+            joint=self._asked.joint,
         )
         if self._video is None:
             return Conditions(feed=feed)

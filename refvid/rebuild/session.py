@@ -84,8 +84,8 @@ class Session:
     def take_reference(self, fed: Fed, index: int, frames: int) -> None:
         """Decode the next chunk, so many frames from an index on, with what a feed chose."""
         self.reference, self.fade_from, self._video = fed.reference, fed.fade_from, fed.video
-        if fed.number is not None:
-            self.uses.serve(self._told(fed.number), index, frames)
+        for number in sorted({self._told(number) for number in fed.numbers}):
+            self.uses.serve(number, index, frames)
 
     @torch.inference_mode()
     def rebuild(self, clip: Tensor, chunk: Chunk[Any]) -> Tensor:

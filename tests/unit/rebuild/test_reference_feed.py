@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
@@ -87,7 +88,7 @@ def test_one_reference_at_a_time_fades_over_within_a_shot(loaded: LoadedBackbone
     numbers, fades = [], []
     for first in range(0, 64, 8):
         fed = feed.feed(view(first, None, starts_shot=first == 0))
-        numbers.append(fed.number)
+        numbers += fed.numbers
         fades.append(fed.fade_from is not None)
     assert numbers == [0, 0, 0, 1, 1, 1, 1, 1]
     assert fades == [False, False, False, True, False, False, False, False]
@@ -97,15 +98,33 @@ def test_one_reference_at_a_time_fades_over_within_a_shot(loaded: LoadedBackbone
 
 def test_the_likest_is_taken_where_places_do_not_tell(loaded: LoadedBackbone) -> None:
     feed = single(loaded, [reference(scene(number)) for number in range(4)])
-    seen = [feed.feed(view(8 * n, scene(n), starts_shot=True)).number for n in (2, 0, 3, 1)]
-    assert seen == [2, 0, 3, 1]
+    seen = [feed.feed(view(8 * n, scene(n), starts_shot=True)).numbers for n in (2, 0, 3, 1)]
+    assert seen == [(2,), (0,), (3,), (1,)]
+
+
+def test_a_model_that_can_sees_several_at_once(loaded: LoadedBackbone) -> None:
+    backbone = cast("Any", loaded.backbone)
+    backbone.limits = replace(backbone.limits, joins_references=True)
+    backbone.join_references = torch.cat
+    given = [reference(scene(number), frame=24 * number) for number in range(4)]
+    alone = single(loaded, given).feed(view(24, scene(1), starts_shot=True))
+    assert len(alone.numbers) == 1
+    feed = single(loaded, given, joint=True)
+    first = feed.feed(view(24, scene(1), starts_shot=True))
+    assert first.numbers == (1, 2)
+    assert first.reference.shape == (2, 3, 64, 64)
+    again = feed.feed(view(28, scene(1)))
+    assert again.fade_from is None
+    later = feed.feed(view(60, scene(2)))
+    assert later.numbers == (2, 3)
+    assert later.fade_from is not None
 
 
 def test_a_cut_between_two_places_is_seen(loaded: LoadedBackbone) -> None:
     """Frame 24 is nearer to the first reference, but belongs to the shot of the second."""
     feed = single(loaded, [reference(scene(0), frame=10), reference(scene(1), frame=60)])
-    assert feed.feed(view(16, scene(0), starts_shot=True)).number == 0
-    assert feed.feed(view(24, scene(1), starts_shot=True)).number == 1
+    assert feed.feed(view(16, scene(0), starts_shot=True)).numbers == (0,)
+    assert feed.feed(view(24, scene(1), starts_shot=True)).numbers == (1,)
 
 
 def test_latents_want_places(loaded: LoadedBackbone) -> None:

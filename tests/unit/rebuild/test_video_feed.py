@@ -104,7 +104,7 @@ class TestEnhance:
         assert served.runs == ((0, 11),)
         assert served.finding.found > 0.95
         assert report.warnings == ()
-        assert "the video" in report.plan.reference
+        assert "the video" in (report.plan.reference or "")
 
     def test_chunks_and_shots_make_no_difference(self, fake_backbone, tmp_path: Path) -> None:
         from refvid.rebuild.options import ModelOptions
