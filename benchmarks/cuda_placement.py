@@ -46,7 +46,7 @@ from refvid.models.registry import (
 from refvid.rebuild.chunks import Chunk, ChunkLengths, split_into_chunks
 from refvid.rebuild.memory import choose_budget
 from refvid.rebuild.pixels import clip_to_frames, frames_to_clip, padded_size
-from refvid.rebuild.references import prepare_reference
+from refvid.rebuild.reference_choice import prepare_reference
 from refvid.rebuild.session import Session
 from refvid.rebuild.style import prepare_styles
 
@@ -163,7 +163,9 @@ def run_case(case: Case) -> Copies:
         rebuilding = Session(backbone, CARD, budget, reference)
         copies = [_rebuild(rebuilding, chunk) for chunk in chunks][-1]
         if backbone.limits.finds_references and reference is not None:
-            assert any(use.found > 0.5 for _, use in rebuilding.uses), "else nothing was aligned"
+            found = rebuilding.uses.findings()
+            assert found is not None, "it tells"
+            assert found.total.found > 0.5, "else nothing was aligned"
         if not backbone.limits.independent_chunks:  # those are rebuilt and nothing else
             encoding = Session(backbone, CARD, budget)
             decoding = Session(backbone, CARD, budget, reference)

@@ -6,7 +6,7 @@ Messages name the flag; in Python, the keyword has its name. Loads nothing heavy
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from shlex import quote
@@ -19,13 +19,8 @@ from refvid.media.frame_range import FrameRange
 if TYPE_CHECKING:
     from refvid.rebuild.enlargement import Enlargement
     from refvid.rebuild.latents_options import LatentReferences
-    from refvid.rebuild.options import (
-        KeyframeSource,
-        ModelOptions,
-        ReferenceFit,
-        ReferenceSource,
-        StyleSource,
-    )
+    from refvid.rebuild.options import KeyframeSource, ModelOptions, StyleSource
+    from refvid.rebuild.reference_options import ReferenceFit, References, ReferenceSource
 
 Number = float | Fraction
 """Also an int."""
@@ -48,6 +43,7 @@ _FRAME = re.compile(rf"({_WHOLE})f?")
 _SIDES = re.compile(rf"({_WHOLE})[x×:*]({_WHOLE})", re.IGNORECASE)
 _LINES = re.compile(rf"({_WHOLE})p", re.IGNORECASE)
 _TIME = re.compile(r".+s|.*:.*")
+_OTHER_WORDS = ", frame:N or time:SECONDS"
 _NTSC = {
     "23.976": Fraction(24000, 1001),
     "23.98": Fraction(24000, 1001),
@@ -122,16 +118,53 @@ def parse_time(value: str | Number, option: str) -> Fraction:
     )
 
 
-def parse_reference(value: str | Path | None) -> ReferenceSource | None:
-    """`--ref`: an image's path, `frame:N` or `time:1:30`; an image must exist.
+def parse_references(
+    ref: str | Path | Iterable[str | Path] | None = None,
+    refs: str | Path | None = None,
+    fit: ReferenceFit = "auto",
+    *,
+    joint: bool = False,
+    video: str | Path | None = None,
+    mask: str | Path | None = None,
+) -> References:
+    """`--ref`, once or several times, `--refs`, and what else there is for references.
 
     Raises:
-        OptionError: The words after `frame:` or `time:` make no sense.
+        OptionError: Words make no sense, or two references belong to one frame.
+        InputError: There is no such file or folder.
+    """
+    from refvid.media.file_kind import is_picture
+    from refvid.media.inputs import check_source
+    from refvid.rebuild.reference_options import References
+
+    for path in (video, mask):
+        if path is not None:
+            check_source(Path(path))
+    if video is not None and is_picture(Path(video)):
+        raise OptionError(f"--ref-video: {video} is a single picture; write --ref {video}")
+    words = [] if ref is None else [ref] if isinstance(ref, str | Path) else list(ref)
+    folder = None if refs is None else Path(refs)
+    if folder is not None and not is_folder(folder):
+        raise InputError(f"--refs: there is no folder {folder}")
+    return References(
+        sources=tuple(parse_reference(word) for word in words),
+        folder=folder,
+        video=None if video is None else Path(video),
+        mask=None if mask is None else Path(mask),
+        fit=fit,
+        joint=joint,
+    )
+
+
+def parse_reference(value: str | Path) -> ReferenceSource:
+    """`--ref`: an image's path, or with its place `b.png@40` or `b.png@12s`; `frame:N` and
+    `time:1:30` for the input's own frames. An existing file wins.
+
+    Raises:
+        OptionError: The words after `frame:`, `time:` or `@` make no sense.
         InputError: There is no such image.
     """
-    if value is None:
-        return None
-    from refvid.rebuild.options import ReferenceSource
+    from refvid.rebuild.reference_options import ReferenceSource
 
     kind, _, rest = ("", "", "") if isinstance(value, Path) else value.partition(":")
     if kind == "frame":
@@ -143,29 +176,51 @@ def parse_reference(value: str | Path | None) -> ReferenceSource | None:
     image = Path(value)
     if isinstance(value, str) and re.fullmatch(r"[0-9]+f?", value) and not exists(image):
         raise OptionError(f"--ref: for the input's own frame write frame:{value.rstrip('f')}")
-    return ReferenceSource(image=_existing(image, "--ref", ", frame:N or time:SECONDS"))
+    path, _, place = str(value).rpartition("@")
+    if path and not exists(image):
+        found = _parse_place(path, place, "--ref")
+        if found is None and is_file(Path(path)):
+            raise OptionError(
+                f"--ref: {place!r} is no place in a video; write {path}@40 for the frame's "
+                "number, or @1.5s or @1:30 for its time"
+            )
+        if found is not None:
+            return ReferenceSource(image=_existing(Path(path), "--ref", _OTHER_WORDS), **found)
+    return ReferenceSource(image=_existing(image, "--ref", _OTHER_WORDS))
+
+
+def _parse_place(path: str, place: str, option: str) -> dict[str, Any] | None:
+    """The frame or time after an image's `@`; None where it is neither."""
+    if match := _FRAME.fullmatch(place):
+        return {"frame": int(match[1])}
+    if _TIME.fullmatch(place):
+        return {"time": parse_time(place, f"{option} {path}@")}
+    return None
 
 
 def parse_latent_references(
-    ref: str | Path | None, refs: str | Path | None, fit: ReferenceFit, *, baseline: bool
+    ref: str | Path | Iterable[str | Path] | None,
+    refs: str | Path | None,
+    fit: ReferenceFit,
+    *,
+    baseline: bool,
+    joint: bool = False,
 ) -> LatentReferences:
-    """`--ref`, `--refs`, `--ref-fit` and `--baseline` of decode.
+    """`--ref`, `--refs`, `--ref-fit`, `--ref-joint` and `--baseline` of decode.
 
     Raises:
-        OptionError: The reference is no image, or they exclude each other.
+        OptionError: A reference is no image, or they exclude each other.
         InputError: There is no such image or folder.
     """
     from refvid.rebuild.latents_options import LatentReferences
 
-    source = parse_reference(ref)
-    if source is not None and source.image is None:
-        raise OptionError(f"--ref: {ref!r} is no image file; latents have no frames to take")
-    folder = None if refs is None else Path(refs)
-    if folder is not None and not is_folder(folder):
-        raise InputError(f"--refs: there is no folder {folder}")
-    return LatentReferences(
-        image=None if source is None else source.image, folder=folder, fit=fit, baseline=baseline
-    )
+    references = parse_references(ref, refs, fit, joint=joint)
+    for source in references.sources:
+        if source.image is None:
+            raise OptionError(
+                f"--ref: {source.describe()} is no image file; latents have no frames to take"
+            )
+    return LatentReferences(references=references, baseline=baseline)
 
 
 def parse_style(value: str | Path) -> StyleSource:
@@ -199,11 +254,8 @@ def parse_keyframe(word: str) -> KeyframeSource:
     from refvid.rebuild.options import KeyframeSource
 
     path, _, place = word.rpartition("@")
-    if path and (match := _FRAME.fullmatch(place)):
-        return KeyframeSource(image=_existing(Path(path), "--keyframe"), frame=int(match[1]))
-    if path and _TIME.fullmatch(place):
-        time = parse_time(place, f"--keyframe {path}@")
-        return KeyframeSource(image=_existing(Path(path), "--keyframe"), time=time)
+    if path and (found := _parse_place(path, place, "--keyframe")) is not None:
+        return KeyframeSource(image=_existing(Path(path), "--keyframe"), **found)
     number = "0"
     if not path:
         # Styles have their weight after a colon.

@@ -13,14 +13,9 @@ from refvid.rebuild import enhance as enhancing
 from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.latents_options import DecodeOptions as PlainDecodeOptions
 from refvid.rebuild.latents_options import LatentReferences, check_latents_name
-from refvid.rebuild.options import (
-    ModelOptions,
-    RebuildOptions,
-    References,
-    ReferenceSource,
-    SourceOptions,
-)
+from refvid.rebuild.options import ModelOptions, RebuildOptions, SourceOptions
 from refvid.rebuild.plan import Plan, Report
+from refvid.rebuild.reference_options import References, ReferenceSource
 
 
 class _Asked:
@@ -48,7 +43,8 @@ class EnhanceOptions(_Asked):
         **options: Any,
     ) -> None:
         super().__init__(source, output, model, RebuildOptions(**options))
-        self.references = References(source=reference, fit=reference_fit)
+        sources = () if reference is None else (reference,)
+        self.references = References(sources=sources, fit=reference_fit)
 
 
 class DecodeOptions(_Asked):
@@ -65,8 +61,10 @@ class DecodeOptions(_Asked):
         **options: Any,
     ) -> None:
         super().__init__(source, output, model, PlainDecodeOptions(**options))
+        sources = () if reference is None else (ReferenceSource(image=reference),)
         self.references = LatentReferences(
-            image=reference, folder=references, fit=reference_fit, baseline=baseline
+            references=References(sources=sources, folder=references, fit=reference_fit),
+            baseline=baseline,
         )
 
 

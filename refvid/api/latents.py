@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from refvid.api.keywords import (
@@ -21,16 +21,18 @@ from refvid.words import parse_latent_references, parse_range, parse_rate
 if TYPE_CHECKING:
     from refvid.latents.wishes import Layout, Scale
     from refvid.rebuild.choose_backbone import LoadedBackbone
-    from refvid.rebuild.options import Hdr, ReferenceFit
+    from refvid.rebuild.options import Hdr
     from refvid.rebuild.plan import Report
+    from refvid.rebuild.reference_options import ReferenceFit
 
 
 def decode(
     source: File,
     output: File,
     *,
-    ref: File | None = None,
+    ref: File | Iterable[File] | None = None,
     refs: File | None = None,
+    ref_joint: bool = False,
     ref_fit: ReferenceFit = "auto",
     baseline: bool = False,
     key: str | None = None,
@@ -57,8 +59,8 @@ def decode(
     Args:
         source: A file of latents: .safetensors, .latent, .pt, .npy or .npz.
         output: See `enhance`, as for the others, and for what is returned and raised.
-        ref: An image file.
-        refs: A folder with an image for each file, by its name or the one stored in it.
+        ref: An image file, or one with its place as `b.png@40` or `b.png@2.5s`; or several.
+        refs: A folder with images, see `enhance`; also by the name that is stored in the file.
         baseline: The plain decoder without the reference attention, to compare with.
         key: Which tensor of the file; like the next two, None is what the file tells.
         layout: Order of its axes.
@@ -71,7 +73,7 @@ def decode(
     from refvid.latents.wishes import LatentWishes
     from refvid.rebuild.latents_options import DecodeOptions
 
-    references = parse_latent_references(ref, refs, ref_fit, baseline=baseline)
+    references = parse_latent_references(ref, refs, ref_fit, baseline=baseline, joint=ref_joint)
     options = DecodeOptions(
         wishes=LatentWishes(
             key=key, layout=layout, scale=latent_scale, item=item, drop=drop_latents

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from refvid.api.keywords import (
     File,
@@ -27,21 +27,28 @@ from refvid.words import (
     parse_range,
     parse_rate,
     parse_reference,
+    parse_references,
     parse_style,
 )
 
 if TYPE_CHECKING:
     from refvid.rebuild.choose_backbone import LoadedBackbone
-    from refvid.rebuild.options import Hdr, ReferenceFit
+    from refvid.rebuild.options import Hdr
     from refvid.rebuild.pixels import Pixels
     from refvid.rebuild.plan import Report
+    from refvid.rebuild.reference_feed import GivenReference
+    from refvid.rebuild.reference_options import ReferenceFit
 
 
 def enhance(
     source: File,
     output: File,
     *,
-    ref: File | None = None,
+    ref: File | Iterable[File] | None = None,
+    refs: File | None = None,
+    ref_video: File | None = None,
+    mask: File | None = None,
+    ref_joint: bool = False,
     ref_fit: ReferenceFit = "auto",
     strength: float = 1.0,
     start: Position | None = None,
@@ -76,7 +83,14 @@ def enhance(
     Args:
         source: A video, an image, a folder of images, or a pattern such as `shot_%04d.png`.
         output: A file whose suffix names the container, or a pattern for images.
-        ref: An image file, or a frame of the source as `frame:N` or `time:T`.
+        ref: An image file, or one with its place as `b.png@40` or `b.png@12s`, or a frame of the
+            source as `frame:N` or `time:T`; or several of them.
+        refs: A folder with an image of the source's name, or with a folder of that name with
+            images, whose names may be frames or times; or with images for this source alone.
+        ref_video: A clean video of the same moments, as the original of an edited one is.
+        mask: A picture or video, white where the source shows something else than that one; None
+            finds it from the difference.
+        ref_joint: wan2.1 and videovae+ see up to 3 references at once, which they have not learned.
         ref_fit: How a reference of another shape meets the frame; auto finds its place.
         strength: 0 gives the source back, 1 the full result.
         start: Begin here.
@@ -115,9 +129,11 @@ def enhance(
         CheckpointError: The weights are missing or do not fit.
         DeviceError: There is no such device, or not enough memory (`OutOfMemory`).
     """
-    from refvid.rebuild.options import RebuildOptions, References
+    from refvid.rebuild.options import RebuildOptions
 
-    references = References(source=parse_reference(ref), fit=ref_fit)
+    references = parse_references(
+        ref, refs, ref_fit, joint=ref_joint, video=ref_video, mask=mask
+    ).of(Path(source))
     options = RebuildOptions(
         range=parse_range(start, end, frames, preview),
         strength=strength,
@@ -148,7 +164,7 @@ def enhance(
 def enhance_frames(
     frames: Pixels,
     *,
-    ref: File | Pixels | None = None,
+    ref: File | Pixels | Iterable[File | Pixels] | None = None,
     ref_fit: ReferenceFit = "auto",
     strength: float = 1.0,
     cut_detection: bool = True,
@@ -161,7 +177,8 @@ def enhance_frames(
 
     Args:
         frames: (T, H, W, 3) RGB, uint8 or uint16 at full scale.
-        ref: (h, w, 3) likewise; or an image file, or one of the frames as `frame:N`.
+        ref: (h, w, 3) likewise; or an image file, with its place as `b.png@40` if it has one; or
+            one of the frames as `frame:N`; or several of them.
         ref_fit: See `enhance`, as for the others.
 
     Returns:
@@ -173,7 +190,8 @@ def enhance_frames(
         CheckpointError, DeviceError: See `enhance`.
     """
     from refvid.rebuild import frames as work
-    from refvid.rebuild.options import RebuildOptions, References
+    from refvid.rebuild.options import RebuildOptions
+    from refvid.rebuild.reference_options import References
 
     options = RebuildOptions(
         strength=strength,
@@ -181,9 +199,9 @@ def enhance_frames(
         enlargement=parse_enlargement(scale, size),
     )
     fit = References(fit=ref_fit).fit
-    picture, index = _find_picture(frames, ref)
+    given = [_find_picture(frames, one) for one in _several_pictures(ref)]
     loaded = use_model(model, strength=strength)
-    return work.enhance_frames(frames, picture, options, loaded, on_progress, fit=fit, frame=index)
+    return work.enhance_frames(frames, given, options, loaded, on_progress, fit=fit)
 
 
 def stylize(
@@ -267,19 +285,36 @@ def _several(files: File | Iterable[File]) -> list[File]:
     return [files] if isinstance(files, str | Path) else list(files)
 
 
-def _find_picture(frames: Pixels, ref: File | Pixels | None) -> tuple[Pixels | None, int | None]:
-    """A reference for frames in memory, and which of them it is, if it is one."""
-    from refvid.media.image import read_image
+def _several_pictures(
+    ref: File | Pixels | Iterable[File | Pixels] | None,
+) -> list[File | Pixels]:
+    import numpy as np
 
-    if ref is not None and not isinstance(ref, str | Path):
-        return ref, None
+    if ref is None:
+        return []
+    is_one = isinstance(ref, str | Path) or (isinstance(ref, np.ndarray) and ref.ndim == 3)
+    return [cast("File | Pixels", ref)] if is_one else list(cast("Iterable[File | Pixels]", ref))
+
+
+def _find_picture(frames: Pixels, ref: File | Pixels) -> GivenReference:
+    """A reference for frames in memory."""
+    from refvid.media.image import read_image
+    from refvid.rebuild.frames import check_pixels
+    from refvid.rebuild.reference_feed import GivenReference
+
+    if not isinstance(ref, str | Path):
+        check_pixels(ref, 3, "a reference is (H, W, 3)")
+        return GivenReference(name="a picture", read=lambda: ref)
     source = parse_reference(ref)
-    if source is None:
-        return None, None
-    if source.image is not None:
-        return read_image(source.image), None
-    if source.frame is None:
-        raise OptionError("frames in memory have no times: give the reference as frame:N")
-    if source.frame >= len(frames):
+    if source.time is not None:
+        raise OptionError(
+            "frames in memory have no times: give the reference as frame:N, or as b.png@N"
+        )
+    if source.frame is not None and source.frame >= len(frames):
         raise InputError(f"there is no frame {source.frame}: the last one is {len(frames) - 1}")
-    return frames[source.frame], source.frame
+    if source.image is None:
+        assert source.frame is not None, "else it is an image"
+        pixels = frames[source.frame]
+    else:
+        pixels = read_image(source.image)
+    return GivenReference(name=source.describe(), read=lambda: pixels, frame=source.frame)

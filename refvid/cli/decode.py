@@ -39,21 +39,16 @@ class Reference:
     """What the decoder is conditioned on."""
 
     ref: Annotated[
-        str | None,
+        list[str] | None,
         _reference(
             "--ref",
-            metavar="IMAGE",
-            help="The clean picture: for I2V the image that the video was made from.",
+            metavar="IMAGE[@FRAME|@TIME]",
+            help="The clean picture: for I2V the image that the video was made from; may be "
+            "repeated.",
         ),
     ] = None
-    refs: Annotated[
-        Path | None,
-        _reference(
-            "--refs",
-            metavar="DIR",
-            help="A folder with a picture for each file, by its name or the one stored in it.",
-        ),
-    ] = None
+    refs: flags.Refs = None
+    ref_joint: flags.RefJoint = False
     ref_fit: flags.RefFit = "auto"
     baseline: Annotated[
         bool,
@@ -64,7 +59,9 @@ class Reference:
     ] = False
 
     def parse(self) -> LatentReferences:
-        return parse_latent_references(self.ref, self.refs, self.ref_fit, baseline=self.baseline)
+        return parse_latent_references(
+            self.ref, self.refs, self.ref_fit, baseline=self.baseline, joint=self.ref_joint
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +160,7 @@ def decode(
       refvid decode latents/ --refs images/ -o videos/ --skip-existing
       refvid decode latents.pt --baseline -o plain.mp4
     """
-    if compare and reference.ref is None and reference.refs is None:
+    if compare and not reference.ref and reference.refs is None:
         raise OptionError("--compare shows what a reference brings: give --ref or --refs")
 
     # Everything that can fail cheaply comes before torch, which takes seconds to import.
@@ -184,6 +181,7 @@ def decode(
     inputs, rules = list(pipes.inputs), pipes.rules
     check_result(rules.output, options.encoding)
     jobs = find_jobs(inputs, rules, suffix=".mp4", accepts=holds_tensors)
+    references = references.for_inputs(len(jobs))
     check_replaces_no([job.output for job in jobs], references.files, "the reference")
     find_existing = partial(find_video, how=references.how(), model=model.registered)
     batch = Batch(console, rules, jobs, check_latents, find_existing)
@@ -193,7 +191,7 @@ def decode(
 
         if references.baseline:
             console.note("the plain decoder: no reference attention")
-        elif references.image is None and references.folder is None:
+        elif references.references.is_none:
             console.note("no --ref: decoding without a reference, which brings less back")
         sources = [job.source for job in batch.ready]
         try:

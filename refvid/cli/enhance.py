@@ -49,7 +49,7 @@ def enhance(
 
         if options.strength == 0:
             return Work(no_model(), work.plan_enhance, work.enhance)
-        if references.source is None:
+        if references.is_none:
             console.note("no --ref: decoding without a reference, which brings less back")
         loaded = load_model(console, partial(choose_backbone, model, may_fetch=not rules.dry_run))
         return Work(loaded, work.plan_enhance, work.enhance)

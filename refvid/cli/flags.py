@@ -28,12 +28,12 @@ from refvid.cli.groups import (
     values_of,
 )
 from refvid.errors import OptionError
-from refvid.words import parse_encoder_options, parse_range, parse_reference
+from refvid.words import parse_encoder_options, parse_range, parse_references
 
 if TYPE_CHECKING:
     from refvid.media.encoding import Encoding as EncodingValue
     from refvid.media.frame_range import FrameRange
-    from refvid.rebuild.options import References
+    from refvid.rebuild.reference_options import References
 
 _io = partial(typer.Option, rich_help_panel=IO_PANEL)
 _range = partial(typer.Option, rich_help_panel=RANGE_PANEL)
@@ -91,6 +91,22 @@ RefFit = Annotated[
         "--ref-fit",
         metavar="auto|cover|contain|stretch",
         help="How a reference of another shape meets the frame; auto finds its place.",
+    ),
+]
+Refs = Annotated[
+    str | None,
+    _reference(
+        "--refs",
+        metavar="FOLDER",
+        help="References by the names of inputs: FOLDER/STEM.png, or all of FOLDER/STEM/, whose "
+        "names may be frames (48.png) or times (12s.png).",
+    ),
+]
+RefJoint = Annotated[
+    bool,
+    _reference(
+        "--ref-joint",
+        help="wan2.1 and videovae+ see up to 3 references at once, which they have not learned.",
     ),
 ]
 Frames = Annotated[
@@ -154,22 +170,47 @@ class Reference:
     """What `enhance` conditions the decoder on, and how much that counts."""
 
     ref: Annotated[
-        str | None,
+        list[str] | None,
         _reference(
             "--ref",
-            metavar="IMAGE|frame:N|time:T",
-            help="The clean picture: an image file, or a frame of the input itself.",
+            metavar="IMAGE[@FRAME|@TIME]|frame:N|time:T",
+            help="A clean picture: an image file, with the place that it belongs to as in "
+            "b.png@40 or b.png@12s, or a frame of the input itself; may be repeated.",
         ),
     ] = None
+    refs: Refs = None
+    ref_video: Annotated[
+        str | None,
+        _reference(
+            "--ref-video",
+            metavar="VIDEO",
+            help="A clean video of the same moments, as the original of an edited one is.",
+        ),
+    ] = None
+    mask: Annotated[
+        str | None,
+        _reference(
+            "--mask",
+            metavar="IMAGE|VIDEO",
+            help="White where the input shows something else than --ref-video does."
+            "  [default: found from the difference]",
+        ),
+    ] = None
+    ref_joint: RefJoint = False
     ref_fit: RefFit = "auto"
     strength: Annotated[
         float, _reference("--strength", metavar="0..1", min=0, max=1, help=STRENGTH_HELP)
     ] = 1.0
 
     def parse(self) -> References:
-        from refvid.rebuild.options import References
-
-        return References(source=parse_reference(self.ref), fit=self.ref_fit)
+        return parse_references(
+            self.ref,
+            self.refs,
+            self.ref_fit,
+            joint=self.ref_joint,
+            video=self.ref_video,
+            mask=self.mask,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

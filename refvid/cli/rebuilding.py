@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from refvid.cli import comparing, flags
@@ -15,9 +14,12 @@ from refvid.cli.kinds import check_result, check_video
 from refvid.words import parse_enlargement, parse_rate
 
 if TYPE_CHECKING:
+    from refvid.media.inputs import Job
     from refvid.rebuild.choose_backbone import LoadedBackbone
-    from refvid.rebuild.options import RebuildOptions, References, Styles
+    from refvid.rebuild.existing import Existing
+    from refvid.rebuild.options import RebuildOptions, Styles
     from refvid.rebuild.plan import Plan, Report
+    from refvid.rebuild.reference_options import References
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,11 +107,14 @@ def rebuild_all(
         style=style,
         picture_option="--style" if style else "--ref",
     )
+    conditions = conditions.for_inputs(len(jobs))
     check_replaces_no([job.output for job in jobs], conditions.images, "the reference")
-    how = how_rebuilt(conditions.provenance(), options)
-    # The input as it is needs no model.
-    model = model if options.strength else None
-    find_existing = partial(find_video, how=how, options=options, model=model)
+
+    def find_existing(job: Job) -> Existing | None:
+        how = how_rebuilt(conditions.of(job.source).provenance(), options)
+        # The input as it is needs no model.
+        return find_video(job, how=how, options=options, model=model if options.strength else None)
+
     batch = Batch(console, rules, jobs, check_video, find_existing=find_existing)
     if batch.ready:
         from refvid.rebuild.trial import Trial

@@ -29,7 +29,8 @@ from refvid.metrics.psnr import psnr
 from refvid.progress import ProgressCallback
 from refvid.rebuild.choose_backbone import choose_backbone
 from refvid.rebuild.enhance import enhance
-from refvid.rebuild.options import ModelOptions, RebuildOptions, References, ReferenceSource
+from refvid.rebuild.options import ModelOptions, RebuildOptions
+from refvid.rebuild.reference_options import References, ReferenceSource
 from refvid.training.degradations import write_h264
 from refvid.training.synthetic import moving_photo
 
@@ -125,7 +126,7 @@ def run_demo(options: DemoOptions, on_progress: ProgressCallback) -> DemoReport:
     started = time.monotonic()
     report = enhance(
         Job(source=input_path, output=output),
-        References(source=ReferenceSource(image=reference)),
+        References(sources=(ReferenceSource(image=reference),)),
         RebuildOptions(overwrite=options.overwrite),
         loaded,
         on_progress,

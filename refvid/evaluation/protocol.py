@@ -23,7 +23,7 @@ from refvid.evaluation.harmless import (
     measure_harm,
 )
 from refvid.evaluation.measures import Judge, Networks, frame_psnr, load_networks
-from refvid.evaluation.rebuilding import Frames, OneReferenceOnly, Picture, rebuild_with
+from refvid.evaluation.rebuilding import Frames, Picture, rebuild_with
 from refvid.evaluation.report import EvaluationReport, InputScores, Run, read_summary
 from refvid.media.outputs import check_outputs
 from refvid.progress import Progress, ProgressCallback
@@ -77,7 +77,7 @@ def evaluate(options: EvaluateOptions, on_progress: ProgressCallback) -> Evaluat
     before = None if options.against is None else read_summary(options.against)
     loaded = choose_backbone(options.model)
     pictures = [read_clip(path, 1)[0] for path in paths]
-    cases, skipped = _skip_impossible(options.cases, loaded, pictures[0])
+    cases = options.cases
     evaluation = _Evaluation(loaded, cases, load_networks(loaded.device), on_progress, len(paths))
     for position, path in enumerate(paths):
         unrelated = pictures[(position + len(paths) // 2) % len(paths)]
@@ -88,22 +88,9 @@ def evaluate(options: EvaluateOptions, on_progress: ProgressCallback) -> Evaluat
     if "harmless" in cases:
         for position, (name, clean) in enumerate(made_clips(pictures)):
             evaluation.add_harm(name, clean, pictures[(position + 1) % len(pictures)])
-    report = evaluation.report(skipped, before)
+    report = evaluation.report(before)
     write_report(report, options.output)
     return report
-
-
-def _skip_impossible(
-    cases: Sequence[str], loaded: LoadedBackbone, picture: Picture
-) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Leave out what the model cannot do, and say why."""
-    skipped = {}
-    if "several" in cases:
-        try:
-            rebuild_with(loaded, picture[None], [picture, picture])
-        except OneReferenceOnly as error:
-            skipped["several"] = f"{error}"
-    return tuple(case for case in cases if case not in skipped), skipped
 
 
 class _Evaluation:
@@ -179,11 +166,12 @@ class _Evaluation:
         self.done += 1
         self.on_progress(Progress(self.done, self.total))
 
-    def report(self, skipped: dict[str, str], before: dict[str, float] | None) -> EvaluationReport:
-        """All that was found; a case for which no clip was long enough is skipped as well."""
+    def report(self, before: dict[str, float] | None) -> EvaluationReport:
+        """All that was found; a case for which no clip was long enough is skipped."""
+        skipped: dict[str, str] = {}
         is_long = any(len(run.psnr) > NEAR[1] + 1 for run in self.runs)
         if "far" in self.cases and not is_long:
-            skipped = {**skipped, "far": f"no clip has frames after {NEAR[1]}"}
+            skipped["far"] = f"no clip has frames after {NEAR[1]}"
         return EvaluationReport(
             model=self.loaded.name,
             cases=tuple(case for case in self.cases if case not in skipped),

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from refvid.models.backbone import Reference, ReferenceFinder
 from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.frames import rebuild_frames
 from refvid.rebuild.memory import choose_budget
-from refvid.rebuild.references import Conditions, condition_on
+from refvid.rebuild.reference_choice import make_feed
+from refvid.rebuild.reference_feed import GivenReference
+from refvid.rebuild.references import Conditions
 
 Frames = NDArray[np.uint8]
 """(T, H, W, 3) RGB."""
@@ -21,12 +22,11 @@ Picture = NDArray[np.uint8]
 """(H, W, 3) RGB."""
 
 
-class OneReferenceOnly(ValueError):
-    """The model takes one reference at a time, and was given several."""
-
-
 def rebuild_with(
-    loaded: LoadedBackbone, frames: Frames, references: Sequence[Picture] = ()
+    loaded: LoadedBackbone,
+    frames: Frames,
+    references: Sequence[Picture] = (),
+    places: Sequence[int | None] | None = None,
 ) -> Frames:
     """Run a clip through the model with pictures as references.
 
@@ -34,29 +34,23 @@ def rebuild_with(
         loaded: The model.
         frames: (T, H, W, 3), one shot.
         references: Of any sizes; none decodes without a reference.
-
-    Raises:
-        OneReferenceOnly: There are more than the model takes.
+        places: The frame that each belongs to; None, also for all, is to the whole clip.
     """
-    height, width = frames.shape[1:3]
     if not references:
         return rebuild_conditioned(loaded, frames, Conditions())
-    if len(references) == 1:
-        conditions = condition_on(
-            references[0], loaded, (width, height), fit="auto", first=lambda: frames[0]
+    given = [
+        GivenReference(name=f"{number}", read=partial(_same, picture), frame=place)
+        for number, (picture, place) in enumerate(
+            zip(references, places or [None] * len(references), strict=True)
         )
-        return rebuild_conditioned(loaded, frames, conditions)
-    if not loaded.backbone.limits.finds_references:
-        raise OneReferenceOnly(f"{loaded.name} takes one reference at a time")
-    finder = cast("ReferenceFinder", loaded.backbone)
-    given = {n: _reference(picture) for n, picture in enumerate(references)}
-    return rebuild_conditioned(
-        loaded, frames, Conditions(reference=finder.prepare_references(given))
-    )
+    ]
+    height, width = frames.shape[1:3]
+    feed = make_feed(given, loaded, (width, height), fit="auto", first=lambda: frames[0])
+    return rebuild_conditioned(loaded, frames, Conditions(feed=feed))
 
 
-def _reference(picture: Picture) -> Reference:
-    return Reference(read=lambda: picture)
+def _same(picture: Picture) -> Picture:
+    return picture
 
 
 def rebuild_conditioned(loaded: LoadedBackbone, frames: Frames, conditions: Conditions) -> Frames:

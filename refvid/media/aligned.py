@@ -98,7 +98,7 @@ class AlignedReader(ABC):
             InputError: A video is damaged, or frames cannot be aligned; names the first.
         """
         # Not in a `with` here: an error in the loop's body would leave the threads running.
-        streams = [self._stack.enter_context(_decoding_ahead(reader)) for reader in self._readers]
+        streams = [self._stack.enter_context(decoding_ahead(reader)) for reader in self._readers]
         if self._first is not None:
             streams[self._leader] = chain([self._first], streams[self._leader])
             self._first = None
@@ -135,8 +135,8 @@ class AlignedReader(ABC):
 
 
 @contextmanager
-def _decoding_ahead(video: VideoReader) -> Iterator[Iterator[Frame]]:
-    """Decode in a thread of its own; when the block is left, it has ended."""
+def decoding_ahead(video: VideoReader) -> Iterator[Iterator[Frame]]:
+    """Decode in a thread of its own, a few frames ahead; when the block is left, it has ended."""
     # Any: frames, then `_END` or the error that ended them.
     decoded: queue.SimpleQueue[Any] = queue.SimpleQueue()
     # A place for each frame that may wait. The bounded `Queue` of Python itself takes as long to

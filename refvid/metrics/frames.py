@@ -14,6 +14,7 @@ from refvid.errors import InputError
 from refvid.media.aligned import AlignedReader, Mismatch
 from refvid.media.file_kind import is_picture
 from refvid.media.image import read_image
+from refvid.media.mask import mask_weights
 from refvid.media.pixel_conversion import Pixels, to_uint16
 from refvid.media.reader import open_video
 from refvid.media.video_info import VideoInfo
@@ -71,7 +72,7 @@ class AlignedVideos(AlignedReader):
         )
         _check_size(self._paths[0], distorted.size, clean)
         if self._mask is not None and is_picture(self._mask):
-            self._image_mask = _mask_weights(read_image(self._mask))
+            self._image_mask = mask_weights(read_image(self._mask))
             _check_size(self._mask, self._image_mask.shape[::-1], clean)
         elif self._mask is not None:
             start = self._skip[1]
@@ -96,7 +97,7 @@ class AlignedVideos(AlignedReader):
             distorted, clean = frames[0].pixels, frames[1].pixels
             if distorted.dtype != clean.dtype:
                 distorted, clean = to_uint16(distorted), to_uint16(clean)
-            mask = self._image_mask if len(frames) == 2 else _mask_weights(frames[2].pixels)
+            mask = self._image_mask if len(frames) == 2 else mask_weights(frames[2].pixels)
             yield FramePair(index, time, distorted, clean, mask)
 
     def _words(self, mismatch: Mismatch) -> str:
@@ -151,11 +152,3 @@ def _check_size(path: Path, size: tuple[int, ...], clean: VideoInfo) -> None:
             f"{path} is {size[0]}x{size[1]}, but {clean.path} is {clean.width}x{clean.height}. "
             "Bring them to one size first: how they are scaled decides what is measured."
         )
-
-
-def _mask_weights(pixels: Pixels) -> NDArray[np.float32]:
-    """White counts fully, black not at all; (H, W) in [0, 1]."""
-    total = pixels.sum(axis=2, dtype=np.uint32)
-    weights: NDArray[np.float32] = total.astype(np.float32)
-    weights /= np.float32(3 * int(np.iinfo(pixels.dtype).max))
-    return weights

@@ -8,7 +8,7 @@ handed back, never kept in the module: one loaded backbone may serve several vid
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -57,6 +57,9 @@ class BackboneLimits:
     """Whether it takes several references of any size and finds what they show by itself
     (`prepare_references`); else one of the clip's size (`prepare_reference`)."""
 
+    joins_references: bool = False
+    """Whether it may be given several references of the clip's size at once (`join_references`)."""
+
     independent_chunks: bool = False
     """Whether every chunk is a shot of its own to the model: `first_chunk_extra` for all."""
 
@@ -76,11 +79,15 @@ class Reference:
     """Gives (h, w, 3) RGB, of any size."""
 
     frame: int | None = None
-    """The frame of the video that it belongs to; None: it serves them all."""
+    """The frame that it belongs to, counted from the first one of the shot, may lie before or
+    behind the shot; None: it serves them all."""
 
     is_placed: bool = False
     """Whether it has the video's size and every pixel lies where the video's does; else it is
     found in the video."""
+
+    remembered: dict[str, Any] = field(default_factory=dict, compare=False)
+    """Where a model keeps what little it has learned of the picture, for the whole video."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +211,14 @@ class StyleBackbone(Backbone, Protocol):
         Styles are images (1, 3, h, w) in [-1, 1], h and w multiples of 8 and at least 32, with
         positive weights, of which only the ratios count; `ValueError` where there is nothing.
         """
+        ...
+
+
+class ReferenceJoiner(Backbone, Protocol):
+    """A backbone whose limits say `joins_references`."""
+
+    def join_references(self, prepared: Sequence[Any]) -> Any:
+        """Take what `prepare_reference` gave for each of several as one; opaque to callers."""
         ...
 
 

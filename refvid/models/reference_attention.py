@@ -29,11 +29,13 @@ _VALUES_PER_STEP = 64_000_000
 
 
 class TokenGrid(NamedTuple):
-    """Shape of a token sequence, the reference's frame included."""
+    """Shape of a token sequence, the references' frames included."""
 
     frames: int
     rows: int
     columns: int
+    references: int = 0
+    """How many of the frames are references: the first ones."""
 
 
 class Features:
@@ -53,6 +55,16 @@ class Features:
         assert video is not None, "these features are taken already"
         self.reference = self._video = None
         return reference, video
+
+
+def apart(references: Tensor) -> Tensor:
+    """References (B, R, H, W, C) as clips of one frame each, (B * R, 1, H, W, C)."""
+    return references.flatten(0, 1).unsqueeze(1)
+
+
+def together(references: Tensor, batch: int) -> Tensor:
+    """The inverse of `apart`."""
+    return references.reshape(batch, -1, *references.shape[2:])
 
 
 class Linear(nn.Linear):
@@ -216,24 +228,25 @@ class ReferenceAttention(nn.Module):
 
         Args:
             stage: Its index, from the lowest resolution up.
-            features: The reference has one frame, or there is none. They are taken.
+            features: The reference has one frame, or there is none. They are taken. It may have
+                several, each a reference of its own; the published networks have not learned that.
 
         Returns:
             What replaces them, in the same shapes.
         """
         reference, video = features.take()
         grid, size = self.grid(stage, reference, video), (video.shape[2], video.shape[3])
-        has_reference = reference is not None
         tokens = self.embed(stage, reference, video)
         del reference, video  # room for the attention
         tokens = self.attend(tokens, grid)
-        return self.project(stage, tokens, grid, size, has_reference=has_reference)
+        return self.project(stage, tokens, grid, size)
 
     def grid(self, stage: int, reference: Tensor | None, video: Tensor) -> TokenGrid:
         """Shape of the token sequence of such features."""
         patch = self.stages[stage][1]
-        frames = video.shape[1] + (reference is not None)
-        return TokenGrid(frames, -(-video.shape[2] // patch), -(-video.shape[3] // patch))
+        references = 0 if reference is None else reference.shape[1]
+        rows, columns = (-(-side // patch) for side in video.shape[2:4])
+        return TokenGrid(video.shape[1] + references, rows, columns, references)
 
     def embed(self, stage: int, reference: Tensor | None, video: Tensor) -> Tensor:
         """Cut features into patches and embed them: tokens (B, N, D), in the order T, H, W."""
@@ -263,19 +276,13 @@ class ReferenceAttention(nn.Module):
         return tokens
 
     def project(
-        self,
-        stage: int,
-        tokens: Tensor,
-        grid: TokenGrid,
-        size: tuple[int, int],
-        *,
-        has_reference: bool,
+        self, stage: int, tokens: Tensor, grid: TokenGrid, size: tuple[int, int]
     ) -> Features:
         """Turn tokens (B, N, D) into features of this size (H, W)."""
         channels, patch = self.stages[stage]
         batch, per_frame = tokens.shape[0], grid.rows * grid.columns
-        first = 1 if has_reference else 0
-        reference = tokens.new_empty(batch, 1, *size, channels) if has_reference else None
+        first = grid.references
+        reference = tokens.new_empty(batch, first, *size, channels) if first else None
         video = tokens.new_empty(batch, grid.frames - first, *size, channels)
         longest = _frames_per_step(per_frame, channels * patch**2)
         for start, stop in _steps(grid.frames, longest, first):
@@ -293,23 +300,27 @@ def rotary_table(grid: TokenGrid, head_channels: int, device: torch.device) -> T
     """Rotations for 3-D rotary positions.
 
     Positions count from 0 along each axis, so a reference is at time 0 and the video's first
-    frame at time 1. Of a head's channels, height and width get 2 * (head_channels // 6) each and
-    time the rest.
+    frame at time 1. Several references share that time: what the network has learned of the
+    distance to one holds for each. Of a head's channels, height and width get
+    2 * (head_channels // 6) each and time the rest.
 
     Returns:
         (N, 1, head_channels / 2) complex64 of magnitude 1, tokens in the order T, H, W.
     """
     side = 2 * (head_channels // 6)
     angles = []
+    shape_of_all = grid[:3]
     for axis, (length, channels) in enumerate(
-        zip(grid, (head_channels - 2 * side, side, side), strict=True)
+        zip(shape_of_all, (head_channels - 2 * side, side, side), strict=True)
     ):
         exponents = torch.arange(0, channels, 2, dtype=torch.float64) / channels
         positions = torch.arange(length, dtype=torch.float64)
+        if axis == 0 and grid.references > 1:
+            positions = (positions - (grid.references - 1)).clamp(min=0)
         table = torch.outer(positions, ROPE_THETA**-exponents)
         shape = [1, 1, 1, table.shape[1]]
         shape[axis] = length
-        angles.append(table.view(shape).expand(*grid, -1))
+        angles.append(table.view(shape).expand(*shape_of_all, -1))
     angle = torch.cat(angles, -1).flatten(0, 2).unsqueeze(1)
     # Double precision up to here, as in the published code; some devices have none.
     return torch.complex(angle.cos().float(), angle.sin().float()).to(device)
@@ -354,6 +365,6 @@ def _cut_patches(features: Tensor, patch: int) -> Tensor:
 
 def _join_patches(patches: Tensor, grid: TokenGrid, patch: int, size: tuple[int, int]) -> Tensor:
     """The inverse of `_cut_patches`: (B, T, H, W, C), a view where no copy is needed."""
-    cut = patches.view(patches.shape[0], *grid, patch, patch, -1)
+    cut = patches.view(patches.shape[0], *grid[:3], patch, patch, -1)
     joined = cut.transpose(3, 4).flatten(4, 5).flatten(2, 3)
     return joined[:, :, : size[0], : size[1]]

@@ -38,7 +38,7 @@ from refvid.rebuild.chunks import ChunkLengths
 from refvid.rebuild.hdr import stored_domain
 from refvid.rebuild.latents_options import DecodeOptions, LatentReferences
 from refvid.rebuild.memory import plan_memory
-from refvid.rebuild.options import ModelOptions, References, ReferenceSource
+from refvid.rebuild.options import ModelOptions
 from refvid.rebuild.pixels import Pixels, padded_size
 from refvid.rebuild.plan import (
     Plan,
@@ -49,9 +49,11 @@ from refvid.rebuild.plan import (
     refuse_independent_chunks,
 )
 from refvid.rebuild.provenance import PLAIN, Provenance, how_decoded
-from refvid.rebuild.references import Picture
+from refvid.rebuild.reference_feed import ChunkView, Moment
+from refvid.rebuild.references import SceneReferences
 from refvid.rebuild.session import Session, out_of_memory_errors
 from refvid.rebuild.trial import Trial, decoding
+from refvid.rebuild.video import tell_references
 
 _BT709 = 1
 _BT2020 = 9
@@ -139,9 +141,9 @@ def decode(
     plan, info = prepared.plan, prepared.info
     on_plan(plan)
     with out_of_memory_errors():
-        reference = source.reference.prepare(info, prepared.canvas, loaded).reference
+        feed = source.reference.prepare(info, prepared.canvas, loaded).feed
     backbone = plain_decoder(loaded.backbone) if references.baseline else loaded.backbone
-    session = Session(backbone, loaded.device, prepared.budget, reference)
+    session = Session(backbone, loaded.device, prepared.budget)
     run = Run(started, plan, on_progress)
     dtype = np.dtype(np.uint16) if info.bit_depth > 8 else np.dtype(np.uint8)
     with create_video(
@@ -165,9 +167,13 @@ def decode(
 
         @out_of_memory_errors()
         def compute(chunk: LatentChunk) -> Pixels:
+            if feed is not None:
+                view = _look_at(chunk, run.read, latents, info)
+                session.take_reference(feed.feed(view), run.read, len(view.moments))
             clip = session.decode(
                 chunk.latents.to(loaded.device),
                 (latents.padded_height, latents.padded_width),
+                index=run.read,
                 shared=chunk.shared,
                 held_back=chunk.held_back,
             )
@@ -192,7 +198,17 @@ def decode(
         run_pipeline(read, compute, write)
         # Inside the block: nothing is published if it fails.
         assert run.written == latents.frames, f"{latents.frames} planned, {run.written} out"
-    return run.report()
+    return run.report(**tell_references(session.uses, source.reference))
+
+
+def _look_at(chunk: LatentChunk, start: int, latents: Latents, info: VideoInfo) -> ChunkView:
+    """What can be told of a chunk whose first frame that is not shared has this number."""
+    stride = latents.temporal_stride
+    first = start - chunk.shared * stride
+    stop = min(start + (chunk.latents.shape[2] - chunk.shared) * stride, latents.frames)
+    rate = info.frame_rate or Fraction(DEFAULT_RATE)
+    moments = [Moment(index, index / rate) for index in range(first, max(stop, first + 1))]
+    return ChunkView(moments=moments, starts_shot=start == 0, picture=None)
 
 
 def plain_decoder(backbone: Backbone) -> Backbone:
@@ -215,7 +231,7 @@ class _Source:
 
     prepared: Prepared
     latents: Latents
-    reference: Picture
+    reference: SceneReferences
     how: str
     """See `Provenance`."""
 
@@ -235,11 +251,8 @@ def _prepare(
         plain_decoder(loaded.backbone)
     rate, rate_reason = _choose_rate(options, latents)
     info = _describe(latents, rate, options.encoding)
-    image = references.find(job.source, latents.image_name)
-    chosen = References(
-        source=None if image is None else ReferenceSource(image=image), fit=references.fit
-    )
-    picture = Picture(chosen)
+    chosen = references.references.of(job.source, latents.image_name)
+    picture = SceneReferences(chosen, has_pictures=False)
     canvas = Canvas(size=info.size, domain=stored_domain(latents.metadata, info.color))
     remarks = picture.read(info, canvas)
     check_job_output(job, overwrite=options.overwrite, images=picture.images)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from refvid.media.inputs import Job
 from refvid.progress import ProgressCallback, ignore_progress
 from refvid.rebuild.choose_backbone import LoadedBackbone
-from refvid.rebuild.options import RebuildOptions, References
+from refvid.rebuild.options import RebuildOptions
 from refvid.rebuild.plan import Plan, Report
-from refvid.rebuild.references import Picture
+from refvid.rebuild.reference_options import References
+from refvid.rebuild.references import SceneReferences
 from refvid.rebuild.trial import Trial
 from refvid.rebuild.video import plan_rebuild, rebuild
 
@@ -23,7 +24,7 @@ def plan_enhance(
 
     With a trial it also tells how long that would take.
     """
-    return plan_rebuild(job, Picture(references), options, loaded, trial)
+    return plan_rebuild(job, SceneReferences(references.of(job.source)), options, loaded, trial)
 
 
 def enhance(
@@ -34,4 +35,4 @@ def enhance(
     on_progress: ProgressCallback = ignore_progress,
 ) -> Report:
     """Rebuild one video with its reference; see `rebuild` for what is raised."""
-    return rebuild(job, Picture(references), options, loaded, on_progress)
+    return rebuild(job, SceneReferences(references.of(job.source)), options, loaded, on_progress)

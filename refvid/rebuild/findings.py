@@ -122,39 +122,156 @@ class Findings:
 _IN_WORDS = {"much": "much", "some": "some", "little": "little", "nothing": "not at all"}
 
 _MOST_NAMED = 5
-"""Shots named in a warning."""
+"""Shots named in a warning, and parts in a line."""
+
+_MOST_RUNS = 1000
+"""Runs of frames that are told apart."""
 
 
-def sum_up(uses: Iterable[tuple[int, ReferenceUse]]) -> Findings | None:
-    """Sum up what chunks told, each with the first frame of its shot; None if they told nothing."""
-    by_shot: dict[tuple[int, int], list[ReferenceUse]] = defaultdict(list)
-    for shot, use in uses:
-        by_shot[shot, use.reference].append(use)
-    if not by_shot:
-        return None
-    shots = tuple(
-        _join(told, shot=shot, reference=reference)
-        for (shot, reference), told in sorted(by_shot.items())
-    )
-    best = [
-        max((one for one in shots if one.shot == shot), key=lambda one: one.found)
-        for shot in dict.fromkeys(one.shot for one in shots)
-    ]
-    everything = [use for one in best for use in by_shot[one.shot or 0, one.reference or 0]]
-    return Findings(total=_join(everything, shot=None, reference=None), shots=shots)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """Which frames a reference served."""
+
+    reference: int
+    """Number among those given, from 0."""
+
+    name: str
+    runs: tuple[tuple[int, int], ...]
+    """First and last frame of each run, counted in the output; none where it served nothing."""
+
+    finding: Finding | None
+    """What was found in it over all shots, from models that can tell."""
+
+    @property
+    def frames(self) -> int:
+        """How many."""
+        return sum(last - first + 1 for first, last in self.runs)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        found = self.finding
+        return {
+            "reference": self.reference,
+            "name": self.name,
+            "frames": self.frames,
+            "ranges": [list(run) for run in self.runs],
+            "found": None if found is None else round(found.found, 4),
+            "sharper": None if found is None else round(found.sharper, 3),
+            "helped": None if found is None else found.helped,
+        }
+
+    def describe(self) -> str:
+        """Say it in one line."""
+        if not self.runs:
+            return f"{self.name}: no frame was like it, it served none"
+        shown = [f"{a}-{b}" if a < b else f"{a}" for a, b in self.runs[:_MOST_NAMED]]
+        more = len(self.runs) - _MOST_NAMED
+        frames = f"frames {', '.join(shown)}" + f" and {more} more parts" * (more > 0)
+        found = self.finding
+        if found is None:
+            return f"{self.name}: {frames}"
+        return (
+            f"{self.name}: {frames}; {found.found:.0%} was found in it, {found.sharper:.1f} times "
+            f"as sharp: it helped {_IN_WORDS[found.helped]}"
+        )
 
 
-def _join(uses: Sequence[ReferenceUse], *, shot: int | None, reference: int | None) -> Finding:
-    frames = sum(use.frames for use in uses)
-    found = sum(use.found * use.frames for use in uses) / max(frames, 1)
-    # How sharp something is counts where it was found.
-    weights = [use.found * use.frames + 1e-6 for use in uses]
-    sharper = sum(w * use.sharper for w, use in zip(weights, uses, strict=True)) / sum(weights)
-    return Finding(
-        shot=shot,
-        reference=reference,
-        frames=frames,
-        found=found,
-        sharper=sharper,
-        is_registered=any(use.is_registered for use in uses),
-    )
+@dataclass(slots=True)
+class _Sum:
+    """Of what chunks told of a reference in a shot."""
+
+    frames: int = 0
+    found: float = 0.0
+    """Weighed by frames."""
+
+    weight: float = 0.0
+    sharper: float = 0.0
+    """Weighed by `weight`: how sharp something is counts where it was found."""
+
+    is_registered: bool = False
+
+    def add(self, other: _Sum) -> None:
+        self.frames += other.frames
+        self.found += other.found
+        self.weight += other.weight
+        self.sharper += other.sharper
+        self.is_registered |= other.is_registered
+
+    def finding(self, shot: int | None, reference: int | None) -> Finding:
+        return Finding(
+            shot=shot,
+            reference=reference,
+            frames=self.frames,
+            found=self.found / max(self.frames, 1),
+            sharper=self.sharper / self.weight,
+            is_registered=self.is_registered,
+        )
+
+
+class ReferenceTally:
+    """Takes down what chunks tell of their references; grows with the shots, not the chunks."""
+
+    def __init__(self) -> None:
+        self._sums: dict[tuple[int, int], _Sum] = {}
+        """By the first frame of the shot, and the reference."""
+
+        self._runs: dict[int, list[list[int]]] = defaultdict(list)
+        """First and last frame, by reference."""
+
+    def add(self, shot: int, first: int, uses: Iterable[ReferenceUse]) -> None:
+        """Take down what a chunk found.
+
+        Args:
+            shot: The first frame of its shot.
+            first: Its own first frame.
+            uses: What it told.
+        """
+        for use in uses:
+            weight = use.found * use.frames + 1e-6
+            told = _Sum(
+                use.frames,
+                use.found * use.frames,
+                weight,
+                weight * use.sharper,
+                use.is_registered,
+            )
+            self._sums.setdefault((shot, use.reference), _Sum()).add(told)
+            if use.found >= _HARDLY_FOUND:
+                self.serve(use.reference, first, use.frames)
+
+    def serve(self, reference: int, first: int, frames: int) -> None:
+        """Take down that a reference served so many frames from a first one on."""
+        runs, last = self._runs[reference], first + frames - 1
+        if runs and (first <= runs[-1][1] + 1 or len(runs) == _MOST_RUNS):
+            runs[-1][1] = max(runs[-1][1], last)
+        else:
+            runs.append([first, last])
+
+    def findings(self) -> Findings | None:
+        """Sum up; None where nothing was told."""
+        if not self._sums:
+            return None
+        shots = tuple(told.finding(*key) for key, told in sorted(self._sums.items()))
+        total = _Sum()
+        for shot in dict.fromkeys(one.shot for one in shots):
+            mine = [one for one in shots if one.shot == shot]
+            best = max(mine, key=lambda one: one.found)
+            total.add(self._sums[best.shot or 0, best.reference or 0])
+        return Findings(total=total.finding(None, None), shots=shots)
+
+    def served(self, names: Sequence[str]) -> tuple[Served, ...]:
+        """Tell of each of the references of these names which frames it served."""
+        totals: dict[int, _Sum] = {}
+        for (_, reference), told in self._sums.items():
+            # Where it was not found it was tried, and served nothing.
+            if told.found >= _HARDLY_FOUND * told.frames:
+                totals.setdefault(reference, _Sum()).add(told)
+        return tuple(
+            Served(
+                reference=number,
+                name=name,
+                runs=tuple((first, last) for first, last in self._runs.get(number, ())),
+                finding=totals[number].finding(None, number) if number in totals else None,
+            )
+            for number, name in enumerate(names)
+        )

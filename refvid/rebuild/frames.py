@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 
@@ -12,38 +14,39 @@ from refvid.rebuild.canvas import Canvas
 from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.chunks import split_into_chunks
 from refvid.rebuild.cuts import mark_shots
-from refvid.rebuild.findings import Findings, sum_up
+from refvid.rebuild.findings import ReferenceTally
 from refvid.rebuild.memory import Budget, plan_memory
-from refvid.rebuild.options import RebuildOptions, ReferenceFit
+from refvid.rebuild.options import RebuildOptions
 from refvid.rebuild.pixels import Pixels
 from refvid.rebuild.rebuilder import Rebuilder
-from refvid.rebuild.references import Conditions, condition_on
+from refvid.rebuild.reference_choice import make_feed
+from refvid.rebuild.reference_feed import GivenReference, Moment
+from refvid.rebuild.reference_options import ReferenceFit
+from refvid.rebuild.references import Conditions
 
 logger = logging.getLogger(__name__)
 
 
 def enhance_frames(
     frames: Pixels,
-    picture: Pixels | None,
+    given: Sequence[GivenReference],
     options: RebuildOptions,
     loaded: LoadedBackbone,
     on_progress: ProgressCallback = ignore_progress,
     *,
     fit: ReferenceFit = "auto",
-    frame: int | None = None,
 ) -> Pixels:
-    """Rebuild frames with a picture of their scene, or with none.
+    """Rebuild frames with pictures of their scene, or with none.
 
-    What was found in the picture is logged.
+    What was found in the pictures is logged.
 
     Args:
         frames: (T, H, W, 3) RGB, uint8 or uint16 at full scale.
-        picture: (h, w, 3), likewise.
+        given: The references; frames count from 0, and times are frames, too.
         options: `strength`, `cut_detection` and `enlargement` count.
         loaded: The model.
         on_progress: Told how many frames are done.
-        fit: How the picture meets frames of another shape.
-        frame: Which of the frames the picture is, if it is one of them.
+        fit: How a picture meets frames of another shape.
 
     Returns:
         Frames of the same type, and of the same shape but for `options.enlargement`.
@@ -57,12 +60,10 @@ def enhance_frames(
     canvas = Canvas(size=size)
     memory = plan_memory(loaded, "the frames", height, width)
     conditions = Conditions()
-    if picture is not None and options.strength > 0:
-        check_pixels(picture, 3, "a reference is (H, W, 3)")
-        conditions = condition_on(
-            picture, loaded, size, fit=fit, first=lambda: canvas.to_picture(frames[0]), frame=frame
-        )
-    rebuilt, findings = rebuild_frames(
+    if given and options.strength > 0:
+        feed = make_feed(given, loaded, size, fit=fit, first=lambda: canvas.to_picture(frames[0]))
+        conditions = Conditions(feed=feed)
+    rebuilt, uses = rebuild_frames(
         loaded,
         frames,
         conditions,
@@ -72,10 +73,14 @@ def enhance_frames(
         cut_detection=options.cut_detection,
         on_progress=on_progress,
     )
+    findings = uses.findings()
     if findings is not None:
         logger.info("%s", findings.describe())
         if (warning := findings.warning(fit=fit)) is not None:
             logger.warning("%s", warning)
+    if len(given) > 1:
+        for one in uses.served([reference.name for reference in given]):
+            logger.info("%s", one.describe())
     return rebuilt
 
 
@@ -89,7 +94,7 @@ def rebuild_frames(
     strength: float = 1.0,
     cut_detection: bool = False,
     on_progress: ProgressCallback = ignore_progress,
-) -> tuple[Pixels, Findings | None]:
+) -> tuple[Pixels, ReferenceTally]:
     """Take frames (T, h, w, 3) through the model: what it makes of them, and what it found.
 
     `canvas` says how large it makes them; None: as they are.
@@ -100,12 +105,14 @@ def rebuild_frames(
     width, height = canvas.size
     rebuilt, done = np.empty((len(frames), height, width, 3), frames.dtype), 0
     for chunk in split_into_chunks(marked, budget.lengths):
-        for pixels in rebuilder.rebuild(chunk, chunk.frames):
+        places = range(chunk.index, chunk.index + len(chunk.frames))
+        moments = [Moment(index, Fraction(index)) for index in places]
+        for pixels in rebuilder.rebuild(chunk, chunk.frames, moments):
             rebuilt[done] = pixels
             done += 1
         on_progress(Progress(done, len(frames)))
     assert done == len(frames), f"{len(frames)} in, {done} out"
-    return rebuilt, sum_up(rebuilder.session.uses)
+    return rebuilt, rebuilder.session.uses
 
 
 def check_pixels(pixels: Pixels, axes: int, shape: str) -> None:

@@ -17,9 +17,6 @@ from refvid.media.frame_range import FrameRange
 from refvid.models.registry import Chunking, names
 from refvid.rebuild.enlargement import Enlargement
 
-ReferenceFit = Literal["auto", "cover", "contain", "stretch"]
-"""auto finds its place in the video, or takes the fit that shows more of it."""
-
 Hdr = Literal["auto", "refuse", "passthrough"]
 """Of HDR video: in a domain that models know, not at all, or its code values as they are."""
 
@@ -110,62 +107,6 @@ class RebuildOptions(SourceOptions):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReferenceSource:
-    """Where a reference comes from: exactly one field is set."""
-
-    image: Path | None = None
-    """An image file."""
-
-    frame: int | None = None
-    """A frame of the input, counted from 0 over the whole file (not the trimmed range)."""
-
-    time: Fraction | None = None
-    """The frame of the input shown at this time [s], counted from the video's first frame."""
-
-    def __post_init__(self) -> None:
-        if [self.image, self.frame, self.time].count(None) != 2:
-            raise OptionError("A reference is an image, a frame or a time: give exactly one.")
-        if (self.frame or 0) < 0 or (self.time or 0) < 0:
-            raise OptionError("A reference's frame or time counts from 0 and is not negative.")
-
-    def describe(self) -> str:
-        """Say it in words, e.g. `frame 0 of the input`."""
-        if self.image is not None:
-            return str(self.image)
-        if self.frame is not None:
-            return f"frame {self.frame} of the input"
-        assert self.time is not None, "checked in __post_init__"
-        return f"the input's frame at {float(self.time):g} s"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class References:
-    """What `enhance` conditions the decoder on."""
-
-    source: ReferenceSource | None = None
-    """None decodes without a reference."""
-
-    fit: ReferenceFit = "auto"
-
-    def __post_init__(self) -> None:
-        if self.fit not in get_args(ReferenceFit):
-            raise OptionError(
-                f"A reference is fitted by auto, cover, contain or stretch, not {self.fit!r}."
-            )
-
-    @property
-    def images(self) -> tuple[Path, ...]:
-        """All files that are read beside the input."""
-        return () if self.source is None or self.source.image is None else (self.source.image,)
-
-    def provenance(self) -> str:
-        """In words, for the metadata of results."""
-        names = [path.name for path in self.images]
-        what = names[0] if names else "none" if self.source is None else self.source.describe()
-        return f"reference {what}" + f", fit {self.fit}" * (self.fit != "auto")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StyleSource:
     """An image whose colours, strokes and texture the clip shall have."""
 
@@ -227,6 +168,14 @@ class Styles:
                 f"The style's scale must be from {SMALLEST_SCALE:g} to {LARGEST_SCALE:g}, "
                 f"not {self.style_scale:g}."
             )
+
+    def for_inputs(self, count: int) -> Styles:  # noqa: ARG002 -- as for references
+        """The same, for so many inputs."""
+        return self
+
+    def of(self, source: Path) -> Styles:  # noqa: ARG002 -- as for references
+        """Those of one input: the same for all."""
+        return self
 
     @property
     def images(self) -> tuple[Path, ...]:

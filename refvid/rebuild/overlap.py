@@ -18,11 +18,15 @@ def cross_fade(before: Tensor, after: Tensor, shared: int) -> tuple[Tensor, Tens
         linearly.
     """
     frames = before.shape[2]
-    weights = (torch.arange(shared, device=after.device) + 0.5) / shared
-    faded = torch.lerp(
-        before[:, :, frames - shared :], after[:, :, :shared], weights.view(-1, 1, 1)
-    )
+    faded = fade(before[:, :, frames - shared :], after[:, :, :shared])
     return before[:, :, : frames - shared], torch.cat((faded, after[:, :, shared:]), 2)
+
+
+def fade(before: Tensor, after: Tensor) -> Tensor:
+    """Two results (B, C, T, H, W) of the same frames, one fading linearly into the other."""
+    frames = after.shape[2]
+    weights = (torch.arange(frames, device=after.device) + 0.5) / frames
+    return torch.lerp(before, after, weights.view(-1, 1, 1))
 
 
 class ChunkJoiner:

@@ -20,7 +20,7 @@ from refvid.progress import Progress, ProgressCallback
 from refvid.rebuild.canvas import Canvas
 from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.chunks import count_chunks
-from refvid.rebuild.findings import Findings
+from refvid.rebuild.findings import Findings, Served
 from refvid.rebuild.hdr import check_hdr
 from refvid.rebuild.memory import Budget, MemoryPlan
 from refvid.rebuild.options import SourceOptions
@@ -116,6 +116,9 @@ class Report:
     references: Findings | None = None
     """What was found in the references, by models that can tell."""
 
+    served: tuple[Served, ...] = ()
+    """Which frames each of the references served."""
+
     notes: tuple[str, ...] = ()
     """What the user should know of the result."""
 
@@ -128,8 +131,12 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types."""
         left_out = {name for name in ("latent_frames", "cuts") if getattr(self, name) is None}
-        left_out |= {"references", "notes"}
-        found = {} if self.references is None else {"references": self.references.to_json()}
+        left_out |= {"references", "served", "notes"}
+        found: dict[str, Any] = {}
+        if self.references is not None:
+            found["references"] = self.references.to_json()
+        if self.served:
+            found["served"] = [one.to_json() for one in self.served]
         return {**_plain_fields(self, left_out), **found, "plan": self.plan.to_json()}
 
 

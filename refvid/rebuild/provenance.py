@@ -10,7 +10,8 @@ from typing import Final, Self
 from refvid import __version__
 from refvid.media.origin_marks import Origin
 from refvid.media.source_type import SourceType
-from refvid.rebuild.options import RebuildOptions, References
+from refvid.rebuild.options import RebuildOptions
+from refvid.rebuild.reference_options import References
 
 PLAIN: Final = " (plain decoder)"
 """The reference attention is skipped."""

@@ -13,7 +13,9 @@ from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.chunks import Chunk
 from refvid.rebuild.memory import Budget
 from refvid.rebuild.pixels import Pixels, blend
+from refvid.rebuild.reference_feed import ChunkView, Moment
 from refvid.rebuild.references import Conditions
+from refvid.rebuild.same_moment import Copied
 from refvid.rebuild.session import Session, out_of_memory_errors
 
 logger = logging.getLogger(__name__)
@@ -44,13 +46,26 @@ class Rebuilder:
 
         self.session = Session(loaded.backbone, loaded.device, budget, conditions.reference)
         self._canvas = canvas
+        self._feed = conditions.feed
+        self._copied: Copied | None = None
+        self._shot = 0
         self._strength = strength
         self._finish = conditions.finish
 
     @out_of_memory_errors()
     @torch.inference_mode()
-    def rebuild(self, chunk: Chunk[Any], pictures: Sequence[Pixels]) -> Iterable[Pixels]:
-        """Rebuild a chunk, whose frames are `pictures` (h, w, 3): its frames that are final.
+    def rebuild(
+        self, chunk: Chunk[Any], pictures: Sequence[Pixels], moments: Sequence[Moment]
+    ) -> Iterable[Pixels]:
+        """Rebuild a chunk.
+
+        Args:
+            chunk: Where it lies in its shot.
+            pictures: Its frames, (h, w, 3) each, as they are in the video.
+            moments: Where these lie in their video.
+
+        Returns:
+            Its frames that are final.
 
         Raises:
             OutOfMemory: It does not fit, even in the smallest chunks and tiles.
@@ -65,9 +80,29 @@ class Rebuilder:
                 return pictures
             clip = self._canvas.to_clip(pictures, self.session.device)
             return self._canvas.to_frames(clip, dtype)
+        self._choose_reference(chunk, pictures, moments)
         clip = self._canvas.to_clip(pictures, self.session.device)
         rebuilt = self.session.rebuild(clip, chunk)
         original = clip[:, :, : rebuilt.shape[2]]
+        if self._copied is not None:
+            rebuilt = self._copied.put_into(rebuilt)
         if self._finish is not None:
             rebuilt = self._finish(original, rebuilt)
         return self._canvas.to_frames(blend(original, rebuilt, self._strength), dtype)
+
+    def _choose_reference(
+        self, chunk: Chunk[Any], pictures: Sequence[Pixels], moments: Sequence[Moment]
+    ) -> None:
+        if self._feed is None:
+            return
+        view = ChunkView(
+            moments=moments,
+            starts_shot=chunk.starts_shot,
+            picture=lambda number: self._canvas.to_picture(pictures[number]),
+        )
+        fed = self._feed.feed(view)
+        if chunk.starts_shot:
+            self._shot = chunk.index
+        self.session.take_reference(fed, chunk.index, len(pictures))
+        self.session.uses.add(self._shot, chunk.index, fed.uses)
+        self._copied = fed.copied

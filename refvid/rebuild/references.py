@@ -1,34 +1,40 @@
-"""References: read, fitted to the clip and made ready for the decoder, once per video."""
+"""What a run is conditioned on: read and checked before the first frame, fed chunk by chunk."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Protocol, cast
 
-import torch
 from torch import Tensor
 
-from refvid.errors import InputError
+from refvid.errors import InputError, OptionError
 from refvid.media.file_kind import notes_on_picture
-from refvid.media.image import fit_image, read_image
+from refvid.media.image import fit_image
 from refvid.media.pixel_conversion import to_uint8
 from refvid.media.reader import read_frame
 from refvid.media.source_type import SourceType
 from refvid.media.video_info import VideoInfo
-from refvid.models.backbone import Backbone, Reference, ReferenceFinder
-from refvid.models.mini.alignment import FramePlaced, align, find_coarse, gray
+from refvid.models.backbone import Reference, ReferenceFinder
 from refvid.rebuild.canvas import Canvas
 from refvid.rebuild.choose_backbone import LoadedBackbone
+from refvid.rebuild.edit_mask import EditMask
 from refvid.rebuild.findings import Findings
-from refvid.rebuild.options import ReferenceFit, References
-from refvid.rebuild.pixels import Pixels, frames_to_clip, pad_clip
+from refvid.rebuild.pixels import Pixels
+from refvid.rebuild.reference_choice import make_feed, prepare_reference
+from refvid.rebuild.reference_feed import GivenReference, ReferenceFeed
+from refvid.rebuild.reference_options import ReferenceFit, References, ReferenceSource
+from refvid.rebuild.reference_pictures import ReferencePictures
+from refvid.rebuild.reference_video import ReferenceVideo, look_at_video
+from refvid.rebuild.video_feed import VideoFeed
 
-_SAME_SHAPE = 0.02
-"""Difference of the logarithms of width over height below which fits are alike."""
+_USUAL_RATE = Fraction(24)
+
+_TRIED_TOGETHER = 2
+"""References in a trial: a model that takes more hardly works longer for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +44,18 @@ class Conditions:
     reference: Any = None
     """What `Backbone.decode` takes as `reference`; None decodes without one."""
 
+    feed: ReferenceFeed | None = None
+    """Chooses another reference for every chunk, in place of that one."""
+
     finish: Callable[[Tensor, Tensor], Tensor] | None = None
     """Made of the input and the model's result, both (1, 3, T, H, W) in [-1, 1], before the two
     are mixed by strength."""
+
+    close: Callable[[], None] = lambda: None
+    """Ends what reads along."""
+
+    remarks: Callable[[], Sequence[str]] = tuple
+    """What the user should know at the end."""
 
 
 class Conditioning(Protocol):
@@ -53,6 +68,11 @@ class Conditioning(Protocol):
 
     source_type: SourceType
     """What its results are, if nothing but this were known."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """References in words, where it shall be told which frames each of them served."""
+        ...
 
     def describe(self) -> str:
         """In words, for the plan."""
@@ -68,6 +88,7 @@ class Conditioning(Protocol):
         Raises:
             InputError: An image cannot be read, or the video is known to lack the frame that is
                 asked for.
+            OptionError: What is asked for makes no sense for this video.
         """
         ...
 
@@ -86,59 +107,106 @@ class Conditioning(Protocol):
         ...
 
 
-class Picture:
-    """`Conditioning` on a picture of the scene, or on nothing."""
+class SceneReferences:
+    """`Conditioning` on pictures of the scene, or on nothing.
+
+    Args:
+        references: Those of one input.
+        has_pictures: Whether the input has frames that can be looked at before they are decoded.
+    """
 
     source_type = SourceType.ENHANCED
 
-    def __init__(self, references: References) -> None:
+    def __init__(self, references: References, *, has_pictures: bool = True) -> None:
+        assert references.folder is None, "the folder's pictures for this input are found"
         self.images = references.images
+        self.names = references.names
         self._asked = references
-        self._source = references.source
-        self._fit: ReferenceFit = references.fit
-        self._pixels: Pixels | None = None
+        self._has_pictures = has_pictures
+        self._pictures = ReferencePictures()
+        self._video: VideoInfo | None = None
+        self._mask: EditMask | None = None
+        self._numbers: dict[int, int] = {}
+        """Of pictures that are read, by that of their reference."""
 
     def describe(self) -> str:
-        return "none" if self._source is None else self._source.describe()
+        return self._asked.describe()
 
     def provenance(self) -> str:
         return self._asked.provenance()
 
-    def read(self, info: VideoInfo, canvas: Canvas) -> Sequence[str]:  # noqa: ARG002 -- the protocol's
-        if self.images:
-            self._pixels = read_image(self.images[0], may_shrink=True)
-            return notes_on_picture(self.images[0])
-        if self._source is not None and self._source.frame is not None:
-            check_frame_exists(info, self._source.frame, "the reference")
-        return ()
+    def read(self, info: VideoInfo, canvas: Canvas) -> Sequence[str]:
+        notes: list[str] = []
+        for source in self._asked.sources:
+            _check_place(info, source)
+        _check_apart(info, self._asked.sources)
+        for number, source in enumerate(self._asked.sources):
+            if source.image is not None:
+                self._numbers[number] = self._pictures.add_image(source.image)
+                notes += notes_on_picture(source.image)
+        if self._asked.video is not None:
+            self._video, remarks = look_at_video(self._asked.video, info)
+            notes += remarks
+        if self._asked.mask is not None:
+            self._mask = EditMask(self._asked.mask, info, canvas.size)
+        return notes
 
     def rehearse(self, frame: Pixels, loaded: LoadedBackbone) -> Any:
-        if self._source is None:
+        count = min(len(self.names), _TRIED_TOGETHER)
+        if not count:
             return None
-        size = frame.shape[1], frame.shape[0]
-        return condition_on(frame, loaded, size, fit=self._fit, first=lambda: frame).reference
+        return rehearse_references(frame, loaded, count)
 
     def judge(self, findings: Findings) -> Sequence[str]:
-        warning = findings.warning(fit=self._fit)
+        warning = findings.warning(fit=self._asked.fit)
         return () if warning is None else (warning,)
 
     def prepare(self, info: VideoInfo, canvas: Canvas, loaded: LoadedBackbone) -> Conditions:
-        source, pixels = self._source, self._pixels
-        self._pixels = None  # not for the whole run
-        if source is None:
+        sources = self._asked.sources
+        if not sources and self._video is None:
             return Conditions()
-        if pixels is None:
-            frame = read_frame(info.path, index=source.frame, time=source.time, info=info)
-            pixels = canvas.to_domain(frame.pixels)
-        else:
-            pixels = canvas.bring(pixels)
-        return condition_on(
-            pixels,
+        given = [self._give(number, source, info, canvas) for number, source in enumerate(sources)]
+        feed = make_feed(
+            given,
             loaded,
             canvas.size,
-            fit=self._fit,
+            fit=self._asked.fit,
             first=partial(_first_frame, info, canvas),
-            frame=source.frame,
+            rate=info.frame_rate,
+            has_pictures=self._has_pictures,
+            joint=self._asked.joint,
+        )
+        if self._video is None:
+            return Conditions(feed=feed)
+        is_alike = self._video.color == info.color
+        reader = ReferenceVideo(
+            self._video,
+            canvas.size,
+            1 / (info.frame_rate or _USUAL_RATE),
+            canvas.to_domain if is_alike else canvas.bring,
+        )
+        both = VideoFeed(feed, len(sources), reader, self._mask)
+        return Conditions(feed=both, close=both.close, remarks=both.remarks)
+
+    def _give(
+        self, number: int, source: ReferenceSource, info: VideoInfo, canvas: Canvas
+    ) -> GivenReference:
+        frame, time = source.frame, source.time
+        if source.image is None:
+            own = read_frame(info.path, index=frame, time=time, info=info)
+            frame, time = own.index, None
+            self._numbers[number] = self._pictures.add_pixels(canvas.to_domain(own.pixels))
+        picture, is_own = self._numbers[number], source.image is None
+
+        def read() -> Pixels:
+            pixels = self._pictures[picture]
+            return pixels if is_own else canvas.bring(pixels)
+
+        return GivenReference(
+            name=source.describe(),
+            read=read,
+            frame=frame,
+            time=time,
         )
 
 
@@ -149,28 +217,21 @@ def condition_on(
     *,
     fit: ReferenceFit,
     first: Callable[[], Pixels | None],
-    frame: int | None = None,
 ) -> Conditions:
-    """Make a picture of the scene ready for the frames of a clip.
+    """Make one picture (h, w, 3) that is in memory ready for frames; see `make_feed`."""
+    given = GivenReference(name="a picture", read=lambda: picture)
+    return Conditions(feed=make_feed([given], loaded, size, fit=fit, first=first))
 
-    Args:
-        picture: (h, w, 3) uint8 or uint16.
-        loaded: The model.
-        size: Width and height of the frames [pixels].
-        fit: How it meets frames of another shape.
-        first: Gives the clip's first frame, of that size, to choose a fit by; None where there is
-            none.
-        frame: Which one it is of the frames, if it is one.
+
+def rehearse_references(frame: Pixels, loaded: LoadedBackbone, count: int) -> Any:
+    """What `Backbone.decode` takes as `reference` for frames like one (H, W, 3), with that one in
+    place of so many references.
     """
-    backbone = loaded.backbone
-    if backbone.limits.finds_references and fit == "auto":
-        finder, pixels = cast("ReferenceFinder", backbone), to_uint8(picture)
-        given = {0: Reference(read=lambda: pixels, frame=frame)}
-        return Conditions(reference=finder.prepare_references(given))
-    if fit == "auto":
-        fit = _likelier_fit(picture, size, first)
-    fitted = fit_image(picture, *size, fit)
-    return Conditions(reference=prepare_reference(backbone, fitted, loaded.device))
+    if not loaded.backbone.limits.finds_references:
+        size = frame.shape[1], frame.shape[0]
+        return prepare_reference(loaded.backbone, fit_image(frame, *size, "stretch"), loaded.device)
+    finder, pixels = cast("ReferenceFinder", loaded.backbone), to_uint8(frame)
+    return finder.prepare_references({n: Reference(read=lambda: pixels) for n in range(count)})
 
 
 def _first_frame(info: VideoInfo, canvas: Canvas) -> Pixels | None:
@@ -178,47 +239,6 @@ def _first_frame(info: VideoInfo, canvas: Canvas) -> Pixels | None:
         return canvas.to_picture(read_frame(info.path, index=0, info=info).pixels)
     except InputError:
         return None  # latents, or a video whose own job will say what is wrong with it
-
-
-def _likelier_fit(
-    pixels: Pixels, size: tuple[int, int], first: Callable[[], Pixels | None]
-) -> Literal["cover", "contain"]:
-    """The fit in which a picture (h, w, 3) is more like the first frame (H, W, 3), once aligned.
-
-    Where there is no frame to compare with, it fills the frame.
-    """
-    width, height = size
-    if _is_shaped_alike(pixels, height, width) or (frame := first()) is None:
-        return "cover"
-    shades = gray(to_uint8(frame))
-
-    def correlation(fit: Literal["cover", "contain"]) -> float:
-        placed = FramePlaced(to_uint8(fit_image(pixels, width, height, fit)))
-        coarse = find_coarse(shades, placed.shades)
-        return align(shades, placed, coarse).likeness.correlation
-
-    fits: tuple[Literal["cover"], Literal["contain"]] = ("cover", "contain")
-    return max(fits, key=correlation)
-
-
-def _is_shaped_alike(pixels: Pixels, height: int, width: int) -> bool:
-    return abs(math.log(pixels.shape[1] / pixels.shape[0] * height / width)) < _SAME_SHAPE
-
-
-@torch.inference_mode()
-def prepare_reference(backbone: Backbone, reference: Pixels, device: torch.device) -> Any:
-    """Embed a reference, once per video.
-
-    Args:
-        backbone: The model.
-        reference: (H, W, 3) uint8 or uint16 of the clip's size; padded as the clip is.
-        device: Where the backbone computes.
-
-    Returns:
-        What `Backbone.decode` takes as `reference`.
-    """
-    clip = pad_clip(frames_to_clip([reference], device), backbone.limits)
-    return backbone.prepare_reference(clip[:, :, 0])
 
 
 def check_frame_exists(info: VideoInfo, index: int, wanted_for: str) -> None:
@@ -230,3 +250,37 @@ def check_frame_exists(info: VideoInfo, index: int, wanted_for: str) -> None:
                 f"{info.path} has no frame {index} for {wanted_for}: the last one is "
                 f"{info.frame_count - 1}."
             )
+
+
+def _check_place(info: VideoInfo, source: ReferenceSource) -> None:
+    wanted_for = "the reference" if source.image is None else f"the reference {source.image}"
+    if source.frame is not None:
+        check_frame_exists(info, source.frame, wanted_for)
+    length = info.duration if info.frame_count_is_exact else None
+    if source.time is not None and length and source.time >= length:
+        raise InputError(
+            f"{info.path} is only {float(length):.3f} s long: it has nothing at {source.place} "
+            f"for {wanted_for}. Choose an earlier time."
+        )
+
+
+def _check_apart(info: VideoInfo, sources: Sequence[ReferenceSource]) -> None:
+    """Refuse a time and a frame that mean the same, where the rate tells."""
+    rate = info.frame_rate
+    if rate is None or info.is_variable_rate is not False:
+        return
+    taken: dict[int, ReferenceSource] = {}
+    for source in sources:
+        frame = _frame_at(source, rate)
+        if frame is None:
+            continue
+        other = taken.setdefault(frame, source)
+        if other is not source:
+            raise OptionError(
+                f"Two references for frame {frame}: {other.describe()} and {source.describe()}. "
+                "Give one, or another frame or time."
+            )
+
+
+def _frame_at(source: ReferenceSource, rate: Fraction) -> int | None:
+    return source.frame if source.time is None else int(source.time * rate)

@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,11 +14,13 @@ from torch import Tensor
 
 from refvid.device import free_bytes, release_cached_memory
 from refvid.errors import CheckpointError, DeviceError, OutOfMemory, is_out_of_memory
-from refvid.models.backbone import Backbone, BackboneLimits, Decoded, ReferenceUse
+from refvid.models.backbone import Backbone, BackboneLimits, Decoded
 from refvid.rebuild.chunks import Chunk, next_length, pad_length
+from refvid.rebuild.findings import ReferenceTally
 from refvid.rebuild.memory import Budget, describe_budget, estimate_bytes, shrink
-from refvid.rebuild.overlap import ChunkJoiner, cross_fade
+from refvid.rebuild.overlap import ChunkJoiner, cross_fade, fade
 from refvid.rebuild.pixels import pad_clip
+from refvid.rebuild.reference_feed import Fed
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +48,7 @@ class Session:
         backbone: The model.
         device: Where it computes.
         budget: Chunk lengths and tile to start with.
-        reference: What `Backbone.decode` takes as `reference`.
+        reference: What `Backbone.decode` takes as `reference`; see the attribute.
 
     Every method raises:
         OutOfMemory: Not even the smallest budget fits.
@@ -65,13 +67,25 @@ class Session:
         self.state: ShotState | None = None
         """After the chunk before; None at the start of a shot."""
 
-        self.uses: list[tuple[int, ReferenceUse]] = []
-        """What chunks found in their references, each with the first frame of its shot."""
+        self.reference = reference
+        """What `Backbone.decode` takes; it may change from chunk to chunk."""
 
-        self._shot = 0
+        self.fade_from: Any = None
+        """Another one, over from which the next frames fade within a shot; then it is None."""
 
-        self._reference = reference
+        self.uses = ReferenceTally()
+        """What chunks found in their references."""
+
+        self._shot = self._start = 0
+        self._video: int | None = None
+        """References with this number and higher ones are frames of one video."""
         self._joiner = ChunkJoiner()
+
+    def take_reference(self, fed: Fed, index: int, frames: int) -> None:
+        """Decode the next chunk, so many frames from an index on, with what a feed chose."""
+        self.reference, self.fade_from, self._video = fed.reference, fed.fade_from, fed.video
+        for number in sorted({self._told(number) for number in fed.numbers}):
+            self.uses.serve(number, index, frames)
 
     @torch.inference_mode()
     def rebuild(self, clip: Tensor, chunk: Chunk[Any]) -> Tensor:
@@ -89,6 +103,7 @@ class Session:
         if chunk.starts_shot:
             self.state = None
             self._shot = chunk.index
+        self._start = chunk.index
         return self._joiner.join(self.rebuild_whole(clip), chunk.shared, chunk.held_back)
 
     @torch.inference_mode()
@@ -99,7 +114,7 @@ class Session:
         def step(start: int, length: int, state: ShotState | None) -> tuple[Tensor, ShotState]:
             padded = self._pad(clip[:, :, start : start + length], state)
             encoded = self.backbone.encode(padded, state.encoder if state else None)
-            decoded = self._decode(encoded.latents, state)
+            decoded = self._decode(encoded.latents, state, start)
             assert decoded.clip.shape == padded.shape, "a model gives back the size that it got"
             rebuilt = decoded.clip[:, :, :length, :height, :width].to(torch.float32)
             return rebuilt, ShotState(encoded.state, decoded.state)
@@ -121,13 +136,20 @@ class Session:
 
     @torch.inference_mode()
     def decode(
-        self, latents: Tensor, size: tuple[int, int], *, shared: int = 0, held_back: int = 0
+        self,
+        latents: Tensor,
+        size: tuple[int, int],
+        *,
+        index: int = 0,
+        shared: int = 0,
+        held_back: int = 0,
     ) -> Tensor:
         """Decode a chunk of latents.
 
         Args:
             latents: (1, C, t, h, w), raw, where the backbone computes.
             size: Height and width that they decode to [pixels].
+            index: Position of their first frame.
             shared: Latents at their start that the chunk before had too.
             held_back: Latents at their end that the next chunk has too.
 
@@ -135,11 +157,12 @@ class Session:
             (1, 3, T, H, W) float32, about [-1, 1]: the frames that are final.
         """
         limits, starts_shot = self.backbone.limits, self.state is None
+        self._start = index
 
         def step(start: int, length: int, state: ShotState | None) -> tuple[Tensor, ShotState]:
             first = count_latents(start, limits, starts_shot=starts_shot)
             stop = count_latents(start + length, limits, starts_shot=starts_shot)
-            decoded = self._decode(latents[:, :, first:stop], state)
+            decoded = self._decode(latents[:, :, first:stop], state, start)
             assert decoded.clip.shape[2:] == (length, *size), "as large as the limits say"
             return decoded.clip.to(torch.float32), ShotState(decoder=decoded.state)
 
@@ -149,12 +172,19 @@ class Session:
             self._work(step, frames, size), shared * stride, held_back * stride
         )
 
-    def _decode(self, latents: Tensor, state: ShotState | None) -> Decoded:
-        decoded = self.backbone.decode(
-            latents, self._reference, state.decoder if state else None, tile=self.budget.tile
-        )
-        self.uses += [(self._shot, use) for use in decoded.uses]
-        return decoded
+    def _decode(self, latents: Tensor, state: ShotState | None, start: int) -> Decoded:
+        past = state.decoder if state else None
+        decoded = self.backbone.decode(latents, self.reference, past, tile=self.budget.tile)
+        told = [replace(use, reference=self._told(use.reference)) for use in decoded.uses]
+        self.uses.add(self._shot, self._start + start, told)
+        if self.fade_from is None or state is None:
+            return decoded
+        before = self.backbone.decode(latents, self.fade_from, past, tile=self.budget.tile)
+        return replace(decoded, clip=fade(before.clip, decoded.clip))
+
+    def _told(self, reference: int) -> int:
+        """The number under which a reference is told of."""
+        return reference if self._video is None else min(reference, self._video)
 
     def _pad(self, clip: Tensor, state: ShotState | None) -> Tensor:
         limits = self.backbone.limits
@@ -187,7 +217,7 @@ class Session:
                     raise
                 failure = str(error).partition("\n")[0]
             else:
-                self.state = state
+                self.state, self.fade_from = state, None
                 if shared:
                     done[-1], made = cross_fade(done[-1], made, shared // stride)
                 done.append(made)

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from refvid.media.inputs import Job, check_job_output
 from refvid.media.output_plan import plan_output
@@ -20,7 +22,7 @@ from refvid.rebuild.canvas import Canvas
 from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.chunks import Chunk, split_into_chunks
 from refvid.rebuild.cuts import mark_shots
-from refvid.rebuild.findings import sum_up
+from refvid.rebuild.findings import ReferenceTally
 from refvid.rebuild.hdr import domain_notes, find_domain
 from refvid.rebuild.memory import plan_memory
 from refvid.rebuild.options import RebuildOptions
@@ -36,10 +38,14 @@ from refvid.rebuild.plan import (
 )
 from refvid.rebuild.provenance import Provenance, how_rebuilt
 from refvid.rebuild.rebuilder import Rebuilder
+from refvid.rebuild.reference_feed import Moment
 from refvid.rebuild.references import Conditioning, Conditions
 from refvid.rebuild.session import Session, out_of_memory_errors
 from refvid.rebuild.trial import Trial, Work
 from refvid.rebuild.unchanged import what_changes
+
+_MOST_TOLD = 12
+"""References of which the summary says what frames they served."""
 
 
 def prepare(
@@ -131,7 +137,9 @@ def rebuild(
     assert prepared.output is not None
     source_type = conditioning.source_type.of(prepared.output.source_type)
     origin = Provenance(loaded.name, how).origin(source_type, job.source)
+    zero = prepared.info.start_time
     with (
+        closing(conditions),
         open_video(
             job.source, options.range, info=prepared.info, keep_decoded=is_unchanged
         ) as video,
@@ -155,7 +163,9 @@ def rebuild(
             return split_into_chunks(marked, prepared.budget.lengths)
 
         def compute(chunk: Chunk[Frame]) -> tuple[tuple[Frame, ...], Iterable[Pixels]]:
-            return chunk.final, rebuilder.rebuild(chunk, [frame.pixels for frame in chunk.frames])
+            moments = [Moment(frame.index, frame.time - zero) for frame in chunk.frames]
+            pictures = [frame.pixels for frame in chunk.frames]
+            return chunk.final, rebuilder.rebuild(chunk, pictures, moments)
 
         def write(
             rebuilt: tuple[tuple[Frame, ...], Iterable[Pixels]], check_stop: CheckStop
@@ -171,15 +181,29 @@ def rebuild(
         run_pipeline(read, compute, write)
         # Inside the block: nothing is published if it fails.
         assert run.written == run.read, f"{run.read} in, {run.written} out"
-    findings = sum_up(rebuilder.session.uses)
-    if findings is None:
-        return run.report(cuts=tuple(rebuilder.cuts))
     return run.report(
         cuts=tuple(rebuilder.cuts),
-        references=findings,
-        notes=(findings.describe(),),
-        warnings=tuple(conditioning.judge(findings)),
+        **tell_references(rebuilder.session.uses, conditioning, conditions.remarks()),
     )
+
+
+def tell_references(
+    uses: ReferenceTally, conditioning: Conditioning, remarks: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Fields of a report: what was found in references, and which of them served what."""
+    names, findings = conditioning.names, uses.findings()
+    served = uses.served(names)
+    notes = [] if findings is None else [findings.describe()]
+    if len(names) > 1:
+        notes += [one.describe() for one in served[:_MOST_TOLD]]
+        if len(served) > _MOST_TOLD:
+            notes.append(f"and {len(served) - _MOST_TOLD} more references: --json has them all")
+    return {
+        "references": findings,
+        "served": served,
+        "notes": tuple(notes),
+        "warnings": (*([] if findings is None else conditioning.judge(findings)), *remarks),
+    }
 
 
 def _file_of(frame: Frame, output: Path) -> Path:

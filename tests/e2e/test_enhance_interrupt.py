@@ -16,7 +16,8 @@ import torch
 from refvid.models.backbone import BackboneLimits
 from refvid.media.inputs import Job
 from refvid.rebuild.enhance import enhance
-from refvid.rebuild.options import RebuildOptions, References
+from refvid.rebuild.options import RebuildOptions
+from refvid.rebuild.reference_options import References
 from refvid.rebuild.choose_backbone import LoadedBackbone
 
 class Nothing:

@@ -6,7 +6,7 @@ import pytest
 
 from refvid import words as opt
 from refvid.errors import InputError, OptionError
-from refvid.rebuild.options import ReferenceSource
+from refvid.rebuild.reference_options import ReferenceSource
 
 
 @pytest.mark.parametrize(
@@ -116,10 +116,38 @@ def test_impossible_ranges(start, end, frames, preview):
 def test_references(tmp_path):
     image = tmp_path / "frame.png"
     image.touch()
-    assert opt.parse_reference(None) is None
     assert opt.parse_reference(str(image)) == ReferenceSource(image=image)
     assert opt.parse_reference("frame:12") == ReferenceSource(frame=12)
     assert opt.parse_reference("time:1:30") == ReferenceSource(time=Fraction(90))
+
+
+def test_references_with_a_place(files):
+    files("b.png", "odd@5.png")
+    image = Path("b.png")
+    assert opt.parse_reference("b.png@40") == ReferenceSource(image=image, frame=40)
+    assert opt.parse_reference("b.png@40f") == ReferenceSource(image=image, frame=40)
+    assert opt.parse_reference("b.png@12s") == ReferenceSource(image=image, time=Fraction(12))
+    assert opt.parse_reference("b.png@1:30") == ReferenceSource(image=image, time=Fraction(90))
+    assert opt.parse_reference("odd@5.png") == ReferenceSource(image=Path("odd@5.png"))
+    with pytest.raises(OptionError, match=r"'soon' is no place in a video; write b\.png@40"):
+        opt.parse_reference("b.png@soon")
+    with pytest.raises(InputError, match=r"missing\.png does not exist"):
+        opt.parse_reference("missing.png@40")
+
+
+def test_several_references(files):
+    files("a.png", "b.png")
+    Path("folder").mkdir()
+    assert opt.parse_references().is_none
+    assert opt.parse_references("a.png").images == (Path("a.png"),)
+    found = opt.parse_references(["a.png", "b.png@3", "frame:9"], "folder", "cover")
+    assert [source.frame for source in found.sources] == [None, 3, 9]
+    assert found.images == (Path("a.png"), Path("b.png"), Path("folder"))
+    assert found.fit == "cover"
+    with pytest.raises(OptionError, match="Two references for frame 3"):
+        opt.parse_references(["a.png@3", "b.png@3"])
+    with pytest.raises(InputError, match="--refs: there is no folder nowhere"):
+        opt.parse_references(refs="nowhere")
 
 
 @pytest.mark.parametrize("text", ["frame:", "frame:-1", "frame:first", "time:", "time:12f"])

@@ -18,7 +18,9 @@ from refvid.models.mini.condition import measure_losses, smooth_over_time
 from refvid.models.mini.config import MiniConfig
 from refvid.models.mini.decoder import MiniDecoder
 from refvid.models.mini.fusion import CELL, Aligned, take_colors
-from refvid.models.mini.shot import Followed, Mixed, References, Shot, ShotReference, mix
+from refvid.models.mini.mixing import Followed, Mixed, mix
+from refvid.models.mini.placement import ShotReference
+from refvid.models.mini.shot import References, Shot, ShotFrames
 from refvid.models.patch_codec import PatchCodec
 from refvid.models.registry import MINI
 from refvid.models.windows import rebuild_in_windows
@@ -41,6 +43,9 @@ class MiniState:
 
     condition: Tensor
     """(B, C) of the last frame."""
+
+    frames: int = 0
+    """Of the shot, up to here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +147,12 @@ class MiniBackbone:
             # One by one: in batches of other sizes, sums are rounded in other ways, and alignment
             # would make a difference of it. Chunks of any length give the same.
             plain = [submit(self._decode_plain, token) for token in torch.split(tokens, 1)]
+            start = state.frames if state else 0
             if reference:
-                shot.place(
-                    reference,
-                    lambda: [to_pictures(plain[n].result().pixels)[0] for n in _spread(len(plain))],
+                frames = ShotFrames(
+                    start, len(plain), lambda n: to_pictures(plain[n].result().pixels)[0]
                 )
+                shot.place(reference, frames)
             for one in plain:
                 frame = one.result()
                 condition = smooth_over_time(frame.losses, condition)
@@ -156,7 +162,7 @@ class MiniBackbone:
         assert condition is not None, "a chunk has at least one frame"
         uses = shot.finish([mixed for _, mixed in done]) if reference else ()
         clip = torch.stack([fused for fused, _ in done], 2)
-        return Decoded(clip, MiniState(shot.references, condition), uses)
+        return Decoded(clip, MiniState(shot.references, condition, start + len(plain)), uses)
 
     @torch.inference_mode()
     def _decode_plain(self, token: Tensor) -> _Plain:
@@ -207,8 +213,8 @@ _BASE_BYTES = 64 << 20
 _CLIP_BYTES = 42
 """Bytes per pixel and frame: clip, latents, decoded and rebuilt frames."""
 
-_REFERENCE_BYTES = 90
-"""Bytes per pixel of two references, their views and flows."""
+_REFERENCE_BYTES = 120
+"""Bytes per pixel of the references that are placed at once, their views and flows."""
 
 _FUSION_VALUES = 60
 """Values per pixel alive at the fusion network's peak."""
@@ -216,11 +222,6 @@ _FUSION_VALUES = 60
 
 def _placed(picture: NDArray[np.uint8]) -> Reference:
     return Reference(read=lambda: picture, is_placed=True)
-
-
-def _spread(length: int) -> list[int]:
-    """First, middle and last of so many frames, each once."""
-    return sorted({0, length // 2, length - 1})
 
 
 def to_pictures(frames: Tensor) -> Sequence[NDArray[np.uint8]]:

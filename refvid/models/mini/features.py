@@ -8,6 +8,7 @@ lost are the finest features, so a sharp picture is compared by a slightly blurr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -33,15 +34,17 @@ class Features:
     points: NDArray[np.float32]
     """(N, 2) x, y [pixels]; a pixel's centre has whole numbers."""
 
-    descriptors: NDArray[np.float32]
+    descriptors: NDArray[np.floating[Any]]
     """(N, 128), unit length."""
 
 
-def find_features(gray: NDArray[np.uint8], *, blur_px: float = 0.0) -> Features:
-    """Describe the distinct places of a gray picture (H, W), after a Gaussian blur."""
+def find_features(
+    gray: NDArray[np.uint8], *, blur_px: float = 0.0, most: int = _MAX_FEATURES
+) -> Features:
+    """Describe the most distinct places of a gray picture (H, W), after a Gaussian blur."""
     if blur_px > 0:
         gray = np.asarray(cv2.GaussianBlur(gray, (0, 0), blur_px), np.uint8)
-    detector = cv2.SIFT.create(_MAX_FEATURES, contrastThreshold=_CONTRAST_THRESHOLD)
+    detector = cv2.SIFT.create(most, contrastThreshold=_CONTRAST_THRESHOLD)
     keypoints, found = detector.detectAndCompute(gray, None)
     if found is None or not keypoints:
         return Features(

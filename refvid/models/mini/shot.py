@@ -1,8 +1,8 @@
-"""The references of one shot: placed on its frames, the best two of them mixed for each cell.
+"""The references of one shot: which of them are placed on its frames, and serve them.
 
-A reference is registered when it is first used in a shot, and again where little of it is found.
-Where that fails it is laid over the frame as a whole, and left alone for as long as nothing of it
-correlates.
+A reference is placed when it is first used in a shot, again where little of it is found, and when
+the frame comes that it belongs to. Of many, a first look tells which are likely; no more than a few
+are placed at once, since each takes room.
 """
 
 from __future__ import annotations
@@ -12,25 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
 from refvid.models.backbone import Reference, ReferenceUse
-from refvid.models.mini.alignment import (
-    Flow,
-    Found,
-    FramePlaced,
-    Likeness,
-    Picture,
-    Placed,
-    align,
-    find_coarse,
-    fine_detail,
-    gray,
-)
-from refvid.models.mini.reference_view import PreparedReference, prepare_reference, view
-from refvid.models.mini.registration import Registration, register_best
+from refvid.models.mini.alignment import Likeness, Picture, find_coarse
+from refvid.models.mini.likely import rank
+from refvid.models.mini.mixing import Followed, Mixed
+from refvid.models.mini.placement import ShotReference, place_reference
 
 References = Mapping[int, Reference]
 """By their numbers among those given."""
@@ -38,11 +24,14 @@ References = Mapping[int, Reference]
 _MIXED = 2
 """References that each frame is aligned with, at most: each costs as much as the first."""
 
+_PLACED = 3
+"""References that are placed at once, at most: more than serve one frame, for the next ones."""
+
+_TRIED_AGAIN = 2
+"""References of which little was found that are placed again for one chunk, at most."""
+
 _ENOUGH = 0.5
 """Share of the texture that is found below which registration is tried again."""
-
-_UNLIKE = 0.5
-"""Mean correlation below which a reference that could not be registered is left alone."""
 
 _BETTER = 0.03
 """A new registration replaces one whose correlation is lower by this."""
@@ -50,68 +39,42 @@ _BETTER = 0.03
 _MOST_PATIENCE = 32
 """Chunks between attempts to register, at most."""
 
-_SHARPER = (1.02, 1.1)
-"""Fine detail of a reference over the frame's: up to the first it has nothing to give, and only
-could do harm to what needs no help; from the second on it counts in full."""
-
-_CHOICE = 100.0
-"""How sharply cells choose: a correlation higher by 0.03 weighs 20 times as much."""
-
-_WHOLE_FRAME = 2.0
-"""What the whole frame's correlation counts beside a cell's. Near one of two references nearly all
-cells look alike in both, and the farther one only seems to fit better where it does."""
-
-_CHOICE_WINDOW = 9
-"""Side of the windows over which cells choose [cells]: a choice that changes from cell to cell
-would tear what both show."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShotReference:
-    """One reference on one shot."""
-
-    placed: Placed | None
-    """None: nothing of it was found."""
-
-    is_registered: bool = False
-    correlation: float = 0.0
-    """With the frames of the last chunk."""
-
-    found: float = 0.0
-    """Share of the last chunk's texture that was found in it."""
-
-    coarse: Flow | None = None
-    """Where the last frame was found, see `find_coarse`."""
-
-    waits: int = 0
-    """Chunks until registration is tried again."""
-
-    patience: int = 1
-    """Chunks that will be waited after that."""
-
 
 @dataclass(frozen=True, slots=True)
-class Followed:
-    """A reference in which a frame was found."""
+class ShotFrames:
+    """The frames of a chunk, as references are placed on them."""
 
-    number: int
-    placed: Placed
-    coarse: Flow
+    first: int
+    """Of its shot's frames."""
+
+    count: int
+    picture: Callable[[int], Picture]
+    """Gives one of them, (H, W, 3), counted from the chunk's first."""
+
+    def holds(self, reference: Reference) -> bool:
+        """Whether the frame that a reference belongs to is among them."""
+        return reference.frame is not None and 0 <= reference.frame - self.first < self.count
+
+    def spread(self) -> list[Picture]:
+        """First, middle and last, each once."""
+        return [self.picture(n) for n in sorted({0, self.count // 2, self.count - 1})]
+
+    def pictures_for(self, reference: Reference) -> list[Picture]:
+        """Those to place a reference on: its own frame, or a few."""
+        if self.holds(reference):
+            assert reference.frame is not None, "else it is not held"
+            return [self.picture(reference.frame - self.first)]
+        return self.spread()
 
 
-@dataclass(frozen=True, slots=True)
-class Mixed:
-    """What all references together give to one frame."""
-
-    pixels: Picture
-    trust: NDArray[np.float32]
-    """(3, H/4, W/4), as of one reference."""
-
-    worth: float = 1.0
-    """How much of it counts: nothing where no reference is sharper than the frame."""
-
-    found: tuple[tuple[int, Likeness, float], ...] = ()
-    """Of each reference its number, likeness, and how much sharper than the frame it is."""
+def neighbours(given: References, frames: ShotFrames) -> list[int]:
+    """Of the references that belong to a frame: the last before a chunk's end, the first behind."""
+    last = frames.first + frames.count - 1
+    places = {n: one.frame for n, one in given.items() if one.frame is not None}
+    before = [n for n in places if places[n] <= last]
+    behind = [n for n in places if places[n] > last]
+    found = [max(before, key=places.__getitem__)] if before else []
+    return [*found, *([min(behind, key=places.__getitem__)] if behind else [])]
 
 
 class Shot:
@@ -123,35 +86,84 @@ class Shot:
     def __init__(self, references: Mapping[int, ShotReference] | None) -> None:
         self.references = dict(references or {})
 
-    def place(self, given: References, pictures: Callable[[], Sequence[Picture]]) -> None:
+    def place(self, given: References, frames: ShotFrames) -> None:
         """Place references on a chunk's frames, where that is due.
 
         Args:
             given: Those that may serve this chunk.
-            pictures: Gives a few of its frames, (H, W, 3); asked for only where it is due.
+            frames: The chunk's.
         """
-        known = self.references
+        known = {number: self.references[number] for number in given if number in self.references}
+        near = neighbours(given, frames)
+        due = self._due(given, known, near, frames)
         self.references = {
-            number: self._placed(reference, known.get(number), pictures)
+            number: self._placed(reference, known.get(number), frames, due=number in due)
             for number, reference in given.items()
         }
+        self._keep_best(near)
+
+    def _due(
+        self,
+        given: References,
+        known: Mapping[int, ShotReference],
+        near: Sequence[int],
+        frames: ShotFrames,
+    ) -> set[int]:
+        """References that are to be placed now: a few of those that are due, the nearest first."""
+        arrived = {
+            n
+            for n in known
+            if frames.holds(given[n]) and not known[n].is_at_home and not given[n].is_placed
+        }
+        new = [n for n in given if n not in known]
+        if len(new) > _PLACED:
+            first = [n for n in near if n in new]
+            others = [n for n in new if n not in near]
+            likely = rank([given[n] for n in others], frames.spread()[0])
+            new = [*first, *(others[position] for position in likely)][:_PLACED]
+        again = [
+            n
+            for n, one in known.items()
+            if one.found < _ENOUGH and not one.waits and not given[n].is_placed
+        ]
+        if len(given) > _PLACED and any(one.found >= _ENOUGH for one in known.values()):
+            again = [n for n in again if n in near]
+        again.sort(key=lambda n: n not in near)
+        return {*arrived, *new, *again[:_TRIED_AGAIN]}
 
     def _placed(
-        self,
-        given: Reference,
-        known: ShotReference | None,
-        pictures: Callable[[], Sequence[Picture]],
+        self, given: Reference, known: ShotReference | None, frames: ShotFrames, *, due: bool
     ) -> ShotReference:
-        if known is None:
-            return place_reference(given, pictures())
+        if known is None and not due:
+            return ShotReference(placed=None)
+        if due:
+            tried = place_reference(given, frames.pictures_for(given))
+            tried = replace(tried, is_at_home=frames.holds(given))
+            if known is None:
+                return tried
+            margin = -_BETTER if tried.is_at_home else _BETTER
+            kept = tried if tried.correlation > known.correlation + margin else known
+            later = min(2 * known.patience, _MOST_PATIENCE)
+            return replace(
+                kept,
+                is_at_home=tried.is_at_home or known.is_at_home,
+                waits=known.patience,
+                patience=later,
+            )
+        assert known is not None, "else it is due, or the first case"
         if known.found >= _ENOUGH or given.is_placed:
             return replace(known, patience=1, waits=0)
-        if known.waits:
-            return replace(known, waits=known.waits - 1)
-        tried = place_reference(given, pictures())
-        kept = tried if tried.correlation > known.correlation + _BETTER else known
-        later = min(2 * known.patience, _MOST_PATIENCE)
-        return replace(kept, waits=known.patience, patience=later)
+        return replace(known, waits=max(0, known.waits - 1))
+
+    def _keep_best(self, near: Sequence[int]) -> None:
+        """Let go of pictures that are the least use: each takes room."""
+        placed = [n for n, one in self.references.items() if one.placed is not None]
+        placed.sort(key=lambda n: (n in near, self.references[n].correlation))
+        for number in placed[: max(0, len(placed) - _PLACED)]:
+            one = self.references[number]
+            self.references[number] = ShotReference(
+                placed=None, was_tried=True, waits=one.patience, patience=one.patience
+            )
 
     def follow(self, shades: Picture) -> list[Followed]:
         """Find the next frame (H, W) gray in the references that serve; the rest is `mix`'s."""
@@ -183,138 +195,12 @@ class Shot:
         return tuple(
             ReferenceUse(
                 reference=number,
-                frames=len(likeness[number]) or len(frames),
-                found=reference.found if likeness[number] else 0.0,
-                sharper=fmean(sharper[number]) if sharper[number] else 1.0,
+                frames=len(likeness.get(number, frames)),
+                found=reference.found if number in likeness else 0.0,
+                sharper=fmean(sharper[number]) if number in sharper else 1.0,
                 is_registered=reference.is_registered,
             )
             for number, reference in self.references.items()
-            if likeness[number] or reference.placed is None
+            # Of those that were not found, only where none was.
+            if number in likeness or (not likeness and reference.was_tried)
         )
-
-
-def mix(shades: Picture, followed: Sequence[Followed]) -> Mixed | None:
-    """Align references with a frame (H, W) gray, and mix them cell by cell."""
-    if not followed:
-        return None
-    results = [align(shades, one.placed, one.coarse) for one in followed]
-    mixed = mix_cells(results)
-    found = [
-        (one.number, result.likeness, _sharper(shades, result))
-        for one, result in zip(followed, results, strict=True)
-    ]
-    low, high = _SHARPER
-    worth = (max(sharper for *_, sharper in found) - low) / (high - low)
-    return replace(mixed, worth=min(1.0, max(0.0, worth)), found=tuple(found))
-
-
-def place_reference(given: Reference, pictures: Sequence[Picture]) -> ShotReference:
-    """Bring one reference to a few frames (H, W, 3) of a shot.
-
-    Registration comes first. Without it the picture is laid over the frames as a whole, in the way
-    that correlates best, and given up if that is hardly at all.
-    """
-    picture = given.read()
-    frame = pictures[0]
-    if given.is_placed:
-        return _tried(FramePlaced(picture), frame, is_registered=False)
-    best = register_best(picture, pictures)
-    if best is not None:
-        placed = RegisteredReference(picture, best.registration)
-        return _tried(placed, pictures[best.index], is_registered=True)
-    size = (frame.shape[1], frame.shape[0])
-    laid = [lay_over(picture, size, inside=inside) for inside in (False, True)]
-    fitted = [_tried(one, frame, is_registered=False) for one in laid]
-    likest = max(fitted, key=lambda one: one.correlation)
-    return likest if likest.correlation >= _UNLIKE else replace(likest, placed=None)
-
-
-class RegisteredReference:
-    """`Placed` by a registration."""
-
-    def __init__(self, picture: Picture, registration: Registration) -> None:
-        """Take a picture (h, w, 3), and where the shot's frames are in it."""
-        self._prepared: PreparedReference = prepare_reference(picture, registration)
-        self.shades = gray(view(self._prepared).picture)
-
-    def sample(self, flow: Flow) -> tuple[Picture, Picture]:
-        seen = view(self._prepared, flow)
-        return seen.picture, seen.shown.astype(np.uint8)
-
-
-def _tried(placed: Placed, frame: Picture, *, is_registered: bool) -> ShotReference:
-    """A placed reference, with its likeness to a frame (H, W, 3)."""
-    shades = gray(frame)
-    likeness = align(shades, placed, find_coarse(shades, placed.shades)).likeness
-    return ShotReference(
-        placed=placed,
-        is_registered=is_registered,
-        correlation=likeness.correlation,
-        found=likeness.found,
-    )
-
-
-def lay_over(picture: Picture, size: tuple[int, int], *, inside: bool) -> FramePlaced:
-    """Scale a picture (h, w, 3) to cover a frame, or to lie inside it.
-
-    Args:
-        picture: The reference.
-        size: Width and height of the frame [pixels].
-        inside: Whether all of it is seen, with places it does not show; else it is cut.
-    """
-    height, width = picture.shape[:2]
-    ratios = (size[0] / width, size[1] / height)
-    scale = min(ratios) if inside else max(ratios)
-    matrix = np.array(
-        [
-            [scale, 0, (size[0] - 1) / 2 - scale * (width - 1) / 2],
-            [0, scale, (size[1] - 1) / 2 - scale * (height - 1) / 2],
-        ]
-    )
-    if scale < 1:  # what is shrunk is averaged
-        small = (max(1, round(width * scale)), max(1, round(height * scale)))
-        shrunk = np.asarray(cv2.resize(picture, small, interpolation=cv2.INTER_AREA), np.uint8)
-        if small != (width, height):
-            return lay_over(shrunk, size, inside=inside)
-    return _warped(picture, matrix, size)
-
-
-def _warped(picture: Picture, matrix: NDArray[np.float64], size: tuple[int, int]) -> FramePlaced:
-    pixels = cv2.warpAffine(
-        picture, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-    )
-    height, width = picture.shape[:2]
-    scale, left, top = matrix[0, 0], matrix[0, 2], matrix[1, 2]
-    x, y = (np.arange(size[0]) - left) / scale, (np.arange(size[1]) - top) / scale
-    columns, rows = np.abs(2 * x + 1 - width) <= width, np.abs(2 * y + 1 - height) <= height
-    return FramePlaced(np.asarray(pixels, np.uint8), rows[:, None] & columns)
-
-
-def mix_cells(results: Sequence[Found]) -> Mixed:
-    """Mix what references give to a frame: each cell takes the one that correlates best with it and
-    with the frame, or two that do so alike in equal parts.
-    """
-    if len(results) == 1:
-        return Mixed(results[0].pixels, results[0].trust)
-    trust = np.stack([found.trust for found in results])  # (R, 3, h, w)
-    window = (_CHOICE_WINDOW, _CHOICE_WINDOW)
-    correlation = np.stack([cv2.blur(one[0] + one[1], window) / 2 for one in trust])
-    whole = np.array([found.likeness.correlation for found in results], np.float32)
-    correlation += _WHOLE_FRAME * whole[:, None, None]
-    weights = np.exp(_CHOICE * (correlation - correlation.max(0)))
-    weights *= trust[:, -1] + 1e-3
-    weights /= weights.sum(0)
-    height, width = results[0].pixels.shape[:2]
-    mixed = np.zeros((height, width, 3), np.float32)
-    for found, weight in zip(results, weights, strict=True):
-        share = cv2.resize(weight, (width, height), interpolation=cv2.INTER_LINEAR)
-        mixed += share[..., None] * found.pixels
-    pixels = mixed.round().clip(0, 255).astype(np.uint8)
-    return Mixed(pixels, (trust * weights[:, None]).sum(0).astype(np.float32))
-
-
-def _sharper(shades: Picture, found: Found) -> float:
-    """Fine detail of an aligned reference over a frame's, where the one is found in the other."""
-    where = found.trust[0] > 0.8
-    ours = fine_detail(shades, where)
-    return fine_detail(gray(found.pixels), where) / ours if ours > 0 else 1.0

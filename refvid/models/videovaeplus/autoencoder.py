@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -199,6 +200,10 @@ class VideoVaePlusBackbone:
         """Embed a reference (B, 3, H, W) in [-1, 1]; H and W multiples of 8."""
         return self.model.embed_reference(reference.to(self.device, self.dtype))
 
+    def join_references(self, prepared: Sequence[Tensor]) -> Tensor:
+        """Let the attention see all of these at once, which it has not learned."""
+        return torch.cat(tuple(prepared), 1)
+
     @torch.inference_mode()
     def decode(
         self,
@@ -291,5 +296,6 @@ LIMITS = BackboneLimits(
     default_chunk=16,
     max_chunk=16,
     trained_pixels=TRAINED_PIXELS,
+    joins_references=True,
     overlap=_OVERLAP,
 )

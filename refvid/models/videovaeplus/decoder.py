@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from refvid.models.reference_attention import Features, ReferenceAttention
+from refvid.models.reference_attention import Features, ReferenceAttention, apart, together
 from refvid.models.videovaeplus.blocks import (
     FrameConv,
     GroupNorm,
@@ -34,7 +34,7 @@ class Level(nn.Module):
         self.upsample = Upsample(outputs) if enlarge else None
 
     def forward(self, features: Features) -> Features:
-        """Both through the same layers; the reference is a clip of one frame.
+        """Both through the same layers; a reference is a clip of one frame.
 
         (B, T, H, W, C) -> (B, T, 2H, 2W, outputs), or of the same size at the full one.
         """
@@ -43,8 +43,10 @@ class Level(nn.Module):
         for layer in layers:
             video = layer(video)
         if reference is not None:
+            reference = apart(reference)
             for layer in layers:
                 reference = layer(reference)
+            reference = together(reference, video.shape[0])
         return Features(reference, video)
 
 
@@ -85,7 +87,7 @@ class VideoVaePlusDecoder(nn.Module):
 
         Args:
             x: (B, T, h, w, C) from `head`.
-            reference: (B, 1, 4h, 4w, C) from the reference's tokens, or None.
+            reference: (B, R, 4h, 4w, C) from the tokens of R references, or None.
             attention: None skips the attention: the plain VideoVAE+ decoder.
 
         Returns:
@@ -107,7 +109,9 @@ class VideoVaePlusDecoder(nn.Module):
         """Give the attention's result: instead of the reference, and added to the video."""
         reference, video = features.take()
         if reference is not None:
-            reference = self.pre_transformer_norms_ref[stage](reference)
+            normed_apart = self.pre_transformer_norms_ref[stage](apart(reference))
+            reference = together(normed_apart, video.shape[0])
+            del normed_apart
         normed = Features(reference, self.pre_transformer_norms[stage](video))
         del reference
         reference, added = attention(stage, normed).take()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -241,6 +242,10 @@ class WanBackbone:
         """Embed a reference (B, 3, H, W) in [-1, 1]; H and W multiples of 8."""
         return self.model.embed_reference(reference.to(self.device, self.dtype))
 
+    def join_references(self, prepared: Sequence[Tensor]) -> Tensor:
+        """Let the attention see all of these at once, which it has not learned."""
+        return torch.cat(tuple(prepared), 1)
+
     @torch.inference_mode()
     def decode(
         self,
@@ -342,6 +347,7 @@ LIMITS = BackboneLimits(
     max_chunk=17,
     chunk_tokens=1560 * 18,  # of the last decoder stage, which is the first to reach its limit
     trained_pixels=TRAINED_PIXELS,
+    joins_references=True,
 )
 
 

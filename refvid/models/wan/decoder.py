@@ -17,7 +17,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from refvid.models.reference_attention import Features, ReferenceAttention
+from refvid.models.reference_attention import Features, ReferenceAttention, apart, together
 from refvid.models.reference_tokens import ReferenceTokens
 from refvid.models.wan.blocks import (
     CausalConv3d,
@@ -54,13 +54,15 @@ class UpBlock(nn.Module):
         return x
 
     def enlarge(self, features: Features, past: Past) -> Features:
-        """Both through the same layers; the reference is a clip of one frame and stays one."""
+        """Both through the same layers; a reference is a clip of one frame and stays one."""
         reference, video = features.take()
         video = self(video, past)
         if reference is not None:
+            reference = apart(reference)
             for block in self.resnets:
                 reference = block(reference, {})
             reference = cast("Upsample", self.upsamplers[0]).enlarge(reference)
+            reference = together(reference, video.shape[0])
         return Features(reference, video)
 
 
@@ -107,7 +109,7 @@ class WanDecoder(nn.Module):
 
         Args:
             x: (B, t, h, w, C) from `head`.
-            reference: (B, 1, h, w, C) from `ref_conv_in`, or None.
+            reference: (B, R, h, w, C), R from `ref_conv_in`, or None.
             attention: None skips the attention: the plain Wan decoder.
             past: Of this window, empty at the start of a shot; changed for the next frames.
             frames_per_step: The tail works on so many frames at once.

@@ -15,7 +15,7 @@ from refvid.models.mini.condition import measure_losses
 from refvid.models.mini.config import MiniConfig
 from refvid.models.mini.decoder import MiniDecoder
 from refvid.models.mini.fusion import Aligned, take_colors
-from refvid.models.mini.shot import Followed, mix
+from refvid.models.mini.mixing import Followed, mix
 from refvid.models.patch_codec import PatchCodec
 from refvid.models.registry import MINI
 from refvid.training.aligned_samples import AlignedSampleDrawer

@@ -16,7 +16,8 @@ from refvid.media.inputs import Job
 from refvid.progress import Progress
 from refvid.rebuild import choose_backbone as choose_model
 from refvid.rebuild import enhance as workflow
-from refvid.rebuild.options import ModelOptions, RebuildOptions, References, Styles
+from refvid.rebuild.options import ModelOptions, RebuildOptions, Styles
+from refvid.rebuild.reference_options import References
 
 Run = Callable[..., Result]
 
@@ -38,7 +39,6 @@ def asked(
             for part in (references, options, job)
             for field in fields(part)
         },
-        reference=getattr(references, "source", None),
         reference_fit=getattr(references, "fit", None),
         model=model,
     )

@@ -22,14 +22,38 @@ def test_path_of_the_result_is_all_that_stdout_gets(run, fake, clip, picture):
     assert result.exit_code == 0
     assert result.stdout == f"{clip.with_name('clip_refvid.mp4')}\n"
     assert "48 frames" in result.stderr
-    assert fake.calls[0].reference.image == picture
+    assert [source.image for source in fake.calls[0].sources] == [picture]
+
+
+def test_several_references_reach_the_workflow(run, fake, clip, picture):
+    result = run("enhance", clip, "--ref", picture, "--ref", f"{picture}@40", "--ref", "frame:3")
+    assert result.exit_code == 0, result.stderr
+    sources = fake.calls[0].sources
+    assert [(source.image, source.frame) for source in sources] == [
+        (picture, None),
+        (picture, 40),
+        (None, 3),
+    ]
+    twice = run("enhance", clip, "--ref", f"{picture}@40", "--ref", "frame:40", "-y")
+    assert twice.exit_code == 2
+    assert "Two references for frame 40" in twice.stderr
+
+
+def test_a_folder_of_references_per_input(run, fake, clip, picture, tmp_path):
+    folder = tmp_path / "refs"
+    folder.mkdir()
+    empty = run("enhance", clip, "--refs", folder)
+    assert empty.exit_code == 0, "the fake does not look into it"
+    missing = run("enhance", clip, "--refs", tmp_path / "nowhere")
+    assert missing.exit_code == 3
+    assert "--refs: there is no folder" in missing.stderr
 
 
 def test_without_reference_stderr_says_so(run, fake, clip):
     result = run("enhance", clip)
     assert result.exit_code == 0
     assert "without a reference" in result.stderr
-    assert fake.calls[0].reference is None
+    assert fake.calls[0].sources == ()
 
 
 def test_quiet_says_nothing_on_success(run, fake, clip):

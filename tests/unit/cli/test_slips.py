@@ -45,7 +45,7 @@ class TestDoubled:
     @pytest.mark.parametrize(
         ("words", "option"),
         [
-            (("--ref", "frame:0", "--ref", "frame:1"), "--ref"),
+            (("--ref-fit", "cover", "--ref-fit", "auto"), "--ref-fit"),
             (("-o", "a.mp4", "--output", "b.mp4"), "--output"),
             (("--crf", "16", "--crf=18"), "--crf"),
         ],
@@ -57,7 +57,20 @@ class TestDoubled:
         assert "3 times" in refused("--crf", "1", "--crf", "2", "--crf", "3")
 
     def test_what_may_be_repeated(self, run, fake, clip):
-        words = ("-e", "preset=slow", "-e", "tune=grain", "-y", "-y", "-q", "-q")
+        words = (
+            "--ref",
+            "frame:0",
+            "--ref",
+            "frame:1",
+            "-e",
+            "preset=slow",
+            "-e",
+            "tune=grain",
+            "-y",
+            "-y",
+            "-q",
+            "-q",
+        )
         assert run("enhance", clip, *words).exit_code == 0
 
     def test_help_comes_first(self, run, clip):
@@ -131,7 +144,6 @@ class TestForeignOptions:
             ("-preview", "write --preview"),
             ("-i", "refvid enhance clip.mp4"),
             ("--reference", "--ref IMAGE"),
-            ("--refs", "--ref IMAGE"),
             ("-ss", "--start TIME"),
             ("--resize", "--scale 2"),
             ("--fps", "--rate FPS is for image sequences"),

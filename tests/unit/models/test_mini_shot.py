@@ -1,5 +1,7 @@
 """References of a shot: registered, given up when nothing fits, tried again, mixed cell by cell."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -7,7 +9,9 @@ import pytest
 from refvid.models.backbone import Reference
 from refvid.models.mini import shot as module
 from refvid.models.mini.alignment import FramePlaced, find_coarse, gray
-from refvid.models.mini.shot import Shot, lay_over, mix, place_reference
+from refvid.models.mini.mixing import mix
+from refvid.models.mini.placement import lay_over, place_reference
+from refvid.models.mini.shot import Shot, ShotFrames
 
 
 def texture(seed: int, height: int = 240, width: int = 320) -> np.ndarray:
@@ -36,6 +40,10 @@ def given(picture: np.ndarray, *, is_placed: bool = False) -> Reference:
     return Reference(read=lambda: picture, is_placed=is_placed)
 
 
+def on(*pictures: np.ndarray, first: int = 0) -> ShotFrames:
+    return ShotFrames(first, len(pictures), lambda n: pictures[n])
+
+
 def run(shot: Shot, frames: list[np.ndarray]) -> tuple:
     return shot.finish([mix(gray(frame), shot.follow(gray(frame))) for frame in frames])
 
@@ -55,7 +63,7 @@ def test_a_zoomed_brighter_photo_is_registered(scene: np.ndarray, degraded: np.n
 
 def test_an_unrelated_picture_serves_nothing_and_that_is_told(degraded: np.ndarray) -> None:
     shot = Shot(None)
-    shot.place({0: given(texture(7))}, lambda: [degraded])
+    shot.place({0: given(texture(7))}, on(degraded))
     assert shot.references[0].placed is None
     assert shot.follow(gray(degraded)) == []
     (use,) = run(shot, [degraded, degraded])
@@ -77,12 +85,12 @@ def test_registration_is_tried_again_with_growing_patience(
     references = {0: given(scene)}
     shot = Shot(None)
     for _ in range(12):
-        shot.place(references, lambda: [other])
+        shot.place(references, on(other))
         run(shot, [other])
         shot = Shot(shot.references)
     assert 3 <= len(tries) <= 5
     while len(tries) < 6:
-        shot.place(references, lambda: [degraded])
+        shot.place(references, on(degraded))
     assert shot.references[0].is_registered, "it comes into sight, and is found"
 
 
@@ -98,9 +106,7 @@ def test_each_cell_takes_the_reference_that_shows_it(
     left, right = scene.copy(), scene.copy()
     left[:, 160:], right[:, :160] = texture(8)[:, 160:], texture(9)[:, :160]
     shot = Shot(None)
-    shot.place(
-        {n: given(p, is_placed=True) for n, p in enumerate((left, right))}, lambda: [degraded]
-    )
+    shot.place({n: given(p, is_placed=True) for n, p in enumerate((left, right))}, on(degraded))
     mixed = mix(gray(degraded), shot.follow(gray(degraded)))
     assert mixed is not None
     error = np.abs(mixed.pixels.astype(float) - scene)
@@ -111,14 +117,14 @@ def test_each_cell_takes_the_reference_that_shows_it(
 
 def test_two_at_most_serve_a_frame(scene: np.ndarray, degraded: np.ndarray) -> None:
     shot = Shot(None)
-    shot.place({n: given(scene, is_placed=True) for n in range(5)}, lambda: [degraded])
+    shot.place({n: given(scene, is_placed=True) for n in range(5)}, on(degraded))
     assert len(shot.follow(gray(degraded))) == 2
 
 
 def test_references_come_and_go_with_the_chunks(scene: np.ndarray, degraded: np.ndarray) -> None:
     shot = Shot(None)
-    shot.place({0: given(scene, is_placed=True)}, lambda: [degraded])
-    shot.place({1: given(scene, is_placed=True)}, lambda: [degraded])
+    shot.place({0: given(scene, is_placed=True)}, on(degraded))
+    shot.place({1: given(scene, is_placed=True)}, on(degraded))
     assert list(shot.references) == [1]
 
 
@@ -138,7 +144,66 @@ def test_a_reference_that_is_no_sharper_counts_nothing(
 ) -> None:
     for picture, worth in ((degraded, 0.0), (scene, 1.0)):
         shot = Shot(None)
-        shot.place({0: given(picture, is_placed=True)}, lambda: [degraded])
+        shot.place({0: given(picture, is_placed=True)}, on(degraded))
         mixed = mix(gray(degraded), shot.follow(gray(degraded)))
         assert mixed is not None
         assert mixed.worth == worth
+
+
+def test_a_reference_is_placed_anew_on_its_own_frame(scene: np.ndarray) -> None:
+    """From afar it was found at another place; at home it lies exactly."""
+    moved = [cv2.GaussianBlur(np.roll(scene, 3 * n, 1), (0, 0), 1.2) for n in range(8)]
+    own = {0: replace(given(np.roll(scene, 18, 1)), frame=6)}
+    shot = Shot(None)
+    shot.place(own, on(*moved[:4]))
+    assert not shot.references[0].is_at_home
+    shot.place(own, on(*moved[4:], first=4))
+    home = shot.references[0]
+    assert home.is_at_home
+    assert home.is_registered
+    assert (
+        np.abs(find_coarse(gray(np.asarray(moved[6], np.uint8)), home.placed.shades)).mean() < 0.2
+    )
+    shot.place(own, on(*moved[4:], first=4))
+    assert shot.references[0] is not None
+    assert shot.references[0].placed is home.placed, "once is enough"
+
+
+def test_of_many_the_likely_ones_are_placed(
+    degraded: np.ndarray, scene: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = []
+
+    def read(number: int) -> np.ndarray:
+        reads.append(number)
+        return scene if number == 17 else texture(100 + number, 120, 160)
+
+    tries = []
+    real = place_reference
+
+    def counted(one, pictures):
+        tries.append(one)
+        return real(one, pictures)
+
+    monkeypatch.setattr(module, "place_reference", counted)
+    many = {n: Reference(read=lambda n=n: read(n)) for n in range(24)}  # type: ignore[misc]
+    shot = Shot(None)
+    for _ in range(3):
+        shot.place(many, on(degraded))
+        (use,) = run(shot, [degraded])
+        shot = Shot(shot.references)
+    assert use.reference == 17
+    assert len(tries) == 3, "the rest is left alone where one is found"
+    assert len(reads) == 24 + 3, "all were looked at once"
+    assert sum(one.placed is not None for one in shot.references.values()) <= 3
+
+
+def test_no_more_than_a_few_keep_room(scene: np.ndarray, degraded: np.ndarray) -> None:
+    shot, all_given = Shot(None), {}
+    for n in range(6):
+        all_given[n] = replace(given(scene, is_placed=True), frame=n)
+        shot.place(dict(all_given), on(degraded, first=n))
+        run(shot, [degraded])
+        placed = {k for k, one in shot.references.items() if one.placed is not None}
+        assert n in placed, "the nearest stays"
+        assert len(placed) <= 3

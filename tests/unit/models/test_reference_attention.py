@@ -106,7 +106,7 @@ def attend_directly(
         h = functional.layer_norm(x, (24,), eps=1e-6)
         x = x + block.ffn.net[2](functional.gelu(block.ffn.net[0].proj(h), approximate="tanh"))
     x = attention.proj_outs[stage](functional.layer_norm(x, (24,), eps=1e-6))
-    x = x.view(-1, *grid, patch, patch, channels)
+    x = x.view(-1, *grid[:3], patch, patch, channels)
     rows = torch.cat(x.unbind(3), 4) if patch == 1 else x.permute(0, 1, 2, 4, 3, 5, 6)
     x = rows.reshape(-1, grid.frames, grid.rows * patch, grid.columns * patch, channels)
     x = x[:, :, :height, :width]
@@ -130,6 +130,28 @@ def test_attention_is_the_formula(
         assert got_reference is None
     else:
         torch.testing.assert_close(got_reference, expected_reference, atol=2e-5, rtol=1e-4)
+
+
+def test_several_references_stand_at_one_time(attention: ReferenceAttention) -> None:
+    """Their order says nothing, and each is as far from the video as a single one."""
+    grid = TokenGrid(5, 1, 1, references=3)
+    table = rotary_table(grid, 12, CPU)
+    alone = rotary_table(TokenGrid(3, 1, 1, references=1), 12, CPU)
+    assert torch.equal(table[:3], alone[:1].expand(3, -1, -1))
+    assert torch.equal(table[2:], alone)
+    generator = torch.Generator().manual_seed(1)
+    video = torch.randn(2, 2, 8, 8, 6, generator=generator)
+    references = torch.randn(2, 3, 8, 8, 6, generator=generator)
+    swapped = references[:, [2, 0, 1]]
+    got, clip = attention(0, Features(references.clone(), video.clone())).take()
+    other, same = attention(0, Features(swapped.clone(), video.clone())).take()
+    assert got is not None
+    assert other is not None
+    torch.testing.assert_close(clip, same, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(got[:, [2, 0, 1]], other, atol=1e-5, rtol=1e-4)
+    one, _ = attention(0, Features(references[:, :1].clone(), video.clone())).take()
+    assert one is not None
+    assert (one - got[:, :1]).abs().max() > 1e-3, "they see each other"
 
 
 @settings(max_examples=20, deadline=None)

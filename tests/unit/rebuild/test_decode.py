@@ -27,8 +27,8 @@ from refvid.progress import Progress
 from refvid.rebuild import decode as decode_module
 from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.decode import choose_decoder
-from refvid.rebuild.latents_options import find_reference
-from refvid.rebuild.options import ModelOptions, ReferenceSource
+from refvid.rebuild.options import ModelOptions
+from refvid.rebuild.reference_options import ReferenceSource
 from tests.asking import (
     DecodeOptions,
     EncodeOptions,
@@ -415,9 +415,7 @@ def test_outputs_are_not_lost(wan, wan_file, tmp_path, picture, loaded, make_vid
         plan_encode(EncodeOptions(source=video, output=existing), loaded)
 
 
-def test_impossible_options(tmp_path, picture, wan_file, loaded):
-    with pytest.raises(OptionError, match="not both"):
-        DecodeOptions(source=wan_file, output=Path(), reference=picture, references=tmp_path)
+def test_impossible_options(picture, wan_file, loaded):
     with pytest.raises(OptionError, match="plain decoder"):
         DecodeOptions(source=wan_file, output=Path(), reference=picture, baseline=True)
     with pytest.raises(OptionError, match="frame rate"):
@@ -437,21 +435,3 @@ def test_model_is_chosen_by_the_latents(wan_file, tmp_path):
     no_weights = ModelOptions(device="cpu", model=str(tmp_path / "missing"))
     with pytest.raises(CheckpointError):
         choose_decoder(no_weights, [wan_file])
-
-
-def test_references_are_found_by_name(tmp_path):
-    folder = tmp_path / "images"
-    folder.mkdir()
-    for name in ("a dog.jpg", "Clip.PNG", "stored.webp", "notes.txt"):
-        (folder / name).touch()
-    latents = tmp_path / "clip_latents.pt"
-    assert find_reference(folder, latents, None).name == "Clip.PNG"
-    assert find_reference(folder, latents, "a dog.jpg").name == "a dog.jpg"
-    assert find_reference(folder, latents, "/elsewhere/stored.png").name == "stored.webp"
-    assert find_reference(folder, latents, "..\\..\\a dog.jpg").name == "a dog.jpg"
-    assert find_reference(folder, latents, "unknown.png").name == "Clip.PNG"
-    assert find_reference(folder, tmp_path / "clip_latent_refvid.bin", None).name == "Clip.PNG"
-    with pytest.raises(InputError, match="other"):
-        find_reference(folder, tmp_path / "other.pt", None)
-    with pytest.raises(InputError):
-        find_reference(tmp_path / "missing", latents, None)

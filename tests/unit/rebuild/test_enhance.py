@@ -22,7 +22,8 @@ from refvid.media.inputs import Job
 from refvid.progress import Progress
 from refvid.rebuild import enhance as work
 from refvid.rebuild.choose_backbone import LoadedBackbone
-from refvid.rebuild.options import ModelOptions, RebuildOptions, References, ReferenceSource
+from refvid.rebuild.options import ModelOptions, RebuildOptions
+from refvid.rebuild.reference_options import References, ReferenceSource
 from tests.asking import EnhanceOptions, enhance, plan_enhance
 
 
@@ -162,6 +163,100 @@ def test_references(sequence, loaded, tmp_path: Path) -> None:
     assert np.array_equal(results[0], results[2])
     assert not np.array_equal(results[0], results[3])
     assert loaded.backbone.references == 3, "a reference is prepared once per video"
+
+
+def ask(source: Path, output: Path, *sources: ReferenceSource, **more: Any) -> EnhanceOptions:
+    asked = EnhanceOptions(source=source, output=output)
+    asked.references = References(sources=sources, fit="cover", **more)
+    return asked
+
+
+def test_several_references_take_turns(sequence, fake_backbone, tmp_path: Path) -> None:
+    """A model that takes one: the nearer one, and no jump where it changes."""
+    pixels = np.full((48, 32, 32, 3), 128, np.uint8)
+    pixels[:, :, ::4] = 60
+    source = sequence(pixels)
+    for name, level in (("dark", 0), ("light", 255)):
+        Image.new("RGB", (32, 32), (level,) * 3).save(tmp_path / f"{name}.png")
+    (tmp_path / "out").mkdir()
+    report = enhance(
+        ask(
+            source,
+            tmp_path / "out/f_%04d.png",
+            ReferenceSource(image=tmp_path / "dark.png", frame=0),
+            ReferenceSource(image=tmp_path / "light.png", time=Fraction(47, 24)),
+        ),
+        load(fake_backbone()),
+    )
+    levels = read_all(tmp_path / "out/f_%04d.png").mean((1, 2, 3))
+    first, second = report.served
+    assert (first.runs[0][0], second.runs[-1][1]) == (0, 47)
+    assert first.frames + second.frames == 48
+    assert second.name.endswith("light.png at 1.95833 s")
+    turn = second.runs[0][0]
+    assert 16 <= turn <= 28
+    assert levels[0] - levels[-1] > 10, "a bright reference makes the fake's frames darker"
+    assert np.abs(np.diff(levels)).max() < 6, "it fades over"
+    assert report.to_json()["served"][1]["ranges"] == [[turn, 47]]
+    assert any("frames 0-" in note for note in report.notes)
+
+
+def test_chunks_of_any_length_hear_of_references(sequence, fake_backbone, tmp_path: Path) -> None:
+    source = sequence(textured(30, seed=1))
+    Image.new("RGB", (32, 32), "white").save(tmp_path / "a.png")
+    for chunk in (4, 13, 40):
+        (tmp_path / f"out{chunk}").mkdir()
+        asked = ask(
+            source,
+            tmp_path / f"out{chunk}/f_%04d.png",
+            ReferenceSource(image=tmp_path / "a.png", frame=25),
+            ReferenceSource(frame=2),
+        )
+        asked._model = ModelOptions(chunk=chunk)
+        report = enhance(asked, load(fake_backbone()))
+        assert sum(one.frames for one in report.served) == 30
+
+
+@pytest.mark.parametrize(
+    ("places", "error", "said"),
+    [
+        ([{"frame": 12}], InputError, "has no frame 12 for the reference"),
+        ([{"time": Fraction(5)}], InputError, "it has nothing at 5 s for the reference"),
+        ([{"frame": 6}, {"time": Fraction(6, 24)}], OptionError, "Two references for frame 6"),
+    ],
+)
+def test_places_outside_of_the_clip(
+    make_video, loaded, tmp_path: Path, places, error, said
+) -> None:
+    sources = []
+    for number, place in enumerate(places):
+        Image.new("RGB", (32, 32)).save(tmp_path / f"{number}.png")
+        sources.append(ReferenceSource(image=tmp_path / f"{number}.png", **place))
+    asked = ask(make_video(12), tmp_path / "out.mp4", *sources)
+    for what in (plan_enhance, enhance):
+        with pytest.raises(error, match=said):
+            what(asked, loaded)
+    assert loaded.backbone.calls == []
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_folder_of_references(make_video, loaded, tmp_path: Path) -> None:
+    video = make_video(12)
+    folder = tmp_path / "refs" / video.stem
+    folder.mkdir(parents=True)
+    for name in ("0", "11"):
+        Image.new("RGB", (32, 32)).save(folder / f"{name}.png")
+    asked = EnhanceOptions(source=video, output=tmp_path / "out.mp4")
+    asked.references = References(folder=tmp_path / "refs", fit="cover")
+    report = enhance(asked, loaded)
+    assert [one.name for one in report.served] == [
+        f"{folder / '0.png'} at frame 0",
+        f"{folder / '11.png'} at frame 11",
+    ]
+    asked.job = Job(source=video, output=tmp_path / "other.mp4")
+    (folder / "11.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"11\.png"):
+        plan_enhance(asked, loaded)
 
 
 def test_a_reference_of_another_shape(sequence, loaded, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ import torch
 from refvid.models.backbone import BackboneLimits, Decoded, Encoded
 from refvid.media.inputs import Job
 from refvid.rebuild.enhance import enhance
-from refvid.rebuild.options import RebuildOptions, References, ReferenceSource
+from refvid.rebuild.options import RebuildOptions
+from refvid.rebuild.reference_options import References, ReferenceSource
 from refvid.rebuild.choose_backbone import LoadedBackbone
 
 class Copy:
@@ -33,7 +34,7 @@ torch.set_num_threads(1)
 source = Path(sys.argv[1])
 loaded = LoadedBackbone(backbone=Copy(), device=torch.device("cpu"), dtype=torch.float32, reason="")
 job = Job(source=source, output=source.with_suffix(".mkv"))
-references = References(source=ReferenceSource(frame=0))
+references = References(sources=(ReferenceSource(frame=0),))
 report = enhance(job, references, RebuildOptions(), loaded)
 print(report.frames, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

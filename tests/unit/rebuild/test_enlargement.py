@@ -26,11 +26,12 @@ from refvid.rebuild.frames import enhance_frames
 from refvid.rebuild.options import (
     ModelOptions,
     RebuildOptions,
-    ReferenceSource,
     Styles,
     StyleSource,
 )
 from refvid.rebuild.pixels import clip_to_frames, enlarge, frames_to_clip
+from refvid.rebuild.reference_feed import GivenReference
+from refvid.rebuild.reference_options import ReferenceSource
 from refvid.rebuild.stylize import choose_stylizer, stylize
 from refvid.words import parse_enlargement
 from tests.asking import EnhanceOptions, enhance, plan_enhance
@@ -262,7 +263,10 @@ class TestReferences:
 
         def quality(reference: np.ndarray | None, strength: float = 1.0) -> float:
             options = RebuildOptions(strength=strength, enlargement=Enlargement(scale=2))
-            result = enhance_frames(small, reference, options, mini)
+            given = []
+            if reference is not None:
+                given = [GivenReference(name="one", read=lambda: reference)]
+            result = enhance_frames(small, given, options, mini)
             return float(np.mean([psnr(a, b) for a, b in zip(result[1:], clean[1:], strict=True)]))
 
         interpolated, own, full = quality(None, 0.0), quality(small[0]), quality(clean[0])

@@ -20,10 +20,11 @@ from refvid.media.source_type import SourceType
 from refvid.media.video_info import read_video_info
 from refvid.media.writer import create_video
 from refvid.rebuild.existing import Existing, find_latents, find_video
-from refvid.rebuild.options import RebuildOptions, References, ReferenceSource, SourceOptions
+from refvid.rebuild.options import RebuildOptions, SourceOptions
 from refvid.rebuild.provenance import Provenance, how_rebuilt
+from refvid.rebuild.reference_options import References, ReferenceSource
 
-PHOTO = References(source=ReferenceSource(image=Path("private/photo ü.jpg")))
+PHOTO = References(sources=(ReferenceSource(image=Path("private/photo ü.jpg")),))
 ALL = RebuildOptions()
 THREE = RebuildOptions(range=FrameRange(frames=3))
 
@@ -95,7 +96,7 @@ def test_a_part_of_it(job: Job) -> None:
         (RebuildOptions(strength=0.5), PHOTO, None, "strength 1"),
         (RebuildOptions(cut_detection=False), PHOTO, None, "strength 1"),
         (ALL, References(), None, "reference photo"),
-        (ALL, References(source=PHOTO.source, fit="cover"), None, "reference photo"),
+        (ALL, References(sources=PHOTO.sources, fit="cover"), None, "reference photo"),
         (ALL, PHOTO, "wan2.1", "mini"),
     ],
 )
@@ -182,7 +183,7 @@ def test_sequences_are_compared_by_their_numbers(make_video, tmp_path: Path) -> 
 @pytest.mark.parametrize("name", [b"r\xff.png", b"two\nlines.png", b"\x1b[2J.png"])
 @pytest.mark.parametrize("output", ["out.mp4", "out/%d.png"])
 def test_any_name_of_a_reference(make_video, tmp_path: Path, name: bytes, output: str) -> None:
-    references = References(source=ReferenceSource(image=Path(os.fsdecode(name))))
+    references = References(sources=(ReferenceSource(image=Path(os.fsdecode(name))),))
     job = Job(source=make_video(2), output=tmp_path / output)
     make(job, references=references)
     assert look(job, references=references) == Existing(is_ours=True)
@@ -219,7 +220,7 @@ class TestComments:
     def test_what_0_1_0_wrote(self) -> None:
         found = Provenance.find("refvid 0.1.0, model mini, reference photo.jpg, strength 1")
         assert found == Provenance("mini", "reference photo.jpg, strength 1")
-        references = References(source=ReferenceSource(image=Path("a/photo.jpg")))
+        references = References(sources=(ReferenceSource(image=Path("a/photo.jpg")),))
         assert found.how == how_rebuilt(references.provenance(), RebuildOptions())
 
 

@@ -1,13 +1,20 @@
 """What was found in references is summed up honestly, with a way out."""
 
 from refvid.models.backbone import ReferenceUse
-from refvid.rebuild.findings import sum_up
+from refvid.rebuild.findings import Findings, ReferenceTally
 
 
 def use(found: float, *, sharper: float = 2.0, reference: int = 0, frames: int = 8) -> ReferenceUse:
     return ReferenceUse(
         reference=reference, frames=frames, found=found, sharper=sharper, is_registered=True
     )
+
+
+def sum_up(uses: list[tuple[int, ReferenceUse]]) -> Findings | None:
+    tally = ReferenceTally()
+    for shot, one in uses:
+        tally.add(shot, shot, [one])
+    return tally.findings()
 
 
 def test_nothing_told_is_nothing_summed() -> None:
@@ -52,3 +59,30 @@ def test_shots_without_a_picture_are_named() -> None:
     assert findings is not None
     warning = findings.warning(fit="auto") or ""
     assert "frame 50, 60, 70, 80, 90 and 2 more" in warning
+
+
+def test_what_each_reference_served_is_told() -> None:
+    tally = ReferenceTally()
+    for first in (0, 8, 16):
+        tally.add(0, first, [use(0.8)])
+    tally.add(0, 24, [use(0.3), use(0.9, reference=1)])
+    tally.add(40, 40, [use(0.02, reference=0)])
+    tally.add(48, 48, [use(0.6)])
+    near, far, unused = tally.served(["a.png", "b.png at 12 s", "c.png"])
+    assert near.runs == ((0, 31), (48, 55))
+    assert near.frames == 40
+    assert "a.png: frames 0-31, 48-55; 66% was found in it" in near.describe()
+    assert far.to_json()["ranges"] == [[24, 31]]
+    assert far.to_json()["helped"] == "much"
+    assert unused.frames == 0
+    assert unused.to_json()["found"] is None
+    assert "served none" in unused.describe()
+
+
+def test_a_tally_does_not_grow_with_the_chunks() -> None:
+    tally = ReferenceTally()
+    for first in range(0, 200_000, 16):
+        tally.add(0, first, [use(0.8)])  # every other chunk: runs cannot be joined
+    (served,) = tally.served(["a.png"])
+    assert len(served.runs) <= 1000
+    assert served.runs[-1][1] == 200_000 - 16 + 7

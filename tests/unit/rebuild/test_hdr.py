@@ -29,8 +29,9 @@ from refvid.rebuild.enlargement import Enlargement
 from refvid.rebuild.frames import rebuild_frames
 from refvid.rebuild.hdr import check_hdr, find_domain
 from refvid.rebuild.memory import choose_budget
-from refvid.rebuild.options import ModelOptions, ReferenceSource, SourceOptions
+from refvid.rebuild.options import ModelOptions, SourceOptions
 from refvid.rebuild.pixels import frames_to_clip
+from refvid.rebuild.reference_options import ReferenceSource
 from refvid.rebuild.references import condition_on
 from refvid.training.degradations import EVALUATION_DEGRADATIONS, degrade
 from tests.asking import (

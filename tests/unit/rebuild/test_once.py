@@ -15,11 +15,12 @@ from refvid.cli.flags import BatchRules
 from refvid.cli.jobs import find_jobs
 from refvid.media import image, output_plan
 from refvid.media.image import write_image
-from refvid.rebuild import references
+from refvid.rebuild import reference_pictures
 from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.enhance import enhance
-from refvid.rebuild.options import RebuildOptions, References, ReferenceSource, SourceOptions
+from refvid.rebuild.options import RebuildOptions, SourceOptions
 from refvid.rebuild.plan import read_source
+from refvid.rebuild.reference_options import References, ReferenceSource
 
 
 @pytest.fixture
@@ -69,14 +70,14 @@ def test_one_mp4_is_opened_three_times(
     def attempt(plan: Any) -> None:
         tried.append(plan.codec)
 
-    monkeypatch.setattr(references, "read_image", read)
+    monkeypatch.setattr(reference_pictures, "read_image", read)
     monkeypatch.setattr(output_plan, "_try", attempt)
     loaded = LoadedBackbone(
         backbone=fake_backbone(), device=torch.device("cpu"), dtype=torch.float32, reason="a test"
     )
     output = str(tmp_path / "out.mp4") if named else None
     (job,) = find_jobs([str(video_with_sound)], BatchRules(output=output))
-    wanted = References(source=ReferenceSource(image=picture))
+    wanted = References(sources=(ReferenceSource(image=picture),))
     report = enhance(job, wanted, RebuildOptions(), loaded)
     assert report.frames == 12
     with av.open(str(job.output)) as result:

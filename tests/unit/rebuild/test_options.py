@@ -1,23 +1,53 @@
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from refvid.errors import OptionError
 from refvid.media.frame_range import FrameRange
-from refvid.rebuild.options import RebuildOptions, ReferenceSource
+from refvid.rebuild.options import RebuildOptions
+from refvid.rebuild.reference_options import References, ReferenceSource
 
 
-def test_a_reference_has_one_source() -> None:
-    with pytest.raises(OptionError, match="exactly one"):
+def test_a_reference_is_a_picture_or_a_frame() -> None:
+    with pytest.raises(OptionError, match="an image, or a frame"):
         ReferenceSource()
-    with pytest.raises(OptionError, match="exactly one"):
-        ReferenceSource(frame=0, image=Path("a.png"))
+    with pytest.raises(OptionError, match="one of the two"):
+        ReferenceSource(frame=0, time=Fraction(1), image=Path("a.png"))
     with pytest.raises(OptionError, match="negative"):
         ReferenceSource(frame=-1)
     assert ReferenceSource(frame=0).describe() == "frame 0 of the input"
     assert ReferenceSource(time=Fraction(3, 2)).describe() == "the input's frame at 1.5 s"
     assert ReferenceSource(image=Path("a.png")).describe() == "a.png"
+    assert ReferenceSource(image=Path("b/a.png"), frame=4).describe() == "b/a.png at frame 4"
+
+
+def test_two_references_for_one_place_are_refused() -> None:
+    def image(name: str, **place: Any) -> ReferenceSource:
+        return ReferenceSource(image=Path(name), **place)
+
+    for sources in (
+        (image("a.png", frame=4), image("b.png", frame=4)),
+        (image("a.png", frame=4), ReferenceSource(frame=4)),
+        (image("a.png", time=Fraction(1)), image("b.png", time=Fraction(1))),
+        (image("a.png"), image("a.png")),
+    ):
+        with pytest.raises(OptionError, match=r"Two references for|given twice"):
+            References(sources=sources)
+    References(sources=(image("a.png"), image("b.png"), image("a.png", frame=3)))
+
+
+def test_provenance_of_many_references_stays_short() -> None:
+    def many(*names: str) -> str:
+        sources = tuple(ReferenceSource(image=Path("private", name)) for name in names)
+        return References(sources=sources).provenance()
+
+    assert many("a.png") == "reference a.png"
+    assert many("a.png", "b.png") == "references a.png + b.png"
+    names = [f"{number}.png" for number in range(1000)]
+    assert len(many(*names)) < 60
+    assert many(*names) != many(*names[:-1], "other.png")
 
 
 @pytest.mark.parametrize("strength", [-0.1, 1.01, float("nan")])
@@ -73,7 +103,8 @@ def test_options_load_without_torch() -> None:
     import sys
 
     code = (
-        "import sys, refvid.rebuild.options, refvid.rebuild.latents_options; "
+        "import sys, refvid.rebuild.options, refvid.rebuild.latents_options, "
+        "refvid.rebuild.reference_options; "
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -6,7 +6,7 @@ import torch
 
 from refvid.errors import CheckpointError, DeviceError, OutOfMemory
 from refvid.rebuild.memory import choose_budget, plan_budget
-from refvid.rebuild.references import prepare_reference
+from refvid.rebuild.reference_choice import prepare_reference
 from tests.unit.rebuild.reconstruct import Reconstructed, reconstruct
 
 CPU = torch.device("cpu")

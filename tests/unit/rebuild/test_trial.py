@@ -19,7 +19,8 @@ from refvid.models.registry import CatalogEntry
 from refvid.rebuild import trial as module
 from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.enhance import plan_enhance
-from refvid.rebuild.options import ModelOptions, RebuildOptions, References, ReferenceSource
+from refvid.rebuild.options import ModelOptions, RebuildOptions
+from refvid.rebuild.reference_options import References, ReferenceSource
 from refvid.rebuild.trial import Trial
 
 FRAMES, HEIGHT, WIDTH = 50, 240, 320
@@ -77,7 +78,7 @@ def plan(job, loaded, trial, **references):
 
 def test_the_estimate_is_what_the_work_takes(job, timed):
     loaded = timed()
-    result = plan(job, loaded, Trial(), source=ReferenceSource(frame=0))
+    result = plan(job, loaded, Trial(), sources=(ReferenceSource(frame=0),))
     chunks = -(-FRAMES // 8)
     expected = chunks * 8 * HEIGHT * WIDTH * PER_PIXEL_S
     assert result.estimated_seconds == pytest.approx(expected, rel=1e-3)

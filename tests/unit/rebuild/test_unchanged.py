@@ -14,7 +14,8 @@ from refvid.media.output_plan import plan_output
 from refvid.media.stream_marks import Crop
 from refvid.media.video_info import read_video_info
 from refvid.rebuild.enhance import enhance
-from refvid.rebuild.options import RebuildOptions, References
+from refvid.rebuild.options import RebuildOptions
+from refvid.rebuild.reference_options import References
 from refvid.rebuild.unchanged import no_model, what_changes
 
 

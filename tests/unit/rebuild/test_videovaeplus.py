@@ -18,7 +18,8 @@ from refvid.models.videovaeplus.autoencoder import VideoVaePlusAutoencoder, Vide
 from refvid.models.videovaeplus.config import VideoVaePlusConfig
 from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.decode import choose_decoder
-from refvid.rebuild.options import ModelOptions, ReferenceSource
+from refvid.rebuild.options import ModelOptions
+from refvid.rebuild.reference_options import ReferenceSource
 from tests.asking import (
     DecodeOptions,
     EncodeOptions,

@@ -199,3 +199,18 @@ class TestMemory:
             full.decode(full.encode(clip).latents, reference)
         estimate = full.working_bytes(side, side, frames, None)
         assert counter.peak < estimate < 1.4 * counter.peak + 1.2e9
+
+
+def test_several_references_at_once(backbone) -> None:
+    pictures = [noise(3, 24, 24) * seed / 2 for seed in (1, 2)]
+    one, two = (backbone.prepare_reference(picture) for picture in pictures)
+    latents = noise(16, 1, 3, 3)
+    alone = backbone.decode(latents, one).clip
+    assert torch.equal(backbone.decode(latents, backbone.join_references([one])).clip, alone)
+    both = backbone.decode(latents, backbone.join_references([one, two])).clip
+    turned = backbone.decode(latents, backbone.join_references([two, one])).clip
+    torch.testing.assert_close(both, turned, atol=1e-5, rtol=1e-4)
+    for single in (alone, backbone.decode(latents, two).clip):
+        assert (both - single).abs().max() > 1e-4
+    tiled = backbone.decode(latents, backbone.join_references([one, two]), tile=16).clip
+    assert tiled.shape == both.shape

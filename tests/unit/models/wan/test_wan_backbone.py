@@ -305,3 +305,18 @@ def test_memory_does_not_grow_with_the_video(backbone, noise, count_live_bytes):
             peaks.append(counter.peak)
             counter.peak = 0
     assert max(peaks[1:]) <= 1.01 * peaks[1]
+
+
+def test_several_references_at_once(backbone, noise) -> None:
+    pictures = [noise(3, 32, 32, seed=seed) for seed in (1, 2)]
+    one, two = (backbone.prepare_reference(picture) for picture in pictures)
+    latents = noise(16, 3, 4, 4)
+    alone = backbone.decode(latents, one).clip
+    assert torch.equal(backbone.decode(latents, backbone.join_references([one])).clip, alone)
+    both = backbone.decode(latents, backbone.join_references([one, two])).clip
+    turned = backbone.decode(latents, backbone.join_references([two, one])).clip
+    torch.testing.assert_close(both, turned, atol=1e-5, rtol=1e-4)
+    for single in (alone, backbone.decode(latents, two).clip):
+        assert (both - single).abs().max() > 1e-4
+    tiled = backbone.decode(latents, backbone.join_references([one, two]), tile=16).clip
+    assert tiled.shape == both.shape

@@ -1,0 +1,105 @@
+"""What references give to one frame together: the best of them for each cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from refvid.models.mini.alignment import (
+    Flow,
+    Found,
+    Likeness,
+    Picture,
+    Placed,
+    align,
+    fine_detail,
+    gray,
+)
+
+_SHARPER = (1.02, 1.1)
+"""Fine detail of a reference over the frame's: up to the first it has nothing to give, and only
+could do harm to what needs no help; from the second on it counts in full."""
+
+_CHOICE = 100.0
+"""How sharply cells choose: a correlation higher by 0.03 weighs 20 times as much."""
+
+_WHOLE_FRAME = 2.0
+"""What the whole frame's correlation counts beside a cell's. Near one of two references nearly all
+cells look alike in both, and the farther one only seems to fit better where it does."""
+
+_CHOICE_WINDOW = 9
+"""Side of the windows over which cells choose [cells]: a choice that changes from cell to cell
+would tear what both show."""
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A reference in which a frame was found."""
+
+    number: int
+    placed: Placed
+    coarse: Flow
+
+
+@dataclass(frozen=True, slots=True)
+class Mixed:
+    """What all references together give to one frame."""
+
+    pixels: Picture
+    trust: NDArray[np.float32]
+    """(3, H/4, W/4), as of one reference."""
+
+    worth: float = 1.0
+    """How much of it counts: nothing where no reference is sharper than the frame."""
+
+    found: tuple[tuple[int, Likeness, float], ...] = ()
+    """Of each reference its number, likeness, and how much sharper than the frame it is."""
+
+
+def mix(shades: Picture, followed: Sequence[Followed]) -> Mixed | None:
+    """Align references with a frame (H, W) gray, and mix them cell by cell."""
+    if not followed:
+        return None
+    results = [align(shades, one.placed, one.coarse) for one in followed]
+    mixed = mix_cells(results)
+    found = [
+        (one.number, result.likeness, _sharper(shades, result))
+        for one, result in zip(followed, results, strict=True)
+    ]
+    low, high = _SHARPER
+    worth = (max(sharper for *_, sharper in found) - low) / (high - low)
+    return replace(mixed, worth=min(1.0, max(0.0, worth)), found=tuple(found))
+
+
+def mix_cells(results: Sequence[Found]) -> Mixed:
+    """Mix what references give to a frame: each cell takes the one that correlates best with it and
+    with the frame, or two that do so alike in equal parts.
+    """
+    if len(results) == 1:
+        return Mixed(results[0].pixels, results[0].trust)
+    trust = np.stack([found.trust for found in results])  # (R, 3, h, w)
+    window = (_CHOICE_WINDOW, _CHOICE_WINDOW)
+    correlation = np.stack([cv2.blur(one[0] + one[1], window) / 2 for one in trust])
+    whole = np.array([found.likeness.correlation for found in results], np.float32)
+    correlation += _WHOLE_FRAME * whole[:, None, None]
+    weights = np.exp(_CHOICE * (correlation - correlation.max(0)))
+    weights *= trust[:, -1] + 1e-3
+    weights /= weights.sum(0)
+    height, width = results[0].pixels.shape[:2]
+    mixed = np.zeros((height, width, 3), np.float32)
+    for found, weight in zip(results, weights, strict=True):
+        share = cv2.resize(weight, (width, height), interpolation=cv2.INTER_LINEAR)
+        mixed += share[..., None] * found.pixels
+    pixels = mixed.round().clip(0, 255).astype(np.uint8)
+    return Mixed(pixels, (trust * weights[:, None]).sum(0).astype(np.float32))
+
+
+def _sharper(shades: Picture, found: Found) -> float:
+    """Fine detail of an aligned reference over a frame's, where the one is found in the other."""
+    where = found.trust[0] > 0.8
+    ours = fine_detail(shades, where)
+    return fine_detail(gray(found.pixels), where) / ours if ours > 0 else 1.0

@@ -1,0 +1,108 @@
+"""Where an edited video shows something else than its original: a picture, or a video in step."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from refvid.errors import InputError
+from refvid.media.file_kind import is_picture
+from refvid.media.image import read_image
+from refvid.media.mask import mask_weights
+from refvid.media.video_info import VideoInfo, read_video_info
+from refvid.rebuild.pixels import Pixels
+from refvid.rebuild.reference_video import ReferenceVideo
+
+_SAME_SHAPE = 0.02
+"""Proportions that differ by less are the same."""
+
+_SAME_LENGTH = 2
+"""Frames by which lengths may differ: containers round them."""
+
+
+class EditMask:
+    """Gives the mask of any frame, (H, W) float32 in [0, 1]: 1 where the edit is.
+
+    Args:
+        path: A picture, for all frames; or a video, whose frames have the times of the input's.
+        info: The video that it belongs to.
+        size: Width and height of the masks that are given [pixels].
+
+    Raises:
+        InputError: It cannot be read, or has another shape or length than the video.
+    """
+
+    def __init__(self, path: Path, info: VideoInfo, size: tuple[int, int]) -> None:
+        self._path, self._shape, self._size = path, info.size, size
+        self._picture: NDArray[np.float32] | None = None
+        self._video: ReferenceVideo | None = None
+        if is_picture(path):
+            pixels = read_image(path)
+            self._check_shape(pixels.shape[1], pixels.shape[0])
+            self._picture = self._weights(pixels)
+            return
+        found = read_video_info(path, rate=info.frame_rate)
+        self._check_shape(*found.size)
+        rate = info.frame_rate or Fraction(24)
+        _check_length(found, info, rate)
+        self._video = ReferenceVideo(found, size, 1 / rate)
+
+    def close(self) -> None:
+        """Stop reading."""
+        if self._video is not None:
+            self._video.close()
+
+    def go_to(self, first: Fraction, last: Fraction) -> None:
+        """Read what belongs to frames from one time to another [s]."""
+        if self._video is not None:
+            self._video.go_to(first, last)
+
+    def at(self, time: Fraction) -> NDArray[np.float32]:
+        """The mask at a time that was gone to.
+
+        Raises:
+            InputError: It has ended before.
+        """
+        if self._picture is not None:
+            return self._picture
+        assert self._video is not None, "it is one of the two"
+        same = self._video.at(time)
+        around = self._video.around(time)
+        if same is None and not around:
+            raise InputError(
+                f"The mask {self._path} ends before {float(time):.3f} s, and the video goes on: "
+                "give one of the same length."
+            )
+        return self._weights((same or around[0]).pixels)
+
+    def _weights(self, pixels: Pixels) -> NDArray[np.float32]:
+        weights = mask_weights(pixels)
+        if weights.shape[::-1] == self._size:
+            return weights
+        return np.asarray(
+            cv2.resize(weights, self._size, interpolation=cv2.INTER_LINEAR), np.float32
+        )
+
+    def _check_shape(self, width: int, height: int) -> None:
+        wide, tall = self._shape
+        if abs(width * tall / (height * wide) - 1) > _SAME_SHAPE:
+            raise InputError(
+                f"The mask {self._path} is {width}x{height}, and the video {wide}x{tall}: give "
+                "one of the same shape."
+            )
+
+
+def _check_length(mask: VideoInfo, info: VideoInfo, rate: Fraction) -> None:
+    if mask.duration is None or info.duration is None:
+        return
+    if not (mask.frame_count_is_exact and info.frame_count_is_exact):
+        return
+    if abs(mask.duration - info.duration) > _SAME_LENGTH / rate:
+        raise InputError(
+            f"The mask {mask.path} is {float(mask.duration):.3f} s long, and {info.path} "
+            f"{float(info.duration):.3f} s: give one of the same length."
+        )

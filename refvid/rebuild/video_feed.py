@@ -1,0 +1,127 @@
+"""A video as reference, beside pictures: frames of the same moments are copied where they match.
+
+Where there are none of the same moment, or where they do not match, the frames around a chunk are
+references like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refvid.models.backbone import ReferenceUse
+from refvid.rebuild.edit_mask import EditMask
+from refvid.rebuild.pixels import Pixels
+from refvid.rebuild.reference_feed import ChunkView, Fed, GivenReference, ReferenceFeed
+from refvid.rebuild.reference_video import OriginalFrame, ReferenceVideo
+from refvid.rebuild.same_moment import SameMoment
+from refvid.wording import counted
+
+_NO_MORE: Mapping[int, GivenReference] = MappingProxyType({})
+
+_NEARLY_ALL = 0.9
+"""Share of a chunk's frames that must have one of the same moment: else copied frames and rebuilt
+ones would take turns, and flicker."""
+
+
+class VideoFeed:
+    """`ReferenceFeed` with a video beside what another feed chooses from.
+
+    Args:
+        pictures: Chooses among the pictures, and among frames of the video.
+        count: How many pictures there are.
+        video: The video.
+        mask: Where it shows something else; None finds that out.
+    """
+
+    def __init__(
+        self, pictures: ReferenceFeed, count: int, video: ReferenceVideo, mask: EditMask | None
+    ) -> None:
+        self._pictures, self._count = pictures, count
+        self._video, self._mask = video, mask
+        self._same = SameMoment()
+        self._lacking: tuple[int, int] | None = None
+        """First and last frame that the video does not cover."""
+
+        self._lacking_count = 0
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._video.close()
+        if self._mask is not None:
+            self._mask.close()
+
+    def remarks(self) -> list[str]:
+        """What the user should know, at the end."""
+        if self._lacking is None:
+            return []
+        first, last = self._lacking
+        name, frames = self._video.info.path.name, counted(self._lacking_count, "frame")
+        remark = f"{name} does not cover {frames} ({first} to {last}): they were rebuilt without it"
+        return [remark]
+
+    def feed(self, view: ChunkView, more: Mapping[int, GivenReference] = _NO_MORE) -> Fed:
+        assert view.picture is not None, "a video is held against frames"
+        times = [moment.time for moment in view.moments]
+        self._video.go_to(times[0], times[-1])
+        if self._mask is not None:
+            self._mask.go_to(times[0], times[-1])
+        self._count_lacking(view)
+        masks = [None if self._mask is None else self._mask.at(time) for time in times]
+        others = [self._video.at(time) for time in times]
+        copied = None
+        if sum(other is not None for other in others) >= _NEARLY_ALL * len(times):
+            copied = self._same.copy(
+                [view.picture(number) for number in range(len(times))],
+                [None if other is None else other.pixels for other in others],
+                masks,
+                starts_shot=view.starts_shot,
+            )
+        if copied is None:
+            middle = len(times) // 2
+            around = self._video.around(times[middle])
+            given = {self._number(one): self._give(one, masks[middle]) for one in around}
+            fed = self._pictures.feed(view, {**more, **given})
+            return replace(fed, video=self._count)
+        use = ReferenceUse(
+            reference=self._count,
+            frames=len(times),
+            found=copied.share,
+            sharper=copied.sharper,
+            is_registered=True,
+        )
+        fed = self._pictures.feed(view, more)
+        return replace(fed, copied=copied, uses=(use,), video=self._count)
+
+    def _number(self, frame: OriginalFrame) -> int:
+        return self._count + frame.index
+
+    def _give(self, frame: OriginalFrame, mask: NDArray[np.float32] | None) -> GivenReference:
+        return GivenReference(
+            name=f"frame {frame.index} of {self._video.info.path}",
+            read=lambda: frame.pixels if mask is None else _paint_over(frame.pixels, mask),
+            time=frame.time,
+        )
+
+    def _count_lacking(self, view: ChunkView) -> None:
+        seen = -1 if self._lacking is None else self._lacking[1]
+        for moment in view.moments:
+            if moment.index > seen and not self._video.covers(moment.time):
+                first = moment.index if self._lacking is None else self._lacking[0]
+                self._lacking = first, moment.index
+                self._lacking_count += 1
+
+
+def _paint_over(pixels: Pixels, mask: NDArray[np.float32]) -> Pixels:
+    """A picture (h, w, 3) in plain gray where a mask (H, W) of another size is, for nothing of it
+    shall be found there.
+    """
+    rows = np.arange(pixels.shape[0]) * mask.shape[0] // pixels.shape[0]
+    columns = np.arange(pixels.shape[1]) * mask.shape[1] // pixels.shape[1]
+    where = mask[rows[:, None], columns] > 0
+    plain = np.iinfo(pixels.dtype).max // 2 + 1
+    return np.where(where[..., None], pixels.dtype.type(plain), pixels)

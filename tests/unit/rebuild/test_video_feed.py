@@ -1,0 +1,210 @@
+"""A reference video: aligned by time, whatever its rate and length, and beside pictures."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from refvid.errors import InputError, OptionError
+from refvid.media.image import read_image, write_image
+from refvid.media.video_info import read_video_info
+from refvid.rebuild.choose_backbone import LoadedBackbone
+from refvid.rebuild.edit_mask import EditMask
+from refvid.rebuild.reference_options import References, ReferenceSource
+from refvid.rebuild.reference_video import ReferenceVideo
+from tests.asking import EnhanceOptions, enhance, plan_enhance
+from tests.unit.rebuild.test_same_moment import degrade, scene
+
+STEP = Fraction(1, 24)
+
+
+@pytest.fixture
+def loaded(fake_backbone) -> LoadedBackbone:
+    return LoadedBackbone(
+        backbone=fake_backbone(), device=torch.device("cpu"), dtype=torch.float32, reason="a test"
+    )
+
+
+def write(folder: Path, pictures: list[np.ndarray]) -> Path:
+    folder.mkdir()
+    for index, picture in enumerate(pictures):
+        write_image(folder / f"f_{index:04d}.png", picture)
+    return folder / "f_%04d.png"
+
+
+def moving(count: int) -> list[np.ndarray]:
+    return [scene(2 * index) for index in range(count)]
+
+
+def ask(source: Path, output: Path, **references: Any) -> EnhanceOptions:
+    output.parent.mkdir(exist_ok=True)
+    asked = EnhanceOptions(source=source, output=output)
+    asked.references = References(**references)
+    return asked
+
+
+class TestReading:
+    def test_frames_of_the_same_time(self, make_video) -> None:
+        info = read_video_info(make_video(40, rate=30))
+        video = ReferenceVideo(info, info.size, STEP)
+        video.go_to(Fraction(0), Fraction(7, 24))
+        assert [frame.index for frame in [video.at(Fraction(n, 24)) for n in (0, 4)]] == [0, 5]
+        assert video.at(Fraction(2, 24)) is None
+        assert [frame.index for frame in video.around(Fraction(2, 24))] == [2, 3]
+        assert len(video._window) <= 11, "no more than a chunk"
+        video.go_to(Fraction(24, 24), Fraction(31, 24))
+        assert len(video._window) <= 11
+        assert video.at(Fraction(1)).index == 30
+        assert video.covers(Fraction(31, 24))
+        video.go_to(Fraction(32, 24), Fraction(40, 24))
+        assert not video.covers(Fraction(34, 24))
+        assert video.around(Fraction(36, 24)) == []
+        video.close()
+
+    def test_from_the_middle_on(self, make_video) -> None:
+        info = read_video_info(make_video(40, rate=24))
+        for first in (20, 39, 41):
+            video = ReferenceVideo(info, info.size, STEP)
+            video.go_to(Fraction(first, 24), Fraction(first + 7, 24))
+            found = video.at(Fraction(first, 24))
+            assert (None if found is None else found.index) == (first if first < 40 else None)
+            assert video.covers(Fraction(first, 24)) == (first < 40)
+            video.close()
+
+    def test_large_frames_are_made_smaller(self, make_video) -> None:
+        info = read_video_info(make_video(3))
+        video = ReferenceVideo(info, (16, 12), STEP)
+        video.go_to(Fraction(0), Fraction(0))
+        height, width = video.at(Fraction(0)).pixels.shape[:2]
+        assert height * width <= 4 * 16 * 12
+        video.close()
+
+
+class TestEnhance:
+    def test_the_original_comes_back(self, loaded, tmp_path: Path) -> None:
+        clean = moving(12)
+        asked = ask(
+            write(tmp_path / "in", [degrade(one) for one in clean]),
+            tmp_path / "out/f_%04d.png",
+            video=write(tmp_path / "original", clean),
+        )
+        report = enhance(asked, loaded)
+        errors = [
+            np.abs(read_image(path).astype(float) - one).mean()
+            for path, one in zip(sorted((tmp_path / "out").iterdir()), clean, strict=True)
+        ]
+        assert max(errors) < 2
+        (served,) = report.served
+        assert served.runs == ((0, 11),)
+        assert served.finding.found > 0.95
+        assert report.warnings == ()
+        assert "the video" in (report.plan.reference or "")
+
+    def test_chunks_and_shots_make_no_difference(self, fake_backbone, tmp_path: Path) -> None:
+        from refvid.rebuild.options import ModelOptions
+
+        clean = moving(13)
+        source = write(tmp_path / "in", [degrade(one) for one in clean])
+        video = write(tmp_path / "original", clean)
+        results = []
+        for chunk in (4, 13):
+            asked = ask(source, tmp_path / f"out{chunk}/f_%04d.png", video=video)
+            asked._model = ModelOptions(chunk=chunk)
+            fresh = LoadedBackbone(
+                backbone=fake_backbone(),
+                device=torch.device("cpu"),
+                dtype=torch.float32,
+                reason="a test",
+            )
+            enhance(asked, fresh)
+            results.append([read_image(p) for p in sorted((tmp_path / f"out{chunk}").iterdir())])
+        difference = np.abs(np.subtract(*np.array(results, np.int16)))
+        assert difference.mean() < 0.5
+
+    def test_what_it_does_not_cover_is_said(self, loaded, tmp_path: Path) -> None:
+        clean = moving(16)
+        asked = ask(
+            write(tmp_path / "in", [degrade(one) for one in clean]),
+            tmp_path / "out/f_%04d.png",
+            video=write(tmp_path / "original", clean[:10]),
+        )
+        plan = plan_enhance(asked, loaded)
+        assert any("its end is rebuilt without it" in note for note in plan.notes)
+        report = enhance(asked, loaded)
+        assert report.frames == 16
+        assert any("does not cover 6 frames (10 to 15)" in one for one in report.warnings)
+
+    def test_a_mask_of_each_kind(self, loaded, tmp_path: Path) -> None:
+        clean = moving(9)
+        source = write(tmp_path / "in", [degrade(one) for one in clean])
+        video = write(tmp_path / "original", clean)
+        left = np.zeros((*clean[0].shape[:2], 3), np.uint8)
+        left[:, :120] = 255
+        Image.fromarray(left).save(tmp_path / "left.png")
+        for name, mask in (
+            ("still", tmp_path / "left.png"),
+            ("moving", write(tmp_path / "masks", [left] * 9)),
+        ):
+            asked = ask(source, tmp_path / name / "f_%04d.png", video=video, mask=mask)
+            report = enhance(asked, loaded)
+            result = read_image(tmp_path / name / "f_0004.png").astype(float)
+            assert np.abs(result - clean[4])[:, 120:].mean() < 1
+            assert np.abs(result - clean[4])[:, :120].mean() > 5
+            assert 0.45 < report.served[0].finding.found < 0.55
+
+    def test_pictures_beside_it(self, loaded, tmp_path: Path) -> None:
+        clean = moving(8)
+        write_image(tmp_path / "first.png", clean[0])
+        asked = ask(
+            write(tmp_path / "in", [degrade(one) for one in clean]),
+            tmp_path / "out/f_%04d.png",
+            sources=(ReferenceSource(image=tmp_path / "first.png", frame=0),),
+            video=write(tmp_path / "original", clean),
+        )
+        report = enhance(asked, loaded)
+        assert [one.runs for one in report.served] == [((0, 7),), ((0, 7),)]
+
+
+class TestBadInput:
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> Path:
+        return write(tmp_path / "in", moving(6))
+
+    def test_a_mask_without_a_video(self, tmp_path: Path) -> None:
+        with pytest.raises(OptionError, match="give --ref-video, too"):
+            References(mask=tmp_path / "mask.png")
+
+    def test_one_video_for_many_inputs(self, tmp_path: Path) -> None:
+        with pytest.raises(OptionError, match="belongs to one input, and there are 3"):
+            References(video=tmp_path / "original.mp4").for_inputs(3)
+
+    @pytest.mark.parametrize(
+        ("size", "count", "said"),
+        [((60, 60), 1, "same shape"), ((240, 160), 3, "same length"), ((60, 60), 6, "same shape")],
+    )
+    def test_masks_that_do_not_fit(self, source, tmp_path: Path, size, count, said) -> None:
+        plain = np.zeros((size[1], size[0], 3), np.uint8)
+        mask = write(tmp_path / "mask", [plain] * count)
+        if count == 1:
+            mask = tmp_path / "mask/f_0000.png"
+        with pytest.raises(InputError, match=said):
+            EditMask(mask, read_video_info(source), (240, 160))
+
+    def test_files_that_are_no_video(self, source, loaded, tmp_path: Path) -> None:
+        (tmp_path / "text.mp4").write_bytes(b"no video")
+        for wanted in ({"video": tmp_path / "text.mp4"}, {"video": tmp_path / "nowhere.mp4"}):
+            asked = ask(source, tmp_path / "out/f_%04d.png", **wanted)
+            with pytest.raises(InputError, match=wanted["video"].stem):
+                plan_enhance(asked, loaded)
+
+    def test_the_original_is_never_replaced(self, source, loaded, tmp_path: Path) -> None:
+        original = write(tmp_path / "original", moving(6))
+        asked = ask(source, original, video=original)
+        with pytest.raises(OptionError, match="output"):
+            plan_enhance(asked, loaded)
