@@ -14,11 +14,11 @@ Y4M: Final = "yuv4mpegpipe"
 """libav's name."""
 
 FORMATS: Final = (
+    "gray", "gray10le", "gray12le", "gray16le",
     "yuv420p", "yuv422p", "yuv444p",
     "yuv420p10le", "yuv422p10le", "yuv444p10le",
     "yuv420p12le", "yuv422p12le", "yuv444p12le",
     "yuv420p16le", "yuv422p16le", "yuv444p16le",
-    "gray", "gray10le", "gray12le", "gray16le",
 )  # fmt: skip
 """Pixel formats that it can name."""
 

@@ -102,3 +102,15 @@ def test_wide_gamut_changes_references_only() -> None:
 @pytest.mark.parametrize("primaries", [1, 2, 5, 6])
 def test_what_the_model_has_learned_is_left_as_it_is(primaries: int) -> None:
     assert Domain.of(ColorInfo(matrix=1, primaries=primaries, transfer=1)) is None
+
+
+@pytest.mark.parametrize(("transfer", "brightest"), [(PQ, 1000), (PQ, 4000), (HLG, 1000)])
+def test_highlights_keep_enough_steps(transfer: int, brightest: int) -> None:
+    """What is seen with 8 bits shows no bands: a step of 8 bits there is 2.5 of the video's."""
+    light = np.full((1, 1, 3), brightest / DIFFUSE_WHITE)
+    top = (pq_of_light(light) if transfer == PQ else hlg_of_light(light)) * 65535
+    domain = domain_of(transfer)
+    highest = int(domain.take(top.astype(np.uint16))[0, 0, 0])
+    seen = np.arange(0, highest, 257).astype(np.uint16)[:, None, None]
+    steps = np.diff(domain.give(seen).astype(int).ravel())
+    assert steps.max() < 2.5 * 257
