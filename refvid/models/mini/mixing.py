@@ -20,9 +20,15 @@ from refvid.models.mini.alignment import (
     gray,
 )
 
-_SHARPER = (1.02, 1.1)
-"""Fine detail of a reference over the frame's: up to the first it has nothing to give, and only
-could do harm to what needs no help; from the second on it counts in full."""
+_SHARPER = (1.0, 1.1)
+"""Fine detail that a reference has more than the frame, of what both show: up to the first it has
+nothing to give, and could only harm what needs no help; from the second on it counts in full."""
+
+_SURE = 0.8
+"""Correlation of cells in which a reference is certainly found."""
+
+_DETAIL_PX = 1.5
+"""Detail is what a Gaussian of this deviation takes away [pixels]."""
 
 _CHOICE = 100.0
 """How sharply cells choose: a correlation higher by 0.03 weighs 20 times as much."""
@@ -71,7 +77,11 @@ def mix(shades: Picture, followed: Sequence[Followed]) -> Mixed | None:
         for one, result in zip(followed, results, strict=True)
     ]
     low, high = _SHARPER
-    worth = (max(sharper for *_, sharper in found) - low) / (high - low)
+    more = max(
+        sharper * _shared_detail(shades, result)
+        for (*_, sharper), result in zip(found, results, strict=True)
+    )
+    worth = (more - low) / (high - low)
     return replace(mixed, worth=min(1.0, max(0.0, worth)), found=tuple(found))
 
 
@@ -100,6 +110,26 @@ def mix_cells(results: Sequence[Found]) -> Mixed:
 
 def _sharper(shades: Picture, found: Found) -> float:
     """Fine detail of an aligned reference over a frame's, where the one is found in the other."""
-    where = found.trust[0] > 0.8
+    where = found.trust[0] > _SURE
     ours = fine_detail(shades, where)
     return fine_detail(gray(found.pixels), where) / ours if ours > 0 else 1.0
+
+
+def _shared_detail(shades: Picture, found: Found) -> float:
+    """How much of a frame's detail an aligned reference has, too, where it is found.
+
+    The slope of the one on the other: 1 where the reference has all that the frame has, and more
+    where it has the same more strongly. Less where they differ, as water does from frame to frame:
+    its detail is as fine in both, and none of the one is in the other. In a frame that lost its
+    detail there is little that could differ.
+    """
+    size = shades.shape[1], shades.shape[0]
+    seen = cv2.resize(found.trust[0], size, interpolation=cv2.INTER_NEAREST) > _SURE
+    ours, theirs = (_detail(picture)[seen] for picture in (shades, gray(found.pixels)))
+    energy = float(ours @ ours)
+    return float(ours @ theirs) / energy if energy > 0 else 1.0
+
+
+def _detail(shades: Picture) -> NDArray[np.float32]:
+    levels = shades.astype(np.float32)
+    return levels - cv2.GaussianBlur(levels, (0, 0), _DETAIL_PX)

@@ -150,6 +150,24 @@ def test_a_reference_that_is_no_sharper_counts_nothing(
         assert mixed.worth == worth
 
 
+def test_other_detail_counts_nothing_where_none_was_lost(scene: np.ndarray) -> None:
+    """As on water: what is coarse is the same, what is fine is as strong, and another."""
+    rng = np.random.default_rng(3)
+    coarse = cv2.GaussianBlur(scene, (0, 0), 1.5).astype(np.float64)
+    other = cv2.GaussianBlur(rng.normal(0, 1, scene.shape), (0, 0), 0.8)
+    other *= 0.85 * (scene - coarse).std() / other.std()
+    shown = (coarse + other).round().clip(0, 255).astype(np.uint8)
+    lost = cv2.GaussianBlur(scene, (0, 0), 2.0)
+    for frame, worth in ((scene, 0.0), (lost, 1.0)):
+        shot = Shot(None)
+        shot.place({0: given(shown, is_placed=True)}, on(frame))
+        mixed = mix(gray(frame), shot.follow(gray(frame)))
+        assert mixed is not None
+        ((_, _, sharper),) = mixed.found
+        assert sharper > 1.1
+        assert mixed.worth == worth
+
+
 def test_a_reference_is_placed_anew_on_its_own_frame(scene: np.ndarray) -> None:
     """From afar it was found at another place; at home it lies exactly."""
     moved = [cv2.GaussianBlur(np.roll(scene, 3 * n, 1), (0, 0), 1.2) for n in range(8)]
