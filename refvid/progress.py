@@ -15,6 +15,9 @@ class Progress:
     """None where the container does not tell the number of frames; an estimate where it does
     not tell it exactly."""
 
+    begun: int = 0
+    """Of those that are done, the ones that an interrupted run had finished."""
+
 
 ProgressCallback = Callable[[Progress], None]
 """Called after each finished frame, in a thread of the workflow but never in two at once."""

@@ -52,6 +52,7 @@ def decode(
     c2pa_key: File | None = None,
     c2pa_alg: str = "es256",
     overwrite: bool = False,
+    resume: bool = True,
     on_progress: ProgressCallback = ignore_progress,
 ) -> Report:
     """Decode latents that a diffusion pipeline saved, with a reference image.
@@ -80,6 +81,7 @@ def decode(
         ),
         frame_rate=parse_rate(fps, "--fps"),
         overwrite=overwrite,
+        resume=resume,
         encoding=make_encoding(
             codec,
             crf,
@@ -109,6 +111,7 @@ def encode(
     hdr: Hdr = "auto",
     rate: Rate | None = None,
     overwrite: bool = False,
+    resume: bool = True,
     on_progress: ProgressCallback = ignore_progress,
 ) -> Report:
     """Encode a video to latents, which `decode` turns back.
@@ -125,6 +128,7 @@ def encode(
         hdr=hdr,
         sequence_rate=parse_rate(rate),
         overwrite=overwrite,
+        resume=resume,
     )
     job = check_job(source, output, overwrite=overwrite)
     from refvid.rebuild import encode as work

@@ -73,6 +73,7 @@ def enhance(
     hdr: Hdr = "auto",
     rate: Rate | None = None,
     overwrite: bool = False,
+    resume: bool = True,
     on_progress: ProgressCallback = ignore_progress,
 ) -> Report:
     """Rebuild a video's lost details with a picture of the scene.
@@ -116,6 +117,7 @@ def enhance(
             as it is coded (`passthrough`).
         rate: Frame rate of image sequences; None is 24.
         overwrite: Replace an existing output.
+        resume: Go on with what an interrupted call of the same work has left beside the output.
         on_progress: Told how many frames are done; not always in the calling thread, but never in
             two at once.
 
@@ -142,6 +144,7 @@ def enhance(
         hdr=hdr,
         sequence_rate=parse_rate(rate),
         overwrite=overwrite,
+        resume=resume,
         encoding=make_encoding(
             codec,
             crf,
@@ -235,6 +238,7 @@ def stylize(
     hdr: Hdr = "auto",
     rate: Rate | None = None,
     overwrite: bool = False,
+    resume: bool = True,
     on_progress: ProgressCallback = ignore_progress,
 ) -> Report:
     """Restyle a video after one painting, or several. Nothing is random.
@@ -262,6 +266,7 @@ def stylize(
         hdr=hdr,
         sequence_rate=parse_rate(rate),
         overwrite=overwrite,
+        resume=resume,
         encoding=make_encoding(
             codec,
             crf,

@@ -14,6 +14,7 @@ import typer
 
 import refvid
 from refvid.cli import (
+    clean,
     compare,
     decode,
     demo,
@@ -129,6 +130,7 @@ for _command in (
     compare.compare,
     info.info,
     doctor.doctor,
+    clean.clean,
     evaluate.evaluate,
     metrics.metrics,
     train.train,

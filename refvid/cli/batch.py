@@ -243,10 +243,12 @@ def _margin(margin: float | None) -> str:
 
 
 def _tell_speed(console: Console, job: Job, report: Any) -> None:
-    speed = report.frames / report.seconds if report.seconds > 0 else 0.0
+    made = report.frames - report.resumed
+    speed = made / report.seconds if report.seconds > 0 else 0.0
     digits = 1 if speed >= 1 else 3
     console.note(
-        f"{job.source.name}: {counted(report.frames, 'frame')} in "
+        f"{job.source.name}: {counted(made, 'frame')}"
+        f"{f' more, of {report.frames},' * bool(report.resumed)} in "
         f"{format_duration(report.seconds)} ({speed:.{digits}f} frames/s), "
         f"{format_bytes(report.bytes_written)}"
     )

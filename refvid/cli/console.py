@@ -131,7 +131,7 @@ class Console:
         ) as bar:
 
             def update(progress: Progress) -> None:
-                bar.total = progress.total
+                bar.total, bar.initial = progress.total, progress.begun
                 bar.update(progress.done - bar.n)
 
             self._bar = bar
@@ -217,7 +217,9 @@ class _LineProgress:
             text = f"100 %, {counted(progress.done, self._unit)}"
         else:
             share = progress.done / progress.total
-            left = "" if not share else f", {format_duration(elapsed / share - elapsed)} left"
+            made = progress.done - progress.begun
+            seconds = elapsed * (progress.total - progress.done) / made if made else 0.0
+            left = f", {format_duration(seconds)} left" * bool(made)
             text = f"{100 * share:.0f} %, {progress.done}/{progress.total} {self._unit}s{left}"
         self._say(f"{self._label}: {text}")
 

@@ -174,6 +174,7 @@ def decode(
         wishes=wishes.parse(),
         frame_rate=parse_rate(fps, "--fps"),
         overwrite=rules.overwrite,
+        resume=not rules.no_resume,
         encoding=encoding.parse(),
     )
     model = replace(choice.parse(), attention=not references.baseline)

@@ -49,6 +49,7 @@ def encode(
         hdr=hdr,
         sequence_rate=parse_rate(rate),
         overwrite=rules.overwrite,
+        resume=not rules.no_resume,
     )
     model = replace(choice.parse(), attention=False)  # it only encodes
     pipes = ctx.with_resource(open_pipes(console, inputs, rules))

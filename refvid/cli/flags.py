@@ -156,6 +156,9 @@ class BatchRules:
     fail_fast: Annotated[bool, _batch("--fail-fast", help="Stop a batch at its first failure.")] = (
         False
     )
+    no_resume: Annotated[
+        bool, _batch("--no-resume", help="Begin anew where an interrupted run has left a part.")
+    ] = False
     dry_run: Annotated[
         bool, _batch("--dry-run", help="Print what would be done, and do nothing.")
     ] = False

@@ -52,6 +52,7 @@ class Rebuilding:
             hdr=self.hdr,
             sequence_rate=parse_rate(self.rate),
             overwrite=rules.overwrite,
+            resume=not rules.no_resume,
             encoding=encoding.parse(),
         )
 

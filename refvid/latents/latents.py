@@ -34,6 +34,9 @@ class LatentChunk(NamedTuple):
     held_back: int
     """Latent frames at its end that the next chunk shares."""
 
+    position: int
+    """Of its first latent frame."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latents:
@@ -126,22 +129,34 @@ class Latents:
         piece = self.tensor[None, :, start:stop].to(torch.float32)
         return to_raw(piece) if self.scale.value == "normalized" else piece.clone()
 
-    def chunks(self, first: int, following: int, overlap: int = 0) -> Iterator[LatentChunk]:
-        """Load all latents, so many at a time; as they were encoded, where chunks stand alone.
+    def chunks(
+        self,
+        first: int,
+        following: int,
+        overlap: int = 0,
+        *,
+        start: int = 0,
+        starts_shot: bool = True,
+    ) -> Iterator[LatentChunk]:
+        """Load latents, so many at a time; as they were encoded, where chunks stand alone.
 
         Args:
             first: Latent frames of the first chunk.
             following: Of every later one, what it shares included.
             overlap: What a later chunk shares with the one before it.
+            start: Latent frame to begin with, at the start of a chunk.
+            starts_shot: Whether the first chunk is one of so many as `first`.
         """
         stored = self.chunk_latents
         if stored:
             first, following, overlap = stored, stored, self.overlap_latents
-        start = shared = 0
+        shared = 0
+        length = first if starts_shot else following
         while start < self.length:
-            stop = min(start + (following if start else first), self.length)
+            stop = min(start + length, self.length)
             held_back = overlap if stop < self.length else 0
-            yield LatentChunk(self.read(start, stop), shared, held_back)
+            yield LatentChunk(self.read(start, stop), shared, held_back, start)
+            length = following
             # Stored chunks hold what they share themselves.
             start = stop if stored else stop - held_back
             shared = held_back

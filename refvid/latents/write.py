@@ -30,7 +30,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Final, Self
+from typing import BinaryIO, Final, Self, cast
 
 import numpy as np
 from torch import Tensor
@@ -39,6 +39,8 @@ from refvid.errors import OutputError
 from refvid.latents.producers import FORMAT
 from refvid.media.partial_file import PartialFile
 from refvid.media.unfinished import cannot_write
+from refvid.media.video_writer import Part
+from refvid.media.work_folder import WorkFolder
 
 FORMAT_VERSION: Final = "1"
 KEY: Final = "latents"
@@ -50,19 +52,32 @@ class LatentWriter:
     """Takes latents in order and leaves a finished file, or nothing.
 
     The file has its channels first, and its length is known only at the end: until then the
-    latents wait, frame by frame, in a temporary file. Memory does not grow.
+    latents wait, frame by frame, in temporary files: one, or with a work folder one for each of its
+    stretches, of which those that are there begin the result. Memory does not grow.
     """
 
-    def __init__(self, output: Path, *, overwrite: bool = False) -> None:
+    def __init__(
+        self, output: Path, *, overwrite: bool = False, work: WorkFolder | None = None
+    ) -> None:
         self.output = output
         self.metadata: dict[str, str] = {}
         """Text to store; may be filled in until the end."""
 
         self._overwrite = overwrite
+        self._work = work
         self._partial: PartialFile | None = None
         self._spool: BinaryIO | None = None
+        self._kept: list[Path] = []
+        """Spools of finished stretches."""
+
         self._shape: tuple[int, int, int] | None = None
-        self._length = 0
+        self.length = 0
+        """Latent frames so far."""
+
+    @property
+    def channels(self) -> int:
+        """Of the latents; 0 where there are none so far."""
+        return self._shape[0] if self._shape else 0
 
     def write(self, latents: Tensor) -> None:
         """Append latents (1, C, t, h, w)."""
@@ -70,24 +85,44 @@ class LatentWriter:
         shape = (channels, height, width)
         if batch != 1 or self._shape not in (None, shape):
             raise ValueError(f"latents of shape {tuple(latents.shape)} do not follow {self._shape}")
-        assert self._spool is not None, "used as a context manager"
         self._shape = shape
-        self._length += length
         frames = latents[0].transpose(0, 1).float().cpu().contiguous().numpy()
         try:
+            if self._spool is None:
+                self._spool = self._open_spool()
             self._spool.write(frames.astype("<f4", copy=False).tobytes())
+            self.length += length
         except OSError as error:
             raise cannot_write(self.output, error) from error
 
     def __enter__(self) -> Self:
         self._partial = PartialFile(self.output, overwrite=self._overwrite)
-        try:
-            # Beside the output: that is where there must be room.
-            self._spool = tempfile.TemporaryFile(dir=self.output.parent)
-        except OSError as error:
-            self._partial.discard()
-            raise cannot_write(self.output, error) from error
+        for stretch in self._work.stretches if self._work is not None else ():
+            self._kept += stretch.files
+            channels, height, width = stretch.facts["writer"]["shape"]
+            self._shape = (channels, height, width)
+            self.length = stretch.facts["writer"]["length"]
         return self
+
+    def end_stretch(self) -> Part:
+        """Finish what was written since the last call; see `VideoWriter.end_stretch`."""
+        assert self._work is not None, "there is a folder for it"
+        assert self._spool is not None, "a stretch has latents"
+        path = self._work.file("latents")
+        try:
+            self._spool.close()
+        except OSError as error:
+            raise cannot_write(self.output, error) from error
+        finally:
+            self._spool = None
+        self._kept.append(path)
+        return Part([path], {"shape": self._shape, "length": self.length})
+
+    def _open_spool(self) -> BinaryIO:
+        if self._work is not None:
+            return self._work.file("latents").open("wb+")
+        # Beside the output: that is where there must be room.
+        return cast("BinaryIO", tempfile.TemporaryFile(dir=self.output.parent))
 
     def __exit__(
         self,
@@ -110,20 +145,25 @@ class LatentWriter:
 
     def _finish(self) -> None:
         assert self._partial is not None, "used as a context manager"
-        if self._shape is None or self._spool is None:
+        if self._shape is None:
             raise OutputError(f"{self.output} was not written: there were no latents.")
         channels, height, width = self._shape
-        shape = (1, channels, self._length, height, width)
-        self._spool.flush()
-        spooled = np.memmap(
-            self._spool, dtype="<f4", mode="r", shape=(self._length, channels, height, width)
-        )
+        spools: list[Path | BinaryIO] = [*self._kept]
+        if self._spool is not None:
+            self._spool.flush()
+            spools.append(self._spool)
+        pieces = [
+            np.memmap(spool, dtype="<f4", mode="r").reshape(-1, channels, height, width)
+            for spool in spools
+        ]
+        shape = (1, channels, sum(map(len, pieces)), height, width)
         with self._partial.path.open("wb") as file:
             file.write(_header(shape, self.metadata))
             for channel in range(channels):
-                for start in range(0, self._length, _BLOCK_FRAMES):
-                    file.write(spooled[start : start + _BLOCK_FRAMES, channel].tobytes())
-        del spooled
+                for piece in pieces:
+                    for start in range(0, len(piece), _BLOCK_FRAMES):
+                        file.write(piece[start : start + _BLOCK_FRAMES, channel].tobytes())
+        del pieces
         self._partial.publish()
 
 

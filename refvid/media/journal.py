@@ -21,20 +21,20 @@ State = list[int] | None
 """Size and time of change of a file; None where there is none."""
 
 
-def write_journal(work: Path, names: Sequence[str], *, overwrite: bool) -> None:
+def write_journal(work: Path, names: Sequence[str], *, folder: Path, overwrite: bool) -> None:
     """Decide that files of `work` go to the folder around it.
 
     Args:
         work: The folder of the files, and of the journal.
         names: Of the files.
+        folder: That around it; where it lies elsewhere, nothing is decided before it is moved.
         overwrite: Whether they replace what is there now; else nothing is.
 
     Raises:
         OSError: It cannot be written; then nothing is decided.
     """
     moves = {
-        name: [_state(work / name), _state(work.parent / name) if overwrite else None]
-        for name in names
+        name: [_state(work / name), _state(folder / name) if overwrite else None] for name in names
     }
     draft = work / f"{_JOURNAL}.draft"
     draft.write_text(json.dumps(moves), encoding="utf-8")

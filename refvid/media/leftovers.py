@@ -12,6 +12,7 @@ from pathlib import Path
 from refvid.errors import OutputError
 from refvid.media.journal import carry_out, has_journal
 from refvid.media.unfinished import find_abandoned
+from refvid.media.work_journal import find_work_folders, is_spent
 
 _log = logging.getLogger(__name__)
 
@@ -22,13 +23,25 @@ def remove_leftovers(output: Path) -> None:
     A sequence whose frames were being moved to their places is finished instead.
     """
     for path in find_abandoned(output.parent):
-        if has_journal(path):
-            _finish(path)
-        else:
-            _remove(path)
+        finish_or_remove(path)
     if os.name == "posix":
         for path in _find_older(output):
             _remove(path)
+    folders = {output.parent}
+    if "%" in output.name:  # images: their folder may not have been there
+        folders.add(output.parent.parent)
+    for folder in folders:
+        for path in find_work_folders(folder):
+            if is_spent(path):
+                _remove(path)
+
+
+def finish_or_remove(path: Path) -> None:
+    """Do what is left to do with an unfinished output: it is finished, or of no use."""
+    if has_journal(path):
+        _finish(path)
+    else:
+        _remove(path)
 
 
 def _finish(work: Path) -> None:

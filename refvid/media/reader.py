@@ -102,6 +102,7 @@ class VideoReader(Iterator[Frame]):
         self._close = close
         self._range = part
         self._keeps_decoded = keep_decoded
+        self._skipped = 0
         self._frames = self._select()
         # Freeing the decoder while another thread decodes would crash the process.
         self._lock = Lock()
@@ -123,6 +124,12 @@ class VideoReader(Iterator[Frame]):
             limit=origin + end if isinstance(end, Fraction) else None,
             is_open_ended=self._range.is_open_ended,
         )
+
+    def skip(self, frames: int) -> None:
+        """Leave out so many of the part's frames, before the first is taken: they are decoded, but
+        not converted.
+        """
+        self._skipped = frames
 
     def __iter__(self) -> Self:
         return self
@@ -200,7 +207,8 @@ class VideoReader(Iterator[Frame]):
                 continue
             if self._range.is_past_end(picture.index, time - first_time):
                 break
-            yield self._frame(picture)
+            if given >= self._skipped:
+                yield self._frame(picture)
             given += 1
             if given == self._range.frames:
                 break

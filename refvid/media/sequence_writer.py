@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from itertools import islice
 from pathlib import Path
 
 from refvid.errors import OutputError
@@ -16,7 +17,8 @@ from refvid.media.partial_folder import PartialFolder
 from refvid.media.pixel_conversion import Pixels
 from refvid.media.reader import Frame
 from refvid.media.sequence import find_images, numbered_path
-from refvid.media.video_writer import VideoWriter
+from refvid.media.video_writer import Part, VideoWriter
+from refvid.media.work_folder import WorkFolder
 
 _log = logging.getLogger(__name__)
 
@@ -32,16 +34,27 @@ class SequenceWriter(VideoWriter):
         origin: Origin | None,
         overwrite: bool,
         create_folder: bool,
+        work: WorkFolder | None,
     ) -> None:
         super().__init__(output, plan)
         self._marks = _marks_of(origin)
         self._overwrite = overwrite
         self._create_folder = create_folder
+        self._work = work
         self._folder: PartialFolder | None = None
         self._names: dict[str, None] = {}
+        self._kept = 0
+        """How many of them belong to finished stretches."""
 
     def _open(self) -> None:
-        self._folder = PartialFolder(self.output, create_folder=self._create_folder)
+        self._folder = PartialFolder(
+            self.output, create_folder=self._create_folder, work=self._work
+        )
+        for stretch in self._work.stretches if self._work is not None else ():
+            for path in stretch.files:
+                self._names[path.name] = None
+                self._check(self.output.with_name(path.name))
+        self._kept = self.frames_written = len(self._names)
 
     def _write(self, pixels: Pixels, frame: Frame) -> None:
         assert self._folder is not None
@@ -52,6 +65,12 @@ class SequenceWriter(VideoWriter):
         self._check(target)  # now rather than after hours of work
         (self._folder.path / target.name).write_bytes(encode_image(pixels, target, self._marks))
         self._names[target.name] = None
+
+    def _end_stretch(self) -> Part:
+        assert self._folder is not None
+        names = list(islice(self._names, self._kept, None))
+        self._kept = len(self._names)
+        return Part([self._folder.path / name for name in names], {"frames": len(names)})
 
     def _finish(self) -> None:
         assert self._folder is not None
@@ -88,6 +107,9 @@ class ImageWriter(VideoWriter):
     def _write(self, pixels: Pixels, frame: Frame) -> None:  # noqa: ARG002 -- it has no time
         assert self._partial is not None
         self._partial.path.write_bytes(encode_image(pixels, self.output, self._marks))
+
+    def _end_stretch(self) -> Part:
+        raise NotImplementedError  # it is one
 
     def _finish(self) -> None:
         assert self._partial is not None

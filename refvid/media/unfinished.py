@@ -76,6 +76,25 @@ def create_unfinished_folder(folder: Path) -> tuple[Path, int | None]:
     raise FileExistsError(f"no free name in {folder}")
 
 
+def move_unfinished(path: Path, folder: Path) -> tuple[Path, int | None]:
+    """Bring a folder of ours to its place under the name of an unfinished one, by one rename.
+
+    Returns:
+        Its path, and the open descriptor that holds its lock.
+
+    Raises:
+        OSError: It cannot be moved.
+    """
+    descriptor = _open_folder(path)
+    if descriptor is not None:
+        _lock(descriptor)
+    for _ in range(_ATTEMPTS):
+        target = folder / _new_name("")
+        if not target.exists():
+            return path.rename(target), descriptor
+    raise FileExistsError(f"no free name in {folder}")
+
+
 def cannot_write(output: Path, error: Exception) -> OutputError:
     """Say that an output cannot be written, and why, in place of a system's or library's error."""
     if getattr(error, "errno", None) in _FULL_DISK:
@@ -138,12 +157,21 @@ def _machine() -> str:
 
 
 if sys.platform == "win32":
+    import msvcrt
 
     def _open_folder(_path: Path) -> None:
         return None
 
     def _lock(_descriptor: int) -> None:
         return None
+
+    def lock_file(descriptor: int) -> bool:
+        """Lock a file that stays open and is never renamed; see below."""
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
 
 else:
     import fcntl
@@ -163,3 +191,5 @@ else:
         except OSError:
             return None
         return True
+
+    lock_file = _lock

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, NamedTuple, Self
 
 import av
 
@@ -16,6 +16,14 @@ from refvid.media.output_plan import OutputPlan
 from refvid.media.pixel_conversion import Pixels
 from refvid.media.reader import Frame
 from refvid.media.unfinished import cannot_write
+
+
+class Part(NamedTuple):
+    """A stretch as its writer left it."""
+
+    files: list[Path]
+    facts: dict[str, Any]
+    """In plain JSON types."""
 
 
 class VideoWriter(ABC):
@@ -94,6 +102,18 @@ class VideoWriter(ABC):
         except (av.FFmpegError, OSError) as error:
             raise cannot_write(self.output, error) from error
 
+    def end_stretch(self) -> Part:
+        """Finish what was written since the last call: it depends on nothing that follows.
+
+        Returns:
+            What a work folder needs to have it again, see `create_video`.
+
+        Raises:
+            OutputError: Encoding or writing failed.
+        """
+        with self._output_errors():
+            return self._end_stretch()
+
     @abstractmethod
     def _open(self) -> None: ...
 
@@ -102,6 +122,9 @@ class VideoWriter(ABC):
 
     def _write_unchanged(self, frame: Frame) -> None:
         self._write(frame.pixels, frame)
+
+    @abstractmethod
+    def _end_stretch(self) -> Part: ...
 
     @abstractmethod
     def _finish(self) -> None: ...

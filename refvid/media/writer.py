@@ -21,6 +21,7 @@ from refvid.media.encoding import Encoding
 from refvid.media.kept import is_stored
 from refvid.media.origin_marks import Origin
 from refvid.media.output_plan import OutputPlan, add_video_stream, plan_output
+from refvid.media.packet_file import PacketFile, read_packets
 from refvid.media.partial_file import PartialFile, check_target
 from refvid.media.pixel_conversion import Pixels, RgbWriter
 from refvid.media.reader import Frame, Trim
@@ -28,10 +29,13 @@ from refvid.media.sequence import is_pattern
 from refvid.media.sequence_writer import ImageWriter, SequenceWriter
 from refvid.media.side_data import TIME_CODES, Fields, matroska_stereo_mode
 from refvid.media.stream_copy import StreamCopier
+from refvid.media.stretch_encoder import StretchEncoder
 from refvid.media.tags import cut_chapters, file_tags, fits_mp4, video_tags
 from refvid.media.tracks import Companions
 from refvid.media.video_info import VideoInfo
-from refvid.media.video_writer import VideoWriter
+from refvid.media.video_writer import Part, VideoWriter
+from refvid.media.work_folder import WorkFolder
+from refvid.media.work_journal import Stretch
 from refvid.wording import counted
 
 _log = logging.getLogger(__name__)
@@ -50,6 +54,7 @@ def create_video(
     overwrite: bool = False,
     create_folder: bool = False,
     origin: Origin | None = None,
+    work: WorkFolder | None = None,
 ) -> VideoWriter:
     """Prepare to write a video in which everything but the pixels is the source's.
 
@@ -63,6 +68,8 @@ def create_video(
         overwrite: Replace an existing output.
         create_folder: Make the folder of an image sequence, where it is missing.
         origin: How it was made, to be said in it; left out where `encoding` does.
+        work: Where finished stretches are kept. Those that are there begin the result:
+            `frames_written` counts them, and the next frame follows them. None keeps none.
 
     Returns:
         A writer; use it as a context manager. Leaving it finishes the file, or removes it if
@@ -78,7 +85,12 @@ def create_video(
         if not is_pattern(output):
             return ImageWriter(output, plan, origin=origin, overwrite=overwrite)
         return SequenceWriter(
-            output, plan, origin=origin, overwrite=overwrite, create_folder=create_folder
+            output,
+            plan,
+            origin=origin,
+            overwrite=overwrite,
+            create_folder=create_folder,
+            work=work,
         )
     check_target(output, overwrite=overwrite)
     return _FileWriter(
@@ -90,6 +102,7 @@ def create_video(
         overwrite=overwrite,
         origin=origin,
         credentials=encoding.credentials,
+        work=work,
     )
 
 
@@ -107,6 +120,7 @@ class _FileWriter(VideoWriter):
         overwrite: bool,
         origin: Origin | None,
         credentials: Credentials | None,
+        work: WorkFolder | None,
     ) -> None:
         super().__init__(output, plan)
         self._like = like
@@ -115,6 +129,7 @@ class _FileWriter(VideoWriter):
         self._overwrite = overwrite
         self._origin = origin
         self._credentials = credentials
+        self._work = work
         self._partial: PartialFile | None = None
         self._to_picture = RgbWriter(plan.pix_fmt, plan.color)
         self._container: OutputContainer | None = None
@@ -123,7 +138,10 @@ class _FileWriter(VideoWriter):
         self._noted = set(like.side_data)
         self._first_pts: int | None = None
         self._last_frame_end = Fraction(0)
-        self._packets_written = 0
+        self._encoder: StretchEncoder | None = None
+        self._is_unused = True
+        self._kept: PacketFile | None = None
+        self._last_dts: int | None = None
 
     @property
     def _shift(self) -> int:
@@ -153,6 +171,21 @@ class _FileWriter(VideoWriter):
                 origin=self._like.origin,
                 keep_metadata=self._keep_metadata,
             )
+        for stretch in self._work.stretches if self._work is not None else ():
+            self._take_over(stretch)
+
+    def _take_over(self, stretch: Stretch) -> None:
+        """Begin with what an interrupted run had finished."""
+        assert self._stream is not None
+        facts = stretch.facts["writer"]
+        if self._first_pts is None:
+            self._begin(facts["first_pts"])
+        (path,) = stretch.files
+        for packet in read_packets(path, self._stream):
+            self._mux(packet)
+        self.frames_written += facts["frames"]
+        self._noted |= set(facts["noted"])
+        self._last_frame_end = Fraction(facts["end"])
 
     def _muxer_options(self, tags: dict[str, str]) -> dict[str, str]:
         if self.plan.container not in ("mp4", "mov"):
@@ -195,8 +228,13 @@ class _FileWriter(VideoWriter):
 
     def _encode(self, picture: av.VideoFrame, frame: Frame) -> None:
         if self._first_pts is None:
-            self._begin(frame)
-        assert self._stream is not None
+            self._begin(frame.pts)
+        if self._encoder is None:
+            assert self._stream is not None
+            self._encoder = StretchEncoder(self.plan, self._stream, is_first=self._is_unused)
+            self._is_unused = False
+            if self._work is not None:
+                self._kept = PacketFile(self._work.file("packets"))
         picture.pts = frame.pts - self._shift
         picture.time_base = frame.time_base
         picture.duration = frame.duration or 0
@@ -204,7 +242,7 @@ class _FileWriter(VideoWriter):
             picture.pts, picture.time_base = self.frames_written, self.plan.time_base
             picture.duration = 1
         self._last_frame_end = (frame.pts + (frame.duration or 0)) * frame.time_base
-        self._mux(self._stream.encode(picture))
+        self._keep_and_mux(self._encoder.encode(picture))
 
     def _extras(self, frame: Frame) -> tuple[dict[str, bytes], Fields | None]:
         """Return what the frame carries that its encoder stores; say what is lost from now on."""
@@ -216,11 +254,11 @@ class _FileWriter(VideoWriter):
         self._noted |= lost
         return stored, self.plan.fields if frame.is_interlaced else None
 
-    def _begin(self, frame: Frame) -> None:
+    def _begin(self, pts: int) -> None:
         """Settle what depends on the first frame's time; the header is written after this."""
         assert self._container is not None
-        self._first_pts = frame.pts
-        start = frame.time if self._trim.start or self._shift else None
+        self._first_pts = pts
+        start = pts * self._like.time_base if self._trim.start or self._shift else None
         if self._copier is not None:
             self._copier.begin(start, self._trim.limit)
         if self.plan.companions is not None and self._keep_metadata:
@@ -229,34 +267,60 @@ class _FileWriter(VideoWriter):
             )
             self._container.set_chapters(list(chapters))
 
-    def _mux(self, packets: list[Packet[VideoStream]]) -> None:
-        assert self._container is not None
+    def _keep_and_mux(self, packets: list[Packet[VideoStream]]) -> None:
         for packet in packets:
-            if self.plan.encoder == "libx265" and self.frames_written <= 2:
-                # With two frames libx265 leaves the decoding times undefined. So few frames are
-                # never reordered.
-                packet.dts = packet.pts
-            if self._copier is not None and packet.dts is not None:
+            if self._kept is not None:
+                self._kept.add(packet)
+            self._mux(packet)
+
+    def _mux(self, packet: Packet[VideoStream]) -> None:
+        assert self._container is not None
+        if packet.dts is not None:
+            if self._last_dts is not None:
+                # An encoder begins a stretch with times of decoding before its first picture, as if
+                # there were none before. There is room: as many pictures wait at its end.
+                packet.dts = max(packet.dts, self._last_dts + 1)
+            self._last_dts = packet.dts
+            if self._copier is not None:
                 # Back to times of the source, by which the other streams are read.
                 shift = self._shift * self.plan.time_base
                 self._copier.advance(packet.dts * packet.time_base + shift)
-            self._container.mux(packet)
-            self._packets_written += 1
+        self._container.mux(packet)
+
+    def _flush(self) -> int:
+        """Have the encoder give all that it holds back; the frames of its stretch."""
+        encoder, self._encoder = self._encoder, None
+        if encoder is None:
+            return 0
+        self._keep_and_mux(encoder.finish())
+        if encoder.packets != encoder.frames:
+            raise OutputError(
+                f"{self.output} was not written: {counted(encoder.frames, 'frame')} went to "
+                f"the encoder {self.plan.encoder}, but it returned {encoder.packets}. "
+                "Choose another codec."
+            )
+        return encoder.frames
+
+    def _end_stretch(self) -> Part:
+        frames = self._flush()
+        assert self._kept is not None, "there is a work folder, and a stretch has frames"
+        kept, self._kept = self._kept, None
+        kept.close()
+        facts = {
+            "frames": frames,
+            "first_pts": self._first_pts,
+            "end": str(self._last_frame_end),
+            "noted": sorted(self._noted),
+        }
+        return Part([kept.path], facts)
 
     def _finish(self) -> None:
         assert self._container is not None
-        assert self._stream is not None
-        self._mux(self._stream.encode(None))
+        self._flush()
         if self._copier is not None:
             self._copier.finish(None if self._trim.is_open_ended else self._last_frame_end)
         container, self._container = self._container, None
         container.close()
-        if self._packets_written != self.frames_written:
-            raise OutputError(
-                f"{self.output} was not written: {counted(self.frames_written, 'frame')} went to "
-                f"the encoder {self.plan.encoder}, but it returned {self._packets_written}. "
-                "Choose another codec."
-            )
         assert self._partial is not None
         if self._origin is not None:
             self._origin.finish(self._partial.path, self.plan.container)
@@ -280,7 +344,10 @@ class _FileWriter(VideoWriter):
         if self._copier is not None:
             self._copier.close()
             self._copier = None
-        self._stream = None
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
+        self._stream = self._encoder = None
         if self._container is not None:
             container, self._container = self._container, None
             # It writes a trailer to a file that is removed next: failing is fine.

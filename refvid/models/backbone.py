@@ -19,6 +19,19 @@ TOKEN_SIDE: Final = 16
 """Side of what a token of the reference attention stands for [pixels]."""
 
 
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """How far back what a model carries from chunk to chunk reaches. Before that, other frames
+    change not a bit of the result.
+    """
+
+    frames: int = 0
+    """By which its layers look back, together."""
+
+    chunks: int = 0
+    """Times that it sees a whole chunk at once in between: back to the chunk's start."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackboneLimits:
     """What a backbone accepts; callers plan with it and pad, so nothing asserts deep inside."""
@@ -59,6 +72,13 @@ class BackboneLimits:
 
     joins_references: bool = False
     """Whether it may be given several references of the clip's size at once (`join_references`)."""
+
+    memory: Memory | None = None
+    """How far back its state reaches: from so far before on, an interrupted run begins again. None:
+    nobody knows, or to the start of the shot."""
+
+    packs_state: bool = False
+    """Whether its state can be written down (`StatePacker`)."""
 
     independent_chunks: bool = False
     """Whether every chunk is a shot of its own to the model: `first_chunk_extra` for all."""
@@ -219,6 +239,39 @@ class ReferenceJoiner(Backbone, Protocol):
 
     def join_references(self, prepared: Sequence[Any]) -> Any:
         """Take what `prepare_reference` gave for each of several as one; opaque to callers."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PackedState:
+    """A state as it can be written to a file."""
+
+    tensors: Mapping[str, Tensor]
+    facts: Mapping[str, Any]
+    """In plain JSON types."""
+
+
+class StatePacker(Backbone, Protocol):
+    """A backbone whose limits say `packs_state`: one with `Memory` that has no end.
+
+    Only its decoder carries state.
+    """
+
+    def pack_state(self, state: Any) -> PackedState:
+        """Write down the state that `decode` gave back for one clip."""
+        ...
+
+    def unpack_state(self, packed: PackedState, reference: Any, size: tuple[int, int]) -> Any:
+        """Make it again, the same in every bit.
+
+        Args:
+            packed: From `pack_state`, of this model.
+            reference: What `decode` is given next, made anew of the same pictures.
+            size: Height and width of the frames that it gives [pixels].
+
+        Raises:
+            KeyError, TypeError, ValueError: It is not what was written.
+        """
         ...
 
 

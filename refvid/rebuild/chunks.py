@@ -123,13 +123,20 @@ def next_length(frames: int, starts_shot: bool, lengths: ChunkLengths) -> int:
 
 
 def split_into_chunks(
-    frames: Iterable[tuple[T, bool]], lengths: ChunkLengths
+    frames: Iterable[tuple[T, bool]],
+    lengths: ChunkLengths,
+    *,
+    index: int = 0,
+    starts_shot: bool = True,
 ) -> Iterator[Chunk[T]]:
     """Group a stream of frames into chunks that never cross a cut.
 
     Args:
-        frames: Each frame with whether a shot starts at it; the first one always starts a shot.
+        frames: Each frame with whether a shot starts at it.
         lengths: Frames per chunk.
+        index: Position of the first frame in the stream.
+        starts_shot: Whether the first one starts a shot. Where it does not, it begins a chunk that
+            follows others.
 
     Yields:
         Chunks as soon as they are full, cut short at a cut and at the end. Every frame is in
@@ -137,8 +144,6 @@ def split_into_chunks(
         chunk that may share frames with another waits for the next frame, which tells.
     """
     collected: list[T] = []
-    index = 0
-    starts_shot = True
     shared = 0
     for frame, is_cut in frames:
         full = len(collected) == (lengths.first if starts_shot else lengths.following)

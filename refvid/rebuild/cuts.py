@@ -36,6 +36,9 @@ _FRAMES_BEFORE = 6
 _FLASH_FRAMES = 3
 _CERTAINLY_SAME = 0.1
 
+FRAMES_BEFORE = _FRAMES_BEFORE + 1
+"""As many frames before one, and those behind it, decide whether a shot starts at it."""
+
 _SAMPLES = 96
 _THUMBNAIL = 16
 _LARGEST_SHIFT = 2

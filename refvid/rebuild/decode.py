@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from refvid.errors import InputError, OptionError
 from refvid.latents.latents import LatentChunk, Latents
@@ -29,13 +30,16 @@ from refvid.media.pixel_formats import is_lossless
 from refvid.media.reader import Frame
 from refvid.media.sequence import numbered_path
 from refvid.media.video_info import VideoInfo
+from refvid.media.work_folder import WorkFolder
 from refvid.media.writer import create_video
-from refvid.models.backbone import Backbone
+from refvid.models.backbone import Backbone, BackboneLimits
 from refvid.progress import ProgressCallback, TransferCallback, ignore_progress, ignore_transfer
 from refvid.rebuild.canvas import Canvas
 from refvid.rebuild.choose_backbone import LoadedBackbone, choose_backbone
 from refvid.rebuild.chunks import ChunkLengths
+from refvid.rebuild.findings import ReferenceTally
 from refvid.rebuild.hdr import stored_domain
+from refvid.rebuild.identity import identify_run
 from refvid.rebuild.latents_options import DecodeOptions, LatentReferences
 from refvid.rebuild.memory import plan_memory
 from refvid.rebuild.options import ModelOptions
@@ -51,7 +55,17 @@ from refvid.rebuild.plan import (
 from refvid.rebuild.provenance import PLAIN, Provenance, how_decoded
 from refvid.rebuild.reference_feed import ChunkView, Moment
 from refvid.rebuild.references import SceneReferences
-from refvid.rebuild.session import Session, out_of_memory_errors
+from refvid.rebuild.resuming import (
+    Boundary,
+    FedSession,
+    Keeper,
+    Pace,
+    finish_work,
+    finished_files,
+    open_work,
+    resumed,
+)
+from refvid.rebuild.session import Session, count_frames, out_of_memory_errors
 from refvid.rebuild.trial import Trial, decoding
 from refvid.rebuild.video import tell_references
 
@@ -137,14 +151,39 @@ def decode(
     """
     started = time.monotonic()
     source = _prepare(job, references, options, loaded)
-    prepared, latents = source.prepared, source.latents
-    plan, info = prepared.plan, prepared.info
-    on_plan(plan)
+    prepared, picture = source.prepared, source.reference
+    on_plan(prepared.plan)
+    backbone = plain_decoder(loaded.backbone) if references.baseline else loaded.backbone
+    identity = identify_run(
+        job.source, options, loaded, images=picture.images, conditions=picture.asked
+    )
+    identity["baseline"] = str(references.baseline)
+    run = Run(started, prepared.plan, on_progress)
+    with open_work(job.output, prepared, identity, resume=options.resume) as work:
+        source = replace(source, prepared=resumed(prepared, work))
+        uses = _decode(job, source, options, replace(loaded, backbone=backbone), run, work)
+        finish_work(work)
+    return run.report(**tell_references(uses, picture))
+
+
+def _decode(
+    job: Job,
+    source: _Source,
+    options: DecodeOptions,
+    loaded: LoadedBackbone,
+    run: Run,
+    work: WorkFolder | None,
+) -> ReferenceTally:
+    """Write the result; what was found in references."""
+    prepared, latents, info = source.prepared, source.latents, source.prepared.info
     with out_of_memory_errors():
         feed = source.reference.prepare(info, prepared.canvas, loaded).feed
-    backbone = plain_decoder(loaded.backbone) if references.baseline else loaded.backbone
-    session = Session(backbone, loaded.device, prepared.budget)
-    run = Run(started, plan, on_progress)
+    session = Session(loaded.backbone, loaded.device, prepared.budget)
+    lengths = prepared.budget.lengths
+    pace = _pace(latents, lengths)
+    keeper = Keeper(work, FedSession(session, feed), pace, (info.height, info.width))
+    start = keeper.start
+    run.go_on(finished_files(work, job.output), start.frames)
     dtype = np.dtype(np.uint16) if info.bit_depth > 8 else np.dtype(np.uint8)
     with create_video(
         job.output,
@@ -153,36 +192,50 @@ def decode(
         plan=prepared.output,
         overwrite=options.overwrite or bool(job.replaces),
         create_folder=job.create_folder,
-        origin=Provenance(plan.model, source.how).origin(latents.source_type, None),
+        origin=Provenance(prepared.plan.model, source.how).origin(latents.source_type, None),
+        work=work,
     ) as output:
 
         def read(check_stop: CheckStop) -> Iterator[LatentChunk]:
-            lengths, stride = prepared.budget.lengths, latents.temporal_stride
-            # The first chunk of a shot has an extra frame where it has an extra latent.
-            first = max(1, -(-lengths.first // stride))
-            following = max(1, lengths.following // stride)
-            for piece in latents.chunks(first, following, lengths.overlap // stride):
+            for piece in latents.chunks(
+                pace.first,
+                pace.following,
+                lengths.overlap // latents.temporal_stride,
+                start=start.first,
+                starts_shot=start.starts_shot,
+            ):
                 check_stop()
                 yield piece
 
-        @out_of_memory_errors()
-        def compute(chunk: LatentChunk) -> Pixels:
+        def decode_chunk(chunk: LatentChunk) -> Tensor:
+            first = _first_frame(chunk, latents, loaded.backbone.limits)
             if feed is not None:
-                view = _look_at(chunk, run.read, latents, info)
-                session.take_reference(feed.feed(view), run.read, len(view.moments))
-            clip = session.decode(
+                view = _look_at(chunk, first, latents, info)
+                session.take_reference(feed.feed(view), first, len(view.moments))
+            return session.decode(
                 chunk.latents.to(loaded.device),
                 (latents.padded_height, latents.padded_width),
-                index=run.read,
+                index=first,
                 shared=chunk.shared,
                 held_back=chunk.held_back,
             )
+
+        @out_of_memory_errors()
+        def compute(chunk: LatentChunk) -> tuple[Boundary | None, Pixels]:
+            if chunk.position < start.position:
+                with session.untold():
+                    decode_chunk(chunk)
+                return None, np.empty((0, info.height, info.width, 3), dtype)
+            boundary = keeper.before_chunk(chunk.position, run.read, starts_shot=False)
+            clip = decode_chunk(chunk)
             # Without what encoding had padded.
             wanted = clip[:, :, : latents.frames - run.read, : info.height, : info.width]
             run.read += wanted.shape[2]
-            return prepared.canvas.to_frames(wanted, dtype)
+            return boundary, prepared.canvas.to_frames(wanted, dtype)
 
-        def write(pixels: Pixels, check_stop: CheckStop) -> None:
+        def write(decoded: tuple[Boundary | None, Pixels], check_stop: CheckStop) -> None:
+            boundary, pixels = decoded
+            keeper.keep(boundary, output)
             for picture in pixels:
                 check_stop()
                 frame = Frame(
@@ -198,7 +251,29 @@ def decode(
         run_pipeline(read, compute, write)
         # Inside the block: nothing is published if it fails.
         assert run.written == latents.frames, f"{latents.frames} planned, {run.written} out"
-    return run.report(**tell_references(session.uses, source.reference))
+    return session.uses
+
+
+def _pace(latents: Latents, lengths: ChunkLengths) -> Pace:
+    """How chunks of latents follow each other."""
+    stride, stored = latents.temporal_stride, latents.chunk_latents
+    if stored:
+        # They hold what they share themselves.
+        return Pace(first=stored, following=stored, advance=stored)
+    following = max(1, lengths.following // stride)
+    # The first chunk of a shot has an extra frame where it has an extra latent.
+    first = max(1, -(-lengths.first // stride))
+    return Pace(first=first, following=following, advance=following - lengths.overlap // stride)
+
+
+def _first_frame(chunk: LatentChunk, latents: Latents, limits: BackboneLimits) -> int:
+    """The number of a chunk's first frame that is not shared with the one before."""
+    position = chunk.position
+    if latents.chunk_latents:
+        number = position // latents.chunk_latents
+        position -= number * latents.overlap_latents
+    first = count_frames(position, limits, starts_shot=True) if position else 0
+    return first + chunk.shared * latents.temporal_stride
 
 
 def _look_at(chunk: LatentChunk, start: int, latents: Latents, info: VideoInfo) -> ChunkView:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,11 +18,13 @@ from refvid.media.origin_marks import read_origin_marks
 from refvid.media.pipeline import CheckStop, run_pipeline
 from refvid.media.reader import Frame, open_video
 from refvid.media.video_info import VideoInfo
+from refvid.media.work_folder import WorkFolder
 from refvid.progress import ProgressCallback, ignore_progress
 from refvid.rebuild.canvas import Canvas
 from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.chunks import Chunk, split_into_chunks
 from refvid.rebuild.hdr import domain_facts, domain_notes, find_domain
+from refvid.rebuild.identity import identify_run
 from refvid.rebuild.latents_options import check_latents_name
 from refvid.rebuild.memory import Budget, plan_memory
 from refvid.rebuild.options import SourceOptions
@@ -35,6 +38,15 @@ from refvid.rebuild.plan import (
     prepare_run,
     read_source,
     refuse_independent_chunks,
+)
+from refvid.rebuild.resuming import (
+    Boundary,
+    FedSession,
+    Keeper,
+    Pace,
+    finish_work,
+    open_work,
+    resumed,
 )
 from refvid.rebuild.session import Session, out_of_memory_errors
 from refvid.rebuild.trial import Trial, encoding
@@ -69,41 +81,79 @@ def encode(
     """
     started = time.monotonic()
     prepared = _prepare(job, options, loaded)
-    session = Session(loaded.backbone, loaded.device, prepared.budget)
+    identity = identify_run(job.source, options, loaded)
     run = Run(started, prepared.plan, on_progress)
-    latent_frames = channels = 0
+    with open_work(job.output, prepared, identity, resume=options.resume) as work:
+        latent_frames = _encode(job, options, loaded, resumed(prepared, work), run, work)
+        finish_work(work)
+    return run.report(latent_frames=latent_frames)
+
+
+def _encode(
+    job: Job,
+    options: SourceOptions,
+    loaded: LoadedBackbone,
+    prepared: Prepared,
+    run: Run,
+    work: WorkFolder | None,
+) -> int:
+    """Write the result: the number of its latent frames."""
+    session = Session(loaded.backbone, loaded.device, prepared.budget)
+    lengths, size = prepared.budget.lengths, (prepared.info.height, prepared.info.width)
+    keeper = Keeper(work, FedSession(session), Pace.of(lengths), size)
+    start = keeper.start
+    run.go_on([job.output], start.frames)
+    run.read = start.first
     with (
         open_video(job.source, options.range, info=prepared.info) as video,
-        LatentWriter(job.output, overwrite=options.overwrite or bool(job.replaces)) as output,
+        LatentWriter(
+            job.output, overwrite=options.overwrite or bool(job.replaces), work=work
+        ) as output,
     ):
+        video.skip(start.first)
 
         def read(check_stop: CheckStop) -> Iterator[Chunk[Frame]]:
             frames = ((frame, False) for frame in run.count_read(video, check_stop))
-            return split_into_chunks(frames, prepared.budget.lengths)
+            return split_into_chunks(
+                frames, lengths, index=start.first, starts_shot=start.starts_shot
+            )
 
         @out_of_memory_errors()
         @torch.inference_mode()
-        def compute(chunk: Chunk[Frame]) -> tuple[int, Tensor]:
+        def compute(chunk: Chunk[Frame]) -> _Encoded:
+            boundary = None
+            if chunk.index >= start.position:
+                boundary = keeper.before_chunk(chunk.index, chunk.index, starts_shot=False)
             pictures = [frame.pixels for frame in chunk.frames]
-            clip = prepared.canvas.to_clip(pictures, loaded.device)
-            return len(chunk.final), session.encode(clip).cpu()
+            latents = session.encode(prepared.canvas.to_clip(pictures, loaded.device))
+            if chunk.index < start.position:
+                return _Encoded()
+            return _Encoded(boundary, len(chunk.final), latents.cpu())
 
-        def write(encoded: tuple[int, Tensor], check_stop: CheckStop) -> None:
-            nonlocal latent_frames, channels
+        def write(encoded: _Encoded, check_stop: CheckStop) -> None:
             check_stop()
-            count, latents = encoded
-            output.write(latents)
-            latent_frames += latents.shape[2]
-            channels = latents.shape[1]
-            run.count_written(job.output, count)
+            keeper.keep(encoded.before, output)
+            if encoded.latents is not None:
+                output.write(encoded.latents)
+                run.count_written(job.output, encoded.frames)
 
         run_pipeline(read, compute, write)
         output.metadata.update(
-            _metadata(loaded, prepared.info, run.written, latent_frames, channels)
+            _metadata(loaded, prepared.info, run.written, output.length, output.channels)
         )
         output.metadata.update(domain_facts(prepared.canvas.domain))
         output.metadata.update(_chunk_metadata(loaded, prepared.budget))
-    return run.report(latent_frames=latent_frames)
+    return output.length
+
+
+class _Encoded(NamedTuple):
+    """What becomes of a chunk."""
+
+    before: Boundary | None = None
+    """The end of the stretch before it, if one ends there."""
+
+    frames: int = 0
+    latents: Tensor | None = None
 
 
 def _prepare(job: Job, options: SourceOptions, loaded: LoadedBackbone) -> Prepared:

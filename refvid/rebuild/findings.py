@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass
 from math import log2
 from typing import Any, Literal
 
@@ -246,6 +246,24 @@ class ReferenceTally:
             runs[-1][1] = max(runs[-1][1], last)
         else:
             runs.append([first, last])
+
+    def pack(self) -> dict[str, list[Any]]:
+        """Write all down in plain JSON types, in rows: of those with one key the last counts."""
+        rows: dict[str, list[Any]] = {
+            f"sum {shot} {reference}": [shot, reference, *astuple(told)]
+            for (shot, reference), told in self._sums.items()
+        }
+        for reference, runs in self._runs.items():
+            rows |= {f"run {reference} {first}": [reference, first, last] for first, last in runs}
+        return rows
+
+    def unpack(self, rows: Mapping[str, Sequence[Any]]) -> None:
+        """Begin with what `pack` wrote."""
+        for key, (first, second, *rest) in rows.items():
+            if key.startswith("sum"):
+                self._sums[first, second] = _Sum(*rest)
+            else:
+                self._runs[first].append([second, *rest])
 
     def findings(self) -> Findings | None:
         """Sum up; None where nothing was told."""

@@ -54,6 +54,9 @@ class DecodeOptions:
     """None: what the file says, or the rate that the model generates."""
 
     overwrite: bool = False
+    resume: bool = True
+    """See `SourceOptions`."""
+
     encoding: Encoding = Encoding()  # noqa: RUF009 - frozen
 
     def __post_init__(self) -> None:

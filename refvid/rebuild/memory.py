@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from refvid.device import free_bytes
 from refvid.errors import OptionError, OutOfMemory
@@ -159,6 +159,16 @@ def shrink(budget: Budget, limits: BackboneLimits, height: int, width: int) -> I
             side = legal
             budget = replace(budget, tile=side)
             yield budget
+
+
+def pack_budget(budget: Budget) -> dict[str, Any]:
+    """Write a budget in plain JSON types."""
+    return asdict(budget)
+
+
+def unpack_budget(packed: Mapping[str, Any]) -> Budget:
+    """Read what `pack_budget` wrote."""
+    return Budget(**{**packed, "lengths": ChunkLengths(**packed["lengths"])})
 
 
 def describe_budget(budget: Budget) -> str:

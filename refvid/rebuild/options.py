@@ -80,6 +80,8 @@ class SourceOptions:
     """Frame rate for image-sequence inputs; None is 24."""
 
     overwrite: bool = False
+    resume: bool = True
+    """Go on with what an interrupted run of the same work has left beside the output."""
 
     def __post_init__(self) -> None:
         if self.hdr not in get_args(Hdr):

@@ -125,6 +125,9 @@ class Report:
     warnings: tuple[str, ...] = ()
     """What is likely not as the user wants it, and the way out."""
 
+    resumed: int = 0
+    """Frames that an interrupted run had finished."""
+
     seconds: float
     bytes_written: int
 
@@ -250,6 +253,12 @@ class Run:
         self._plan = plan
         self._on_progress = on_progress
         self._files: set[Path] = set()
+        self._resumed = 0
+
+    def go_on(self, files: Iterable[Path], frames: int) -> None:
+        """Take note of what an interrupted run had finished: so many frames, in some files."""
+        self.read = self.written = self._resumed = frames
+        self._files.update(files)
 
     def count_read(self, frames: Iterable[Frame], check_stop: CheckStop) -> Iterator[Frame]:
         """Pass frames through."""
@@ -265,7 +274,9 @@ class Run:
         total = self._plan.frames
         # An estimate of the total may be too low.
         self._on_progress(
-            Progress(self.written, None if total is None else max(total, self.written))
+            Progress(
+                self.written, None if total is None else max(total, self.written), self._resumed
+            )
         )
 
     def report(self, **found: Any) -> Report:
@@ -273,6 +284,7 @@ class Run:
         return Report(
             plan=self._plan,
             frames=self.written,
+            resumed=self._resumed,
             seconds=time.monotonic() - self._started,
             bytes_written=sum(path.stat().st_size for path in self._files),
             **found,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from refvid.rebuild.canvas import Canvas
 from refvid.rebuild.choose_backbone import LoadedBackbone
@@ -15,6 +17,7 @@ from refvid.rebuild.memory import Budget
 from refvid.rebuild.pixels import Pixels, blend
 from refvid.rebuild.reference_feed import ChunkView, Moment
 from refvid.rebuild.references import Conditions
+from refvid.rebuild.resuming import FedSession
 from refvid.rebuild.same_moment import Copied
 from refvid.rebuild.session import Session, out_of_memory_errors
 
@@ -89,6 +92,26 @@ class Rebuilder:
         if self._finish is not None:
             rebuilt = self._finish(original, rebuilt)
         return self._canvas.to_frames(blend(original, rebuilt, self._strength), dtype)
+
+    @out_of_memory_errors()
+    @torch.inference_mode()
+    def warm_up(
+        self, chunk: Chunk[Any], pictures: Sequence[Pixels], moments: Sequence[Moment]
+    ) -> None:
+        """Compute a chunk once more for the state that it leaves, in the shot that goes on."""
+        chunk = replace(chunk, starts_shot=False)
+        with self.session.untold():
+            self._choose_reference(chunk, pictures, moments)
+            self.session.rebuild(self._canvas.to_clip(pictures, self.session.device), chunk)
+
+    def snapshot(self, *, with_state: bool) -> tuple[Mapping[str, Tensor], dict[str, Any]]:
+        """What the next chunk needs; see `Session.snapshot`."""
+        return FedSession(self.session, self._feed).snapshot(with_state=with_state)
+
+    def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+        """Go on from a snapshot."""
+        FedSession(self.session, self._feed).restore(tensors, facts)
+        self._shot = facts["shot"]
 
     def _choose_reference(
         self, chunk: Chunk[Any], pictures: Sequence[Pixels], moments: Sequence[Moment]

@@ -25,6 +25,7 @@ from refvid.models.mini.alignment import FramePlaced, align, find_coarse, gray
 from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.pixels import Pixels, frames_to_clip, pad_clip, padded_size
 from refvid.rebuild.reference_feed import (
+    Choices,
     ChunkView,
     Fed,
     GivenReference,
@@ -131,6 +132,13 @@ class _FinderFeed:
         }
         return Fed(reference=self._finder.prepare_references(references))
 
+    def pack(self) -> dict[str, Any]:
+        return {"start": [self._start.index, str(self._start.time)]}
+
+    def unpack(self, facts: Mapping[str, Any]) -> None:
+        index, time = facts["start"]
+        self._start = Moment(index, Fraction(time))
+
     def _frame(self, given: GivenReference, moments: Sequence[Moment]) -> int | None:
         """The frame of the shot that a reference belongs to."""
         start = self._start
@@ -172,12 +180,22 @@ class _SingleFeed:
         self._matchers: dict[int, FramePlaced] = {}
         self._prepared: dict[int, Any] = {}
         self._now: tuple[int, ...] = ()
+        self._choices: Choices[tuple[int, ...]] = Choices()
+
+    def pack(self) -> dict[str, Any]:
+        return {"now": self._now, "choices": self._choices.pack()}
+
+    def unpack(self, facts: Mapping[str, Any]) -> None:
+        self._now = tuple(facts["now"])
+        self._choices.unpack((frame, tuple(numbers)) for frame, numbers in facts["choices"])
 
     def feed(self, view: ChunkView, more: Mapping[int, GivenReference] = _NO_MORE) -> Fed:
         before = () if view.starts_shot else self._now
         self._all = self._given | dict(more)
         self._forget_others()
-        self._now = self._choose(view, before) if self._all else ()
+        self._now = ()
+        if self._all:
+            self._now = self._choices.make(view, lambda: self._choose(view, before))
         # Of the chunk before and of this one, and no more: each may be as large as a clip.
         kept = {*self._now, *before}
         self._prepared = {n: made for n, made in self._prepared.items() if n in kept}

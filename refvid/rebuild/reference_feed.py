@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from refvid.models.backbone import ReferenceUse
 from refvid.rebuild.pixels import Pixels
 from refvid.rebuild.same_moment import Copied
+
+T = TypeVar("T")
+
+_MOST_REMEMBERED = 256
+"""Chunks: more than any model looks back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +90,47 @@ class ReferenceFeed(Protocol):
     def feed(self, view: ChunkView, more: Mapping[int, GivenReference] = ...) -> Fed:
         """Choose for the next chunk, among references that are for this chunk alone, too."""
         ...
+
+    def pack(self) -> dict[str, Any]:
+        """What the next chunks need of those before, in plain JSON types."""
+        ...
+
+    def unpack(self, facts: Mapping[str, Any]) -> None:
+        """Go on after the chunks of which `pack` told. The last of them may come once more: they
+        get what they got then.
+        """
+        ...
+
+
+class Choices(Generic[T]):
+    """What was chosen for the last chunks of a video, by their first frames."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, T] = {}
+        self._known: dict[int, T] = {}
+
+    def make(self, view: ChunkView, choose: Callable[[], T]) -> T:
+        """Choose for a chunk, unless that is known from an interrupted run."""
+        frame = view.moments[0].index
+        choice = self._known[frame] if frame in self._known else choose()
+        self._made.pop(frame, None)
+        self._made[frame] = choice
+        if len(self._made) > _MOST_REMEMBERED:
+            del self._made[next(iter(self._made))]
+        return choice
+
+    def is_known(self, view: ChunkView) -> bool:
+        """Whether a chunk comes once more."""
+        return view.moments[0].index in self._known
+
+    def pack(self) -> list[tuple[int, T]]:
+        """Write them down."""
+        return list(self._made.items())
+
+    def unpack(self, made: Iterable[tuple[int, T]]) -> None:
+        """Read what `pack` wrote."""
+        self._known = dict(made)
+        self._made = dict(self._known)
 
 
 def frames_from(reference: GivenReference, moment: Moment, rate: Fraction) -> Fraction | None:

@@ -74,6 +74,11 @@ class Conditioning(Protocol):
         """References in words, where it shall be told which frames each of them served."""
         ...
 
+    @property
+    def asked(self) -> object:
+        """What the user asked for: a dataclass."""
+        ...
+
     def describe(self) -> str:
         """In words, for the plan."""
         ...
@@ -121,7 +126,7 @@ class SceneReferences:
         assert references.folder is None, "the folder's pictures for this input are found"
         self.images = references.images
         self.names = references.names
-        self._asked = references
+        self.asked = self._asked = references
         self._has_pictures = has_pictures
         self._pictures = ReferencePictures()
         self._video: VideoInfo | None = None

@@ -7,8 +7,9 @@ from the difference between the two, which compression and lost detail must not 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,6 +23,7 @@ from refvid.models.mini.alignment import correlate_cells, fine_detail, gray
 from refvid.models.mini.color_map import IDENTITY
 from refvid.models.mini.reference_view import prepare_reference, view
 from refvid.models.mini.registration import Registration, register
+from refvid.models.mini.registration_facts import pack_registration, unpack_registration
 from refvid.rebuild.pixels import Pixels
 
 Picture = NDArray[np.uint8]
@@ -107,6 +109,17 @@ class SameMoment:
     def __init__(self) -> None:
         self._registration: Registration | None = None
         self._worth: float | None = None
+
+    def pack(self) -> dict[str, Any]:
+        """What the next chunks of the shot need, in plain JSON types."""
+        found = self._registration
+        registration = None if found is None else pack_registration(found)
+        return {"registration": registration, "worth": self._worth}
+
+    def unpack(self, facts: Mapping[str, Any]) -> None:
+        """Read what `pack` wrote."""
+        found, self._worth = facts["registration"], facts["worth"]
+        self._registration = None if found is None else unpack_registration(found)
 
     def copy(
         self,

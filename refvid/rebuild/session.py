@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from refvid.device import free_bytes, release_cached_memory
 from refvid.errors import CheckpointError, DeviceError, OutOfMemory, is_out_of_memory
-from refvid.models.backbone import Backbone, BackboneLimits, Decoded
+from refvid.models.backbone import Backbone, BackboneLimits, Decoded, PackedState, StatePacker
 from refvid.rebuild.chunks import Chunk, next_length, pad_length
 from refvid.rebuild.findings import ReferenceTally
-from refvid.rebuild.memory import Budget, describe_budget, estimate_bytes, shrink
+from refvid.rebuild.memory import (
+    Budget,
+    describe_budget,
+    estimate_bytes,
+    pack_budget,
+    shrink,
+    unpack_budget,
+)
 from refvid.rebuild.overlap import ChunkJoiner, cross_fade, fade
-from refvid.rebuild.pixels import pad_clip
+from refvid.rebuild.pixels import pad_clip, padded_size
 from refvid.rebuild.reference_feed import Fed
 
 logger = logging.getLogger(__name__)
@@ -80,12 +87,52 @@ class Session:
         self._video: int | None = None
         """References with this number and higher ones are frames of one video."""
         self._joiner = ChunkJoiner()
+        self._packed: PackedState | None = None
+        """Of an interrupted run; made a state of with the next chunk's reference."""
 
     def take_reference(self, fed: Fed, index: int, frames: int) -> None:
         """Decode the next chunk, so many frames from an index on, with what a feed chose."""
         self.reference, self.fade_from, self._video = fed.reference, fed.fade_from, fed.video
         for number in sorted({self._told(number) for number in fed.numbers}):
             self.uses.serve(number, index, frames)
+
+    def snapshot(self, *, with_state: bool) -> tuple[Mapping[str, Tensor], dict[str, Any]]:
+        """What the next chunk needs, as it can be kept: tensors, and plain JSON types.
+
+        Args:
+            with_state: Whether the next chunk goes on with the state, and the backbone can write it
+                down.
+        """
+        facts: dict[str, Any] = {"shot": self._shot, "budget": pack_budget(self.budget)}
+        decoder = None if self.state is None else self.state.decoder
+        if decoder is None or not with_state or not self.backbone.limits.packs_state:
+            return {}, facts
+        packed = cast("StatePacker", self.backbone).pack_state(decoder)
+        return packed.tensors, {**facts, "state": packed.facts}
+
+    def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+        """Go on from a snapshot, with the reference that comes next."""
+        self._shot, self.budget = facts["shot"], unpack_budget(facts["budget"])
+        if "state" in facts:
+            self._packed = PackedState(tensors, facts["state"])
+            self.state = ShotState()
+
+    @contextmanager
+    def untold(self) -> Iterator[None]:
+        """Take chunks through once more whose uses are told already."""
+        told, self.uses = self.uses, ReferenceTally()
+        try:
+            yield
+        finally:
+            self.uses = told
+
+    def _unpack(self, height: int, width: int) -> None:
+        packed, self._packed = self._packed, None
+        if packed is None or self.state is None:
+            return  # at the start of a shot it is of no use
+        size = padded_size(height, width, self.backbone.limits)
+        packer = cast("StatePacker", self.backbone)
+        self.state = ShotState(decoder=packer.unpack_state(packed, self.reference, size))
 
     @torch.inference_mode()
     def rebuild(self, clip: Tensor, chunk: Chunk[Any]) -> Tensor:
@@ -104,6 +151,7 @@ class Session:
             self.state = None
             self._shot = chunk.index
         self._start = chunk.index
+        self._unpack(*clip.shape[3:])
         return self._joiner.join(self.rebuild_whole(clip), chunk.shared, chunk.held_back)
 
     @torch.inference_mode()
@@ -158,6 +206,7 @@ class Session:
         """
         limits, starts_shot = self.backbone.limits, self.state is None
         self._start = index
+        self._unpack(*size)
 
         def step(start: int, length: int, state: ShotState | None) -> tuple[Tensor, ShotState]:
             first = count_latents(start, limits, starts_shot=starts_shot)

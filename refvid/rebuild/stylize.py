@@ -98,7 +98,7 @@ class _Painting:
     def __init__(self, asked: Styles) -> None:
         self.images = asked.images
         self.names: Sequence[str] = ()
-        self._asked = asked
+        self.asked = self._asked = asked
         self._pixels: list[Pixels] = []
         """Of `images`, once they are read."""
 

@@ -11,7 +11,7 @@ from refvid.media.output_plan import OutputPlan
 from refvid.media.pixel_conversion import format_depth
 from refvid.media.pixel_formats import is_lossless
 from refvid.media.video_info import VideoInfo
-from refvid.models.backbone import Backbone, BackboneLimits, Decoded, Encoded
+from refvid.models.backbone import Backbone, BackboneLimits, Decoded, Encoded, Memory
 from refvid.rebuild.choose_backbone import LoadedBackbone
 
 _LOSSLESS_IMAGES = frozenset({"png", "tif", "tiff", "bmp", "ppm", "webp"})
@@ -28,6 +28,7 @@ class _NoModel:
         first_chunk_extra=0,
         default_chunk=8,
         max_chunk=8,
+        memory=Memory(),
     )
 
     def encode(self, clip: Tensor, state: Any = None) -> Encoded:

@@ -9,21 +9,23 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from refvid.media.inputs import Job, check_job_output
 from refvid.media.output_plan import plan_output
 from refvid.media.pipeline import CheckStop, run_pipeline
 from refvid.media.reader import Frame, open_video
 from refvid.media.sequence import numbered_path
+from refvid.media.work_folder import WorkFolder
 from refvid.media.writer import create_video
 from refvid.progress import ProgressCallback
 from refvid.rebuild.canvas import Canvas
 from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.chunks import Chunk, split_into_chunks
-from refvid.rebuild.cuts import mark_shots
+from refvid.rebuild.cuts import FRAMES_BEFORE, mark_shots
 from refvid.rebuild.findings import ReferenceTally
 from refvid.rebuild.hdr import domain_notes, find_domain
+from refvid.rebuild.identity import identify_run
 from refvid.rebuild.memory import plan_memory
 from refvid.rebuild.options import RebuildOptions
 from refvid.rebuild.pixels import Pixels
@@ -40,6 +42,16 @@ from refvid.rebuild.provenance import Provenance, how_rebuilt
 from refvid.rebuild.rebuilder import Rebuilder
 from refvid.rebuild.reference_feed import Moment
 from refvid.rebuild.references import Conditioning, Conditions
+from refvid.rebuild.resuming import (
+    Boundary,
+    Keeper,
+    Pace,
+    finish_work,
+    finished_files,
+    open_work,
+    resumed,
+    without_known_cuts,
+)
 from refvid.rebuild.session import Session, out_of_memory_errors
 from refvid.rebuild.trial import Trial, Work
 from refvid.rebuild.unchanged import what_changes
@@ -114,8 +126,8 @@ def rebuild(
     """Take one video through the model.
 
     Reading, computing and writing overlap; at most 3 chunks of frames are alive at once. The
-    output appears under its name when it is whole, also after an interruption there is nothing
-    else.
+    output appears under its name when it is whole. Of an interrupted run, what was finished stays
+    beside it in a hidden folder, and the next one of the same work goes on there.
 
     Raises:
         InputError, OutputError, OptionError: See `prepare`.
@@ -123,6 +135,25 @@ def rebuild(
     """
     started = time.monotonic()
     prepared = prepare(job, conditioning, options, loaded)
+    images, asked = conditioning.images, conditioning.asked
+    identity = identify_run(job.source, options, loaded, images=images, conditions=asked)
+    run = Run(started, prepared.plan, on_progress)
+    with open_work(job.output, prepared, identity, resume=options.resume) as work:
+        found = _rebuild(job, conditioning, options, loaded, resumed(prepared, work), run, work)
+        finish_work(work)
+    return run.report(**found)
+
+
+def _rebuild(
+    job: Job,
+    conditioning: Conditioning,
+    options: RebuildOptions,
+    loaded: LoadedBackbone,
+    prepared: Prepared,
+    run: Run,
+    work: WorkFolder | None,
+) -> dict[str, Any]:
+    """Write the result; fields of the report about what was found on the way."""
     conditions = Conditions()
     if options.strength > 0:
         with out_of_memory_errors():
@@ -130,9 +161,20 @@ def rebuild(
     rebuilder = Rebuilder(
         loaded, conditions, prepared.budget, canvas=prepared.canvas, strength=options.strength
     )
+    lengths, (width, height) = prepared.budget.lengths, prepared.canvas.size
+    keeper = Keeper(
+        work,
+        rebuilder,
+        Pace.of(lengths),
+        (height, width),
+        has_model=options.strength > 0,
+    )
+    start, rebuilder.cuts = keeper.start, [*keeper.cuts]
+    read_from = max(0, min(start.first, start.position - FRAMES_BEFORE))
+    run.go_on(finished_files(work, job.output), start.frames)
+    run.read = read_from
     # What is not to be changed goes from decoder to encoder, not by way of RGB.
     is_unchanged = options.strength == 0 and prepared.canvas.size == prepared.info.size
-    run = Run(started, prepared.plan, on_progress)
     how = how_rebuilt(conditioning.provenance(), options)
     assert prepared.output is not None
     source_type = conditioning.source_type.of(prepared.output.source_type)
@@ -152,25 +194,35 @@ def rebuild(
             overwrite=options.overwrite or bool(job.replaces),
             create_folder=job.create_folder,
             origin=origin,
+            work=work,
         ) as output,
     ):
+        video.skip(read_from)
 
         def read(check_stop: CheckStop) -> Iterator[Chunk[Frame]]:
             frames = run.count_read(video, check_stop)
             marked = mark_shots(
                 frames, lambda frame: frame.pixels, detect_cuts=options.cut_detection
             )
-            return split_into_chunks(marked, prepared.budget.lengths)
+            needed = without_known_cuts(marked, read_from, start)
+            return split_into_chunks(
+                needed, lengths, index=start.first, starts_shot=start.starts_shot
+            )
 
-        def compute(chunk: Chunk[Frame]) -> tuple[tuple[Frame, ...], Iterable[Pixels]]:
+        def compute(chunk: Chunk[Frame]) -> _Rebuilt:
             moments = [Moment(frame.index, frame.time - zero) for frame in chunk.frames]
             pictures = [frame.pixels for frame in chunk.frames]
-            return chunk.final, rebuilder.rebuild(chunk, pictures, moments)
+            if chunk.index < start.position:
+                rebuilder.warm_up(chunk, pictures, moments)
+                return _Rebuilt()
+            boundary = keeper.before_chunk(
+                chunk.index, chunk.index, starts_shot=chunk.starts_shot, cuts=rebuilder.cuts
+            )
+            return _Rebuilt(boundary, chunk.final, rebuilder.rebuild(chunk, pictures, moments))
 
-        def write(
-            rebuilt: tuple[tuple[Frame, ...], Iterable[Pixels]], check_stop: CheckStop
-        ) -> None:
-            for frame, pixels in zip(*rebuilt, strict=True):
+        def write(rebuilt: _Rebuilt, check_stop: CheckStop) -> None:
+            keeper.keep(rebuilt.before, output)
+            for frame, pixels in zip(rebuilt.frames, rebuilt.pixels, strict=True):
                 check_stop()
                 if is_unchanged:
                     output.write_unchanged(frame)
@@ -181,10 +233,18 @@ def rebuild(
         run_pipeline(read, compute, write)
         # Inside the block: nothing is published if it fails.
         assert run.written == run.read, f"{run.read} in, {run.written} out"
-    return run.report(
-        cuts=tuple(rebuilder.cuts),
-        **tell_references(rebuilder.session.uses, conditioning, conditions.remarks()),
-    )
+    found = tell_references(rebuilder.session.uses, conditioning, conditions.remarks())
+    return {"cuts": tuple(rebuilder.cuts), **found}
+
+
+class _Rebuilt(NamedTuple):
+    """What becomes of a chunk."""
+
+    before: Boundary | None = None
+    """The end of the stretch before it, if one ends there."""
+
+    frames: tuple[Frame, ...] = ()
+    pixels: Iterable[Pixels] = ()
 
 
 def tell_references(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from refvid.models.backbone import ReferenceUse
 from refvid.rebuild.edit_mask import EditMask
 from refvid.rebuild.pixels import Pixels
-from refvid.rebuild.reference_feed import ChunkView, Fed, GivenReference, ReferenceFeed
+from refvid.rebuild.reference_feed import Choices, ChunkView, Fed, GivenReference, ReferenceFeed
 from refvid.rebuild.reference_video import OriginalFrame, ReferenceVideo
 from refvid.rebuild.same_moment import SameMoment
 from refvid.wording import counted
@@ -48,6 +49,23 @@ class VideoFeed:
         """First and last frame that the video does not cover."""
 
         self._lacking_count = 0
+        self._copies: Choices[bool] = Choices()
+        """Whether frames were copied."""
+
+    def pack(self) -> dict[str, Any]:
+        return {
+            "pictures": self._pictures.pack(),
+            "same": self._same.pack(),
+            "copies": self._copies.pack(),
+            "lacking": [self._lacking, self._lacking_count],
+        }
+
+    def unpack(self, facts: Mapping[str, Any]) -> None:
+        self._pictures.unpack(facts["pictures"])
+        self._same.unpack(facts["same"])
+        self._copies.unpack((frame, copies) for frame, copies in facts["copies"])
+        lacking, self._lacking_count = facts["lacking"]
+        self._lacking = None if lacking is None else (lacking[0], lacking[1])
 
     def close(self) -> None:
         """Stop reading."""
@@ -74,19 +92,23 @@ class VideoFeed:
         masks = [None if self._mask is None else self._mask.at(time) for time in times]
         others = [self._video.at(time) for time in times]
         copied = None
-        if sum(other is not None for other in others) >= _NEARLY_ALL * len(times):
+        is_known = self._copies.is_known(view)
+        if not is_known and sum(other is not None for other in others) >= _NEARLY_ALL * len(times):
             copied = self._same.copy(
                 [view.picture(number) for number in range(len(times))],
                 [None if other is None else other.pixels for other in others],
                 masks,
                 starts_shot=view.starts_shot,
             )
-        if copied is None:
+        if not self._copies.make(view, lambda: copied is not None):
             middle = len(times) // 2
             around = self._video.around(times[middle])
             given = {self._number(one): self._give(one, masks[middle]) for one in around}
             fed = self._pictures.feed(view, {**more, **given})
             return replace(fed, video=self._count)
+        if copied is None:
+            # Once more, for the model's state alone.
+            return replace(self._pictures.feed(view, more), video=self._count)
         use = ReferenceUse(
             reference=self._count,
             frames=len(times),

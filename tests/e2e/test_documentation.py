@@ -75,7 +75,8 @@ def test_options_within_the_text(one: Page) -> None:
 def test_a_guide_has_the_options_of_its_command(name: str) -> None:
     """Those that `enhance` shares are on its page, which has them all."""
     own = options_of(COMMANDS[name]) - options_of(COMMANDS["enhance"]) - EVERYWHERE
-    spelled = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", page(f"docs/{name}.md").text))
+    guide = {"clean": "resume"}.get(name, name)
+    spelled = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", page(f"docs/{guide}.md").text))
     assert {option for option in own if option.startswith("--")} - SPELLINGS <= spelled
 
 

@@ -23,6 +23,7 @@ import refvid.cli.app
 import refvid.rebuild.decode
 import refvid.rebuild.encode
 import refvid.rebuild.enhance
+import refvid.rebuild.resuming
 import refvid.rebuild.stylize
 
 _POLL_S = 0.0005
@@ -55,6 +56,7 @@ def run(
     *,
     must_stop: Callable[[float], bool] = lambda _seconds: False,
     number: int = 0,
+    stretch: int | None = None,
 ) -> Ended:
     """Run the program, and send it a signal once it must stop, unless it has ended.
 
@@ -63,10 +65,11 @@ def run(
         folder: Where it runs; what it prints goes to a file beside.
         must_stop: Asked all the time, with the time since its first line [s].
         number: The signal.
+        stretch: Frames after which a stretch of a result is finished; None: as users have it.
     """
     log = folder.with_name(f"{folder.name}.log")
     begins, process_begins = SERVER.Pipe(duplex=False)
-    process = SERVER.Process(target=_main, args=(list(words), folder, log, process_begins))
+    process = SERVER.Process(target=_main, args=(list(words), folder, log, process_begins, stretch))
     process.start()
     assert process.pid is not None
     begins.recv()
@@ -79,7 +82,13 @@ def run(
     return Ended(process.exitcode, time.monotonic() - started, log.read_text(errors="replace"))
 
 
-def _main(words: list[str], folder: Path, log: Path, begins: Connection) -> None:
+def _main(
+    words: list[str], folder: Path, log: Path, begins: Connection, stretch: int | None
+) -> None:
+    if stretch is not None:
+        refvid.rebuild.resuming.LEAST_FRAMES = stretch  # type: ignore[misc]
+        refvid.rebuild.resuming.LEAST_PIXELS = 0  # type: ignore[misc]
+        refvid.rebuild.resuming._MORE_WITHOUT_MODEL = 1  # type: ignore[misc]
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     for stream in (1, 2):
         os.dup2(descriptor, stream)

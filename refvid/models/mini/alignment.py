@@ -59,8 +59,21 @@ class Placed(Protocol):
 class FramePlaced:
     """A reference whose pixels are the frames' own places."""
 
-    def __init__(self, picture: Picture, shown: NDArray[np.bool_] | None = None) -> None:
-        """Take a picture (H, W, 3), and where it shows the scene; None is everywhere."""
+    def __init__(
+        self,
+        picture: Picture,
+        shown: NDArray[np.bool_] | None = None,
+        *,
+        inside: bool | None = None,
+    ) -> None:
+        """Take a picture.
+
+        Args:
+            picture: (H, W, 3).
+            shown: Where it shows the scene; None is everywhere.
+            inside: How it was scaled, see `lay_over`; None: not at all.
+        """
+        self.inside = inside
         self.picture, self.shades = picture, gray(picture)
         self.shown = np.ones(picture.shape[:2], np.uint8) if shown is None else shown.view(np.uint8)
 

@@ -12,15 +12,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from refvid.models.backbone import BackboneLimits, Decoded, Encoded, Reference
+from refvid.models.backbone import BackboneLimits, Decoded, Encoded, PackedState, Reference
 from refvid.models.frame_workers import count_workers, frame_workers
 from refvid.models.mini.condition import measure_losses, smooth_over_time
 from refvid.models.mini.config import MiniConfig
 from refvid.models.mini.decoder import MiniDecoder
 from refvid.models.mini.fusion import CELL, Aligned, take_colors
 from refvid.models.mini.mixing import Followed, Mixed, mix
-from refvid.models.mini.placement import ShotReference
 from refvid.models.mini.shot import References, Shot, ShotFrames
+from refvid.models.mini.state import MiniState, pack, unpack
 from refvid.models.patch_codec import PatchCodec
 from refvid.models.registry import MINI
 from refvid.models.windows import rebuild_in_windows
@@ -32,20 +32,6 @@ HALO_PX = 104
 """Context around a window; the network sees at most 100 pixels to each side."""
 
 _NO_PIXELS = np.empty((0, 0, 3), np.uint8)
-
-
-@dataclass(frozen=True, slots=True)
-class MiniState:
-    """What the next chunk of a shot needs."""
-
-    references: Mapping[int, ShotReference]
-    """By number."""
-
-    condition: Tensor
-    """(B, C) of the last frame."""
-
-    frames: int = 0
-    """Of the shot, up to here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +60,7 @@ class MiniBackbone:
         default_chunk=8,
         max_chunk=64,
         finds_references=True,
+        packs_state=True,
     )
 
     def __init__(
@@ -190,6 +177,21 @@ class MiniBackbone:
             return window
 
         return rebuild_in_windows(frame, tile, restore, HALO_PX).clamp_(-1, 1)
+
+    def pack_state(self, state: tuple[MiniState, ...]) -> PackedState:
+        """See `StatePacker`."""
+        (one,) = state
+        return pack(one)
+
+    def unpack_state(
+        self,
+        packed: PackedState,
+        reference: tuple[References, ...] | None,
+        size: tuple[int, int],
+    ) -> tuple[MiniState, ...]:
+        """See `StatePacker`."""
+        given = reference[0] if reference else {}
+        return (unpack(packed, given, size, self.device),)
 
     def plain(self) -> None:
         """No decoder of its own was trained without the reference attention."""

@@ -82,6 +82,7 @@ class RegisteredReference:
 
     def __init__(self, picture: Picture, registration: Registration) -> None:
         """Take a picture (h, w, 3), and where the shot's frames are in it."""
+        self.registration = registration
         self._prepared: PreparedReference = prepare_reference(picture, registration)
         self.shades = gray(view(self._prepared).picture)
 
@@ -125,10 +126,12 @@ def lay_over(picture: Picture, size: tuple[int, int], *, inside: bool) -> FrameP
         shrunk = np.asarray(cv2.resize(picture, small, interpolation=cv2.INTER_AREA), np.uint8)
         if small != (width, height):
             return lay_over(shrunk, size, inside=inside)
-    return _warped(picture, matrix, size)
+    return _warped(picture, matrix, size, inside=inside)
 
 
-def _warped(picture: Picture, matrix: NDArray[np.float64], size: tuple[int, int]) -> FramePlaced:
+def _warped(
+    picture: Picture, matrix: NDArray[np.float64], size: tuple[int, int], *, inside: bool
+) -> FramePlaced:
     pixels = cv2.warpAffine(
         picture, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
@@ -136,4 +139,4 @@ def _warped(picture: Picture, matrix: NDArray[np.float64], size: tuple[int, int]
     scale, left, top = matrix[0, 0], matrix[0, 2], matrix[1, 2]
     x, y = (np.arange(size[0]) - left) / scale, (np.arange(size[1]) - top) / scale
     columns, rows = np.abs(2 * x + 1 - width) <= width, np.abs(2 * y + 1 - height) <= height
-    return FramePlaced(np.asarray(pixels, np.uint8), rows[:, None] & columns)
+    return FramePlaced(np.asarray(pixels, np.uint8), rows[:, None] & columns, inside=inside)

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from refvid.models.backbone import BackboneLimits, Decoded, Encoded, Keyframe
+from refvid.models.backbone import BackboneLimits, Decoded, Encoded, Keyframe, PackedState
 from refvid.models.frame_workers import count_workers, frame_workers
 from refvid.models.mini_style.config import MiniStyleConfig
 from refvid.models.mini_style.decoder import MiniStyleDecoder
 from refvid.models.mini_style.keyframes import KeyframeIndex
 from refvid.models.mini_style.painting import Painting, PaintState, paint
+from refvid.models.mini_style.state import pack, unpack
 from refvid.models.mini_style.style_index import TURNS, StyleIndex, index_styles
 from refvid.models.patch_codec import PatchCodec
 from refvid.models.registry import MINI_STYLE
@@ -50,6 +51,7 @@ class MiniStyleBackbone:
         first_chunk_extra=0,
         default_chunk=8,
         max_chunk=64,
+        packs_state=True,
     )
 
     def __init__(
@@ -130,6 +132,19 @@ class MiniStyleBackbone:
         if made.finished is not None:
             joined = torch.lerp(joined, made.painted, made.finished)
         return joined.clamp_(-1, 1)
+
+    def pack_state(self, state: PaintState | None) -> PackedState:
+        """See `StatePacker`; without a style there is none."""
+        return PackedState({}, {}) if state is None else pack(state)
+
+    def unpack_state(
+        self,
+        packed: PackedState,
+        reference: StyleReference | None,  # noqa: ARG002 -- the protocol's, as the size
+        size: tuple[int, int],  # noqa: ARG002
+    ) -> PaintState | None:
+        """See `StatePacker`."""
+        return unpack(packed, self.device) if packed.tensors else None
 
     def plain(self) -> None:
         """No decoder of its own was trained without the reference attention."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from refvid.models.backbone import BackboneLimits, Decoded, Encoded
+from refvid.models.backbone import BackboneLimits, Decoded, Encoded, Memory
 from refvid.models.placement import place
 from refvid.models.reference_attention import ReferenceAttention
 from refvid.models.reference_tokens import ReferenceTokens
@@ -298,4 +298,5 @@ LIMITS = BackboneLimits(
     trained_pixels=TRAINED_PIXELS,
     joins_references=True,
     overlap=_OVERLAP,
+    memory=Memory(),
 )

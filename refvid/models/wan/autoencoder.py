@@ -10,12 +10,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from refvid.models.backbone import BackboneLimits, Decoded, Encoded
+from refvid.models.backbone import BackboneLimits, Decoded, Encoded, Memory
 from refvid.models.placement import place
 from refvid.models.reference_attention import ReferenceAttention
 from refvid.models.registry import WAN, Chunking
 from refvid.models.tiles import Blend, Windows, crop, plan_windows
-from refvid.models.wan.blocks import Past, PointwiseConv3d
+from refvid.models.wan.blocks import PAST_FRAMES, Past, PointwiseConv3d
 from refvid.models.wan.config import WanConfig
 from refvid.models.wan.decoder import WanDecoder
 from refvid.models.wan.encoder import WanEncoder
@@ -204,7 +204,11 @@ class WanBackbone:
         self.device, self.dtype = device, dtype
         self.attention = attention
         self.chunking: Chunking = chunking
-        self.limits = replace(LIMITS, independent_chunks=chunking == "independent")
+        self.limits = (
+            replace(LIMITS, independent_chunks=True, memory=Memory())
+            if chunking == "independent"
+            else replace(LIMITS, memory=measure_memory(model.config))
+        )
         self.model = model.eval().requires_grad_(False)
         place(model.ae.encoder, device, torch.float32)
         place(model.ae.quant_conv, device, torch.float32)
@@ -349,6 +353,28 @@ LIMITS = BackboneLimits(
     trained_pixels=TRAINED_PIXELS,
     joins_references=True,
 )
+
+
+def measure_memory(config: WanConfig) -> Memory:
+    """How far back encoder and decoder look together, when one goes on where the other ends."""
+    block = 2 * PAST_FRAMES  # of two convolutions
+    # Encoder and decoder, from the highest frame rate to the lowest.
+    frames, step = 0, 1
+    for level in range(len(config.channel_multipliers)):
+        frames += step * block * config.residual_blocks
+        if level < len(config.temporal_downsampling) and config.temporal_downsampling[level]:
+            frames += step * PAST_FRAMES
+            step *= 2
+    stride = step
+    middle = 2 * block + PAST_FRAMES  # its blocks, and the convolution before or after it
+    frames += PAST_FRAMES + stride * 2 * middle
+    for in_time in (*config.temporal_upsampling, False):
+        frames += step * block * (config.residual_blocks + 1)
+        if in_time:
+            frames += step * PAST_FRAMES
+            step //= 2
+    # The first frame of a shot makes a latent of its own: the one after it differs, too.
+    return Memory(frames + PAST_FRAMES + stride, chunks=len(config.stages))
 
 
 def _frames_per_step(pixels: int) -> int:

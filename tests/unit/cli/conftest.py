@@ -114,7 +114,14 @@ class FakeWorkflow:
         plan = self.plan_enhance(job, references, options, backbone)
         job.output.write_bytes(b"video")
         return Document(
-            plan=plan, frames=48, cuts=(), notes=(), warnings=(), seconds=2.0, bytes_written=5
+            plan=plan,
+            frames=48,
+            resumed=0,
+            cuts=(),
+            notes=(),
+            warnings=(),
+            seconds=2.0,
+            bytes_written=5,
         )
 
 

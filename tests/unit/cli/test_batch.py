@@ -23,6 +23,7 @@ class Report(str):
     """A word that stands for what a job gives."""
 
     frames, seconds, bytes_written = 1, 1.0, 0
+    resumed = 0
     notes = warnings = ()
     plan = SimpleNamespace(notes=())
 
