@@ -53,7 +53,7 @@ def main() -> None:
                     gains[count, distance].append(psnr - before[index])
             told = {c: fmean(_all(gains, c)) for c in PLACES}
             print(path.stem, name, {c: round(gain, 2) for c, gain in told.items()}, flush=True)
-    print_table(gains)
+            print_table(gains)  # so far: the last one is of all
     if args.json is not None:
         args.json.write_text(json.dumps({f"{c} {d}": g for (c, d), g in gains.items()}))
 
@@ -75,7 +75,7 @@ def print_table(gains: dict[tuple[int, int], list[float]]) -> None:
         words = "0, its own" if last == 0 else f"{first}-{last}"
         print(f"| {words} | {' | '.join(cells)} |")
     cells = [f"{fmean(_all(gains, count)):+.2f} dB" for count in PLACES]
-    print(f"| all but its own | {' | '.join(cells)} |")
+    print(f"| all but its own | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

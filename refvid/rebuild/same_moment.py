@@ -51,20 +51,36 @@ _NOISES = 4.0
 _CLEARLY, _ROUNDING = 1.3, 0.5
 """Other colours fit clearly better where this factor and so many levels make no difference."""
 
+_WEAK = 0.7
+"""Share of that bound above which a place is doubtful."""
+
+_LEAST_SEED, _SEED_SHARE = 4, 0.1
+"""Certain cells, and their share, from which on all of a doubtful part is taken for changed."""
+
+_REACH = 5
+"""So many cells away from certain ones, at most."""
+
+_HOLE = 7
+"""Holes of so many cells in a change are part of it."""
+
 _CORRELATED = (-0.1, 0.3)
 """Correlation up to which a textured place is certainly another one, and from which on not."""
 
 _GROWN = 5
 """Cells by which found changes grow: their borders are as uncertain as that."""
 
-_SHARPER = (1.02, 1.1)
-"""Fine detail of the other recording over the frame's: up to the first it has nothing to give."""
+_SHARPER = (0.8, 0.95)
+"""Fine detail of the other recording over the frame's: up to the first it would take some away.
+From the second on it is the original, also where what the frame has lost is no detail."""
 
 _SLOWLY = 0.3
 """How fast that follows from frame to frame: the copy must not come and go."""
 
 _SAME_SHAPE = 0.01
 """Proportions that differ by less are the same."""
+
+_ALL_BUT_NOTHING = 0.9
+"""Share of a frame that has changed from which on the two have nothing in common."""
 
 _PLAIN = 0.02
 """Share of a frame with texture below which correlation says nothing."""
@@ -179,6 +195,8 @@ class SameMoment:
         alike = float((kept * correlation).sum() / max(kept.sum(), 1e-6))
         if kept.mean() > _PLAIN and alike < _UNLIKE:
             return None, None, 1.0
+        if mask is None and changed.mean() > _ALL_BUT_NOTHING:
+            return None, None, 1.0
         where = np.asarray((cells < 0.2) & (correlation > _UNLIKE))
         detail = fine_detail(gray(ours), where)
         sharper = fine_detail(gray(theirs), where) / detail if detail > 0 else 1.0
@@ -197,16 +215,17 @@ def find_changes(frame: Picture, other: Picture) -> Weights:
     """
     height, width = frame.shape[:2]
     difference, theirs = _differ(frame, other)
-    light = theirs.mean(2)
-    variance = cv2.blur(light**2, (5, 5)) - cv2.blur(light, (5, 5)) ** 2
+    variance = cv2.blur(theirs**2, (5, 5)) - cv2.blur(theirs, (5, 5)) ** 2
     contrast = np.sqrt(np.maximum(variance, 0))
-    usual = float(np.median(difference))
-    bound = np.maximum(_SAME, _NOISES * usual) + _PER_CONTRAST * contrast
-    colors = np.clip(difference / bound - 1, 0, 1)
+    usual = np.median(difference, axis=(0, 1))
+    # Light and colour apart: compression changes colours less, and edits mostly more.
+    excess = (difference / (np.maximum(_SAME, _NOISES * usual) + _PER_CONTRAST * contrast)).max(2)
+    colors = np.clip(excess - 1, 0, 1)
     correlation, texture = correlate_cells(gray(frame), gray(other), CELL)
     low, high = _CORRELATED
     structure = np.clip((high - correlation) / (high - low), 0, 1) * (texture > 0.5)
     changed = np.maximum(colors, structure).astype(np.float32)
+    changed = np.maximum(changed, _spread(changed, excess > _WEAK))
     # Single cells are noise; what is left has borders that are as uncertain as the cells around.
     changed = cv2.erode(changed, np.ones((2, 2), np.uint8))
     changed = cv2.dilate(changed, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_GROWN, _GROWN)))
@@ -215,14 +234,39 @@ def find_changes(frame: Picture, other: Picture) -> Weights:
     return np.asarray(np.clip(whole, 0, 1), np.float32)
 
 
+def _spread(changed: NDArray[np.float32], doubtful: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Changes of cells (h, w) go on in what is doubtful and lies together with certain ones: an
+    edit does not end where it happens to be faint.
+    """
+    certain = cv2.erode((changed > 0.9).astype(np.uint8), np.ones((2, 2), np.uint8))
+    reach = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _REACH + 1, 2 * _REACH + 1))
+    near = cv2.dilate(certain, reach) > 0
+    together = np.asarray((doubtful & near) | (changed > 0.5)).astype(np.uint8)
+    count, parts = cv2.connectedComponents(together, connectivity=4)
+    sizes = np.bincount(parts.ravel(), minlength=count)
+    seeds = np.bincount(parts.ravel(), weights=certain.ravel(), minlength=count)
+    taken = seeds >= np.maximum(_LEAST_SEED, _SEED_SHARE * sizes)
+    taken[0] = False
+    whole = cv2.morphologyEx(
+        taken[parts].astype(np.uint8), cv2.MORPH_CLOSE, np.ones((_HOLE, _HOLE), np.uint8)
+    )
+    return np.asarray(whole, np.float32)
+
+
 def _differ(frame: Picture, other: Picture) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """By how much mean colours around every cell differ, (h, w), and the other one's cells."""
+    """By how much light and both colour differences around every cell differ, (h, w, 3), and the
+    other one's cells.
+    """
     size = (max(1, frame.shape[1] // CELL), max(1, frame.shape[0] // CELL))
     ours, theirs = (
-        np.asarray(cv2.resize(p, size, interpolation=cv2.INTER_AREA), np.float32)
+        cv2.cvtColor(
+            np.asarray(cv2.resize(p, size, interpolation=cv2.INTER_AREA), np.float32),
+            cv2.COLOR_RGB2YCrCb,
+        )
         for p in (frame, other)
     )
-    return np.abs(cv2.blur(ours, (3, 3)) - cv2.blur(theirs, (3, 3))).max(2), theirs
+    difference = np.abs(cv2.blur(ours, (3, 3)) - cv2.blur(theirs, (3, 3)))
+    return np.asarray(difference, np.float32), np.asarray(theirs, np.float32)
 
 
 def _register(pairs: Sequence[tuple[Picture, Pixels]]) -> Registration | None:
@@ -248,7 +292,7 @@ def _keep_colors(found: Registration, frame: Picture, other: Pixels) -> Registra
     for registration in (plain, found):
         seen = view(prepare_reference(to_uint8(other), registration))
         difference, _ = _differ(frame, seen.picture)
-        usual.append(float(np.median(difference)))
+        usual.append(float(np.median(difference.max(2))))
     return plain if usual[0] <= _CLEARLY * usual[1] + _ROUNDING else found
 
 
