@@ -5,6 +5,7 @@
 The first frame is the reference, once as large as the result and once as large as the shrunken
 clip; PSNR is that of the frames after it. The sheet shows the middle of the last frame of every
 clip, 240 pixels a side: interpolated, with the small reference, with the large one, original.
+The last row is of text that is drawn here.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from refvid.evaluation.clips import find_clips, read_clip
 from refvid.evaluation.measures import frame_psnr
@@ -23,6 +24,7 @@ from refvid.rebuild.choose_backbone import LoadedBackbone, choose_backbone
 from refvid.rebuild.enlargement import Enlargement
 from refvid.rebuild.frames import enhance_frames
 from refvid.rebuild.options import ModelOptions, RebuildOptions
+from refvid.rebuild.reference_feed import GivenReference
 from refvid.training.degradations import h264_round_trip
 
 Frames = NDArray[np.uint8]
@@ -42,24 +44,45 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path, help="draw the results")
     arguments = parser.parse_args()
     loaded = choose_backbone(ModelOptions(model="mini"))
-    rows, gains = [], []
     print("| clip |", " | ".join(_WAYS), "|")
     print("| --- |", " | ".join("---" for _ in _WAYS), "|")
-    for path in find_clips(arguments.clips):
-        clean = read_clip(path, arguments.frames)
+    rows = []
+
+    def measure(name: str, clean: Frames) -> list[float]:
         grid = 2 * arguments.scale  # H.264 in 4:2:0 has even sides
         height, width = (side // grid * grid for side in clean.shape[1:3])
         clean = np.ascontiguousarray(clean[:, :height, :width])
         results = enlarge_all(loaded, clean, arguments.scale, arguments.crf)
         scores = [fmean(frame_psnr(results[way][1:], clean[1:])) for way in _WAYS]
-        gains.append(scores)
-        print(f"| {path.stem} |", " | ".join(f"{score:.2f}" for score in scores), "|", flush=True)
+        print_row(name, scores)
         rows.append(np.hstack([_middle(f[-1]) for f in [*(results[w] for w in _SHOWN), clean]]))
-    print(
-        "| mean |", " | ".join(f"{fmean(column):.2f}" for column in zip(*gains, strict=True)), "|"
-    )
+        return scores
+
+    gains = [
+        measure(path.stem, read_clip(path, arguments.frames))
+        for path in find_clips(arguments.clips)
+    ]
+    print_row("mean", [fmean(column) for column in zip(*gains, strict=True)])
+    measure("text", draw_text(arguments.frames))
     if arguments.sheet is not None:
         Image.fromarray(np.vstack(rows)).save(arguments.sheet)
+
+
+def print_row(name: str, scores: list[float]) -> None:
+    print(f"| {name} |", " | ".join(f"{score:.2f}" for score in scores), "|", flush=True)
+
+
+def draw_text(frames: int) -> Frames:
+    """Lines of 11 to 34 pixels that move by two pixels a frame: 480x256."""
+    page = Image.new("RGB", (480 + 2 * frames, 256 + frames), (236, 232, 220))
+    draw = ImageDraw.Draw(page)
+    for line, size in enumerate((11, 13, 16, 20, 26, 34)):
+        text = f"The quick brown fox jumps over 0123456789 ({size})"
+        font = ImageFont.load_default(size)
+        draw.text((20, 10 + line * 44), text, fill=(30, 30, 60), font=font)
+    return np.stack(
+        [np.asarray(page.crop((2 * i, i, 2 * i + 480, i + 256))) for i in range(frames)]
+    )
 
 
 def enlarge_all(loaded: LoadedBackbone, clean: Frames, scale: int, crf: int) -> dict[str, Frames]:
@@ -69,15 +92,19 @@ def enlarge_all(loaded: LoadedBackbone, clean: Frames, scale: int, crf: int) -> 
     small = np.stack(h264_round_trip(list(shrunk), crf=crf))
     larger = RebuildOptions(enlargement=Enlargement(scale=scale), cut_detection=False)
     as_it_is = RebuildOptions(cut_detection=False)
-    rebuilt = enhance_frames(small, shrunk[0], as_it_is, loaded)
+    rebuilt = enhance_frames(small, give(shrunk[0]), as_it_is, loaded)
     return {
         "bicubic": _resized(small, (width, height), Image.Resampling.BICUBIC),
         "lanczos": _resized(small, (width, height), Image.Resampling.LANCZOS),
         "small, then bicubic": _resized(rebuilt, (width, height), Image.Resampling.BICUBIC),
-        "small reference": enhance_frames(small, shrunk[0], larger, loaded),
-        "large reference": enhance_frames(small, clean[0], larger, loaded),
-        "none": enhance_frames(small, None, larger, loaded),
+        "small reference": enhance_frames(small, give(shrunk[0]), larger, loaded),
+        "large reference": enhance_frames(small, give(clean[0]), larger, loaded),
+        "none": enhance_frames(small, [], larger, loaded),
     }
+
+
+def give(picture: Frames) -> list[GivenReference]:
+    return [GivenReference(name="first frame", read=lambda: picture)]
 
 
 def _resized(frames: Frames, size: tuple[int, int], how: Image.Resampling) -> Frames:

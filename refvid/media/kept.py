@@ -177,7 +177,7 @@ PACKET_DATA: Final[Mapping[str, Entry]] = {
 """Side data of packets and streams, by PyAV's names: all that it knows."""
 
 PROPERTIES: Final[Mapping[str, Entry]] = {
-    "size": Entry(what="width and height", fate=Fate.KEPT),
+    "size": Entry(what="width and height", fate=Fate.KEPT, how="but for --scale and --size"),
     "pixel shape": Entry(
         what="the pixel shape", fate=Fate.KEPT, how="Matroska holds it for H.264 and HEVC only"
     ),

@@ -293,7 +293,7 @@ def test_dolby_vision_without_tags_is_hdr(samples, suffix):
     assert info.hdr == "Dolby Vision, profile 5"
     assert not info.color.is_hdr
     job = Job(source=source, output=samples.folder / "out.mp4")
-    with pytest.raises(InputError, match="HDR video"):
+    with pytest.raises(InputError, match="only Dolby Vision knows"):
         read_source(job, SourceOptions())
     read_source(job, SourceOptions(hdr="passthrough"))
     [note] = notes(source, samples.folder / "out.mp4")

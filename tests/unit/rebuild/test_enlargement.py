@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+import refvid
 from refvid.errors import OptionError, OutOfMemory
 from refvid.evaluation.demo import sample_clip
 from refvid.media.image import read_image, write_image
@@ -33,6 +34,7 @@ from refvid.rebuild.pixels import clip_to_frames, enlarge, frames_to_clip
 from refvid.rebuild.reference_feed import GivenReference
 from refvid.rebuild.reference_options import ReferenceSource
 from refvid.rebuild.stylize import choose_stylizer, stylize
+from refvid.training.degradations import write_h264
 from refvid.words import parse_enlargement
 from tests.asking import EnhanceOptions, enhance, plan_enhance
 from tests.unit.media.conftest import build_video, packets_of, picture
@@ -235,6 +237,33 @@ def times(path: Path) -> list[Fraction]:
 
 
 class TestReferences:
+    def test_a_larger_video_of_the_same_moments(self, tmp_path: Path) -> None:
+        """Every frame takes from its own moment, at the result's size."""
+        clean = sample_clip()[:4]
+        height, width = (side // 2 for side in clean.shape[1:3])
+        small = [
+            np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.BICUBIC))
+            for frame in clean
+        ]
+        write_h264(small, tmp_path / "small.mp4", crf=20)
+        write_h264(list(clean), tmp_path / "large.mp4", crf=4)
+        output = tmp_path / "out.mkv"
+        refvid.enhance(
+            tmp_path / "small.mp4",
+            output,
+            ref_video=tmp_path / "large.mp4",
+            scale=2,
+            model=refvid.load_model("mini", device="cpu"),
+            crf=4,
+        )
+        with open_video(output) as video:
+            results = [frame.pixels for frame in video]
+        for result, frame, original in zip(results, small, clean, strict=True):
+            larger = np.asarray(
+                Image.fromarray(frame).resize((2 * width, 2 * height), Image.Resampling.BICUBIC)
+            )
+            assert psnr(result, original) > psnr(larger, original) + 3
+
     def test_a_frame_of_the_video_serves_a_model_of_the_results_size(
         self, tmp_path: Path, loaded
     ) -> None:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+import refvid
 from refvid.errors import InputError
 from refvid.evaluation.demo import sample_clip
 from refvid.media.color import ColorInfo
@@ -23,6 +24,7 @@ from refvid.media.reader import open_video
 from refvid.media.stream_marks import DolbyVision
 from refvid.media.video_info import VideoInfo, read_video_info
 from refvid.metrics.psnr import psnr
+from refvid.models.registry import MINI_STYLE
 from refvid.rebuild.canvas import Canvas
 from refvid.rebuild.choose_backbone import LoadedBackbone, choose_backbone
 from refvid.rebuild.enlargement import Enlargement
@@ -166,6 +168,22 @@ def test_latents_of_hdr_decode_to_hdr(tmp_path: Path, still, transfer: int) -> N
         results.append(read_frames(output).astype(int))
     assert np.abs(results[0] - results[1]).mean() < 0.01 * 65535
     assert np.abs(results[0] - read_frames(source)).mean() < 0.01 * 65535
+
+
+def test_hdr_is_restyled_as_hdr(tmp_path: Path, still, style_weights: Path) -> None:
+    """Painted with its own first frame as the keyframe: brought over, that is the frame."""
+    source = write_hdr(tmp_path / "in.mkv", still, PQ)
+    Image.fromarray(still[0]).save(tmp_path / "key.png")
+    output = tmp_path / "out.mkv"
+    refvid.stylize(
+        source,
+        output,
+        keyframe=f"{tmp_path / 'key.png'}@0",
+        model=refvid.load_model(MINI_STYLE, weights=style_weights, device="cpu"),
+    )
+    assert read_video_info(output).color == read_video_info(source).color
+    difference = read_frames(output).astype(int) - read_frames(source)
+    assert np.abs(difference).mean() < 0.01 * 65535
 
 
 def test_refused_or_as_it_is(tmp_path: Path, fake_backbone, still) -> None:
