@@ -34,7 +34,7 @@ from refvid.media.pixel_conversion import Pixels, to_uint8, to_uint16
 WHITE_LEVEL: Final = 0.7
 """Where the domain has HDR's diffuse white, of 1.
 
-At 0.85 SDR's contrast would be kept better (97 instead of 96 % of the gain), but what is brighter
+At 0.85 SDR's contrast would be kept better (97 instead of 95 % of the gain), but what is brighter
 would have so few steps left that references, which are 8 bits there, showed as bands in a sky."""
 
 _WHITE: Final = 65535
