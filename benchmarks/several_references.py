@@ -25,7 +25,7 @@ from refvid.training.degradations import EVALUATION_DEGRADATIONS, degrade
 
 FRAMES = 49
 PLACES = {1: (0,), 2: (0, 48), 4: (0, 16, 32, 48)}
-GROUPS = ((0, 0), (1, 4), (5, 8), (9, 12), (13, 16), (17, 24), (25, 48))
+GROUPS = ((0, 0), (1, 4), (5, 8), (9, 16), (17, 24), (25, 48))
 """Frames from the nearest reference, first and last."""
 
 
@@ -75,7 +75,7 @@ def print_table(gains: dict[tuple[int, int], list[float]]) -> None:
         words = "0, its own" if last == 0 else f"{first}-{last}"
         print(f"| {words} | {' | '.join(cells)} |")
     cells = [f"{fmean(_all(gains, count)):+.2f} dB" for count in PLACES]
-    print(f"| all but its own | {' | '.join(cells)} |", flush=True)
+    print(f"| all | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

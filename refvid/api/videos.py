@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from refvid.api.keywords import (
     File,
@@ -32,6 +32,8 @@ from refvid.words import (
 )
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from refvid.rebuild.choose_backbone import LoadedBackbone
     from refvid.rebuild.options import Hdr
     from refvid.rebuild.pixels import Pixels
@@ -168,6 +170,8 @@ def enhance_frames(
     frames: Pixels,
     *,
     ref: File | Pixels | Iterable[File | Pixels] | None = None,
+    ref_video: Pixels | None = None,
+    mask: NDArray[Any] | None = None,
     ref_fit: ReferenceFit = "auto",
     strength: float = 1.0,
     cut_detection: bool = True,
@@ -182,6 +186,10 @@ def enhance_frames(
         frames: (T, H, W, 3) RGB, uint8 or uint16 at full scale.
         ref: (h, w, 3) likewise; or an image file, with its place as `b.png@40` if it has one; or
             one of the frames as `frame:N`; or several of them.
+        ref_video: (T, h, w, 3) likewise: another recording of the same moments, as the original of
+            edited frames is.
+        mask: (H, W) or (T, H, W), booleans or 0 to the type's largest value: where the frames show
+            something else than that one; None finds it from the difference.
         ref_fit: See `enhance`, as for the others.
 
     Returns:
@@ -202,9 +210,13 @@ def enhance_frames(
         enlargement=parse_enlargement(scale, size),
     )
     fit = References(fit=ref_fit).fit
+    if mask is not None and ref_video is None:
+        raise OptionError("a mask tells where a reference video does not count: give ref_video")
     given = [_find_picture(frames, one) for one in _several_pictures(ref)]
     loaded = use_model(model, strength=strength)
-    return work.enhance_frames(frames, given, options, loaded, on_progress, fit=fit)
+    return work.enhance_frames(
+        frames, given, options, loaded, on_progress, fit=fit, original=ref_video, mask=mask
+    )
 
 
 def stylize(

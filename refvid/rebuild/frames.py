@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from refvid.errors import OptionError
 from refvid.progress import Progress, ProgressCallback, ignore_progress
@@ -17,12 +19,14 @@ from refvid.rebuild.cuts import mark_shots
 from refvid.rebuild.findings import ReferenceTally
 from refvid.rebuild.memory import Budget, plan_memory
 from refvid.rebuild.options import RebuildOptions
+from refvid.rebuild.original_in_memory import MaskInMemory, OriginalInMemory
 from refvid.rebuild.pixels import Pixels
 from refvid.rebuild.rebuilder import Rebuilder
 from refvid.rebuild.reference_choice import make_feed
 from refvid.rebuild.reference_feed import GivenReference, Moment
 from refvid.rebuild.reference_options import ReferenceFit
 from refvid.rebuild.references import Conditions
+from refvid.rebuild.video_feed import VideoFeed
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +39,8 @@ def enhance_frames(
     on_progress: ProgressCallback = ignore_progress,
     *,
     fit: ReferenceFit = "auto",
+    original: Pixels | None = None,
+    mask: NDArray[Any] | None = None,
 ) -> Pixels:
     """Rebuild frames with pictures of their scene, or with none.
 
@@ -47,6 +53,8 @@ def enhance_frames(
         loaded: The model.
         on_progress: Told how many frames are done.
         fit: How a picture meets frames of another shape.
+        original: (T', h, w, 3), another recording of the same moments, frame by frame.
+        mask: (H, W) or (T, H, W): where the frames show something else than that one.
 
     Returns:
         Frames of the same type, and of the same shape but for `options.enlargement`.
@@ -60,8 +68,15 @@ def enhance_frames(
     canvas = Canvas(size=size)
     memory = plan_memory(loaded, "the frames", height, width)
     conditions = Conditions()
-    if given and options.strength > 0:
+    names = [reference.name for reference in given]
+    remarks: Callable[[], Sequence[str]] = tuple
+    if options.strength > 0 and (given or original is not None):
         feed = make_feed(given, loaded, size, fit=fit, first=lambda: canvas.to_picture(frames[0]))
+        if original is not None:
+            check_pixels(original, 4, "a reference video is (T, H, W, 3)")
+            masks = None if mask is None else MaskInMemory(mask, frames.shape[:3], size)
+            feed = VideoFeed(feed, len(given), OriginalInMemory(original), masks)
+            names, remarks = [*names, OriginalInMemory.name], feed.remarks
         conditions = Conditions(feed=feed)
     rebuilt, uses = rebuild_frames(
         loaded,
@@ -78,9 +93,11 @@ def enhance_frames(
         logger.info("%s", findings.describe())
         if (warning := findings.warning(fit=fit)) is not None:
             logger.warning("%s", warning)
-    if len(given) > 1:
-        for one in uses.served([reference.name for reference in given]):
+    if len(names) > 1:
+        for one in uses.served(names):
             logger.info("%s", one.describe())
+    for remark in remarks():
+        logger.warning("%s", remark)
     return rebuilt
 
 

@@ -68,6 +68,11 @@ class ReferenceVideo:
         self._window: deque[OriginalFrame] = deque()
         self._is_over = False
 
+    @property
+    def name(self) -> str:
+        """In words, for people."""
+        return self.info.path.name
+
     def close(self) -> None:
         """Stop reading."""
         self._stack.close()

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from fractions import Fraction
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from refvid.models.backbone import ReferenceUse
-from refvid.rebuild.edit_mask import EditMask
 from refvid.rebuild.pixels import Pixels
 from refvid.rebuild.reference_feed import Choices, ChunkView, Fed, GivenReference, ReferenceFeed
-from refvid.rebuild.reference_video import OriginalFrame, ReferenceVideo
+from refvid.rebuild.reference_video import OriginalFrame
 from refvid.rebuild.same_moment import SameMoment
 from refvid.wording import counted
 
@@ -27,6 +27,51 @@ _NO_MORE: Mapping[int, GivenReference] = MappingProxyType({})
 _NEARLY_ALL = 0.9
 """Share of a chunk's frames that must have one of the same moment: else copied frames and rebuilt
 ones would take turns, and flicker."""
+
+
+class FramesInStep(Protocol):
+    """Frames of another recording, by the times of the video's; see `ReferenceVideo`."""
+
+    @property
+    def name(self) -> str:
+        """In words, for people."""
+        ...
+
+    def go_to(self, first: Fraction, last: Fraction) -> None:
+        """Make ready for frames from one time to another [s]."""
+        ...
+
+    def at(self, time: Fraction) -> OriginalFrame | None:
+        """The frame of the same time; None where there is none."""
+        ...
+
+    def around(self, time: Fraction) -> list[OriginalFrame]:
+        """The frame shown at a time and the one behind it."""
+        ...
+
+    def covers(self, time: Fraction) -> bool:
+        """Whether it goes on at a time."""
+        ...
+
+    def close(self) -> None:
+        """End what reads along."""
+        ...
+
+
+class MasksInStep(Protocol):
+    """Masks by the times of the video's frames; see `EditMask`."""
+
+    def go_to(self, first: Fraction, last: Fraction) -> None:
+        """Make ready for frames from one time to another [s]."""
+        ...
+
+    def at(self, time: Fraction) -> NDArray[np.float32]:
+        """(H, W) in [0, 1]: 1 where the frame shows something else."""
+        ...
+
+    def close(self) -> None:
+        """End what reads along."""
+        ...
 
 
 class VideoFeed:
@@ -40,7 +85,11 @@ class VideoFeed:
     """
 
     def __init__(
-        self, pictures: ReferenceFeed, count: int, video: ReferenceVideo, mask: EditMask | None
+        self,
+        pictures: ReferenceFeed,
+        count: int,
+        video: FramesInStep,
+        mask: MasksInStep | None,
     ) -> None:
         self._pictures, self._count = pictures, count
         self._video, self._mask = video, mask
@@ -78,7 +127,7 @@ class VideoFeed:
         if self._lacking is None:
             return []
         first, last = self._lacking
-        name, frames = self._video.info.path.name, counted(self._lacking_count, "frame")
+        name, frames = self._video.name, counted(self._lacking_count, "frame")
         remark = f"{name} does not cover {frames} ({first} to {last}): they were rebuilt without it"
         return [remark]
 
@@ -124,7 +173,7 @@ class VideoFeed:
 
     def _give(self, frame: OriginalFrame, mask: NDArray[np.float32] | None) -> GivenReference:
         return GivenReference(
-            name=f"frame {frame.index} of {self._video.info.path}",
+            name=f"frame {frame.index} of {self._video.name}",
             read=lambda: frame.pixels if mask is None else _paint_over(frame.pixels, mask),
             time=frame.time,
         )

@@ -16,6 +16,8 @@ from refvid.media.image import read_image, write_image
 from refvid.media.video_info import read_video_info
 from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.edit_mask import EditMask
+from refvid.rebuild.frames import enhance_frames
+from refvid.rebuild.options import ModelOptions, RebuildOptions
 from refvid.rebuild.reference_options import References, ReferenceSource
 from refvid.rebuild.reference_video import ReferenceVideo
 from tests.asking import EnhanceOptions, enhance, plan_enhance
@@ -107,8 +109,6 @@ class TestEnhance:
         assert "the video" in (report.plan.reference or "")
 
     def test_chunks_and_shots_make_no_difference(self, fake_backbone, tmp_path: Path) -> None:
-        from refvid.rebuild.options import ModelOptions
-
         clean = moving(13)
         source = write(tmp_path / "in", [degrade(one) for one in clean])
         video = write(tmp_path / "original", clean)
@@ -169,6 +169,33 @@ class TestEnhance:
         )
         report = enhance(asked, loaded)
         assert [one.runs for one in report.served] == [((0, 7),), ((0, 7),)]
+
+
+class TestInMemory:
+    def test_as_in_files(self, loaded) -> None:
+        clean = np.stack(moving(10))
+        frames = np.stack([degrade(one) for one in clean])
+        options = RebuildOptions()
+        result = enhance_frames(frames, [], options, loaded, original=clean)
+        assert np.abs(result.astype(float) - clean).mean() < 1
+        left = np.zeros(clean.shape[1:3], bool)
+        left[:, :120] = True
+        for mask in (left, left.astype(np.uint8) * 255, np.stack([left] * 10).astype(float)):
+            result = enhance_frames(frames, [], options, loaded, original=clean, mask=mask)
+            error = np.abs(result.astype(float) - clean)
+            assert error[:, :, 120:].mean() < 1
+            assert error[:, :, :120].mean() > 5
+
+    def test_what_is_not_covered_is_logged(self, loaded, caplog) -> None:
+        clean = np.stack(moving(10))
+        enhance_frames(clean, [], RebuildOptions(), loaded, original=clean[:8])
+        assert "does not cover 2 frames (8 to 9)" in caplog.text
+
+    def test_shapes_are_checked(self, loaded) -> None:
+        clean = np.stack(moving(2))
+        for more in ({"original": clean[0]}, {"original": clean, "mask": clean[0]}):
+            with pytest.raises(OptionError):
+                enhance_frames(clean, [], RebuildOptions(), loaded, **more)
 
 
 class TestBadInput:
