@@ -153,7 +153,9 @@ def rebuild(
         identity = {**identity, "parts": "made by other processes"}
     resume = options.resume and made is None
     with open_work(job.output, prepared, identity, resume=resume) as work:
-        found = _rebuild(job, conditioning, options, loaded, resumed(prepared, work), run, work, made)
+        found = _rebuild(
+            job, conditioning, options, loaded, resumed(prepared, work), run, work, made
+        )
         finish_work(work)
     return run.report(**found)
 
