@@ -28,6 +28,7 @@ class ListRules:
         ),
     ] = False
     fail_fast: flags.FailFast = False
+    no_resume: flags.NoResume = False
     dry_run: flags.DryRun = False
     shard: flags.Shard = None
     ray: flags.Ray = None

@@ -56,6 +56,7 @@ def run_list(
         "overwrite": rules.overwrite,
         "skip_existing": rules.skip_existing,
         "dry_run": rules.dry_run,
+        "no_resume": rules.no_resume,
         "device": places[0],
     }
     rows = read_jobs(path)

@@ -7,7 +7,7 @@ it would without parts: times, sound and all else are handled in one place.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from torch import Tensor
 
 from refvid.errors import InputError
 from refvid.media.inputs import Job
@@ -221,6 +222,9 @@ class Assembler(Rebuilder):
         if chunk.starts_shot and chunk.index:
             self.cuts.append(chunk.index)
         return [self._next() for _ in chunk.final]
+
+    def snapshot(self, *, with_state: bool) -> tuple[Mapping[str, Tensor], dict[str, Any]]:  # noqa: ARG002 -- as for its base
+        return self.session.snapshot(with_state=False)  # it is elsewhere
 
     def _next(self) -> Pixels:
         for frame in self._frames:

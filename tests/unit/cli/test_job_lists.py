@@ -225,7 +225,7 @@ def test_every_option_of_a_command_is_a_column(run, clips):
 
     program: Any = get_command(app)
     of_the_list = {
-        *("help", "device", "fail-fast", "dry-run", "shard", "ray", "progress"),
+        *("help", "device", "fail-fast", "no-resume", "dry-run", "shard", "ray", "progress"),
         *("json", "quiet", "verbose", "debug"),
     }
     for name in remote.commands():
