@@ -34,7 +34,9 @@ def choose_device(name: str = "auto") -> torch.device:
         DeviceError: The device is not on this machine, or this PyTorch cannot drive it.
     """
     if name == "auto":
-        return torch.device(next(kind for kind in ("cuda", "xpu", "mps", "cpu") if _count(kind)))
+        return torch.device(
+            next(kind for kind in ("cuda", "xpu", "mps", "cpu") if count_devices(kind))
+        )
     kind, colon, number = name.partition(":")
     if kind not in ("cpu", "cuda", "xpu", "mps") or (colon and not _is_number(number)):
         raise OptionError(
@@ -42,7 +44,7 @@ def choose_device(name: str = "auto") -> torch.device:
         )
     if kind in ("cpu", "mps") and number not in ("", "0"):
         raise DeviceError(f"There is no device {name}: {kind} has no numbers. Use --device {kind}.")
-    available = _count(kind)
+    available = count_devices(kind)
     if not available:
         raise DeviceError(
             f"There is no device {name} here: {_why_missing(kind)} "
@@ -52,6 +54,17 @@ def choose_device(name: str = "auto") -> torch.device:
         last = f"{kind}:{available - 1}"
         raise DeviceError(f"There is no device {name}: the last one on this machine is {last}.")
     return torch.device(kind, int(number)) if number and kind != "cpu" else torch.device(kind)
+
+
+def count_devices(kind: str) -> int:
+    """How many devices of a kind (cuda, xpu, mps, cpu) there are; 0 for what is none."""
+    if kind == "cuda":
+        return torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if kind == "xpu":
+        return torch.xpu.device_count() if torch.xpu.is_available() else 0
+    if kind == "mps":
+        return int(torch.backends.mps.is_available())
+    return int(kind == "cpu")
 
 
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:
@@ -119,16 +132,6 @@ def release_cached_memory(device: torch.device) -> None:
 
 def _is_number(text: str) -> bool:
     return text.isdecimal() and len(text) < 10
-
-
-def _count(kind: str) -> int:
-    if kind == "cuda":
-        return torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if kind == "xpu":
-        return torch.xpu.device_count() if torch.xpu.is_available() else 0
-    if kind == "mps":
-        return int(torch.backends.mps.is_available())
-    return 1
 
 
 def _why_missing(kind: str) -> str:

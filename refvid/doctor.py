@@ -75,6 +75,9 @@ class DoctorReport:
     """Encoders that are built in, but do not work here, each with the reason."""
 
     devices: list[DeviceFinding]
+    long_jobs: dict[str, str]
+    """How `refvid batch` can work on more than one device at once, in words."""
+
     weights: dict[str, str]
     """Path of the weights per bundled model."""
 
@@ -112,6 +115,7 @@ def diagnose() -> DoctorReport:
         encoders=encoders,
         encoders_not_working=not_working,
         devices=devices,
+        long_jobs=_look_at_long_jobs(devices),
         weights=_find_weights(warnings),
         hugging_face_cache=_hugging_face_cache(),
         config_file=str(config),
@@ -255,6 +259,29 @@ def _find_devices() -> list[DeviceFinding]:
         )
     )
     return findings
+
+
+def _look_at_long_jobs(devices: list[DeviceFinding]) -> dict[str, str]:
+    from refvid.distribution.shards import parse_shard
+    from refvid.errors import OptionError
+
+    cards = [device.name for device in devices if ":" in device.name]
+    cores = os.cpu_count() or 1
+    if cards:
+        together = f"--device {cards[0].partition(':')[0]}:all ({len(cards)})"
+    else:
+        together = f"--device cpu:2 (of {cores} cores)" if cores > 1 else "no"
+    try:
+        shard = parse_shard("auto", os.environ)
+        part = f"part {shard.index + 1} of {shard.count}"
+    except OptionError:
+        part = "no scheduler has started this"
+    ray = _version("ray")
+    return {
+        "all devices": together,
+        "--shard auto": part,
+        "--ray": f"Ray {ray}" if ray else "Ray is not installed: pip install ray",
+    }
 
 
 def _main_memory() -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,15 +16,13 @@ from refvid.cli.exit_codes import batch_exit_code
 from refvid.cli.file_errors import named_error
 from refvid.cli.flags import BatchRules
 from refvid.cli.jobs import Outcome, triage
-from refvid.cli.licence import asking_for_licence
 from refvid.cli.signals import check_stopped
+from refvid.distribution.shards import parse_shard
 from refvid.errors import OutputError
 from refvid.wording import counted
 
 if TYPE_CHECKING:
     from refvid.media.inputs import Job
-    from refvid.progress import TransferCallback
-    from refvid.rebuild.choose_backbone import LoadedBackbone
     from refvid.rebuild.existing import Existing
     from refvid.rebuild.plan import Plan
 
@@ -58,10 +57,12 @@ class Batch:
     ) -> None:
         self._console = console
         self._rules = rules
+        if rules.shard is not None:
+            jobs = parse_shard(rules.shard, os.environ).part_of(jobs)
         self._jobs = jobs
         self._written: set[tuple[int, int]] = set()
         self.ready, self.outcomes = triage(
-            jobs,
+            self._jobs,
             overwrite=rules.overwrite,
             skip_existing=rules.skip_existing,
             dry_run=rules.dry_run,
@@ -75,11 +76,12 @@ class Batch:
         for job in self.ready:
             if job.replaces:
                 console.note(f"{job.source} is done again: {job.replaces}")
-        if self._is_over:
+        if self.is_over:
             self.ready = []
 
     @property
-    def _is_over(self) -> bool:
+    def is_over(self) -> bool:
+        """Whether a failure has ended the batch."""
         return self._rules.fail_fast and any(outcome.error for outcome in self.outcomes)
 
     def __iter__(self) -> Iterator[Job]:
@@ -87,15 +89,17 @@ class Batch:
         for job in self.ready:
             check_stopped()
             try:
-                self._prepare(job)
+                self.prepare(job)
             except OutputError as error:
-                self._add(Outcome(job=job, error=error))
+                self.add(Outcome(job=job, error=error))
             else:
+                self._console.event("start", **_names(job))
                 yield job
-            if self._is_over:
+            if self.is_over:
                 return
 
-    def _prepare(self, job: Job) -> None:
+    def prepare(self, job: Job) -> None:
+        """Make the folder of a result, and raise `OutputError` where there is no place for it."""
         from refvid.media.outputs import existing_files
         from refvid.media.sequence import is_pattern
 
@@ -122,9 +126,10 @@ class Batch:
             outcome.error, outcome.report = named_error(error, job.output), None
         else:
             self._written |= existing_files(job.output)
-        self._add(outcome)
+        self.add(outcome)
 
-    def _add(self, outcome: Outcome) -> None:
+    def add(self, outcome: Outcome) -> None:
+        """Take note of what became of a job, and tell it."""
         self.outcomes.append(outcome)
         self._tell(outcome)
 
@@ -133,8 +138,8 @@ class Batch:
         outcomes, total = self.outcomes, len(self._jobs)
         code = batch_exit_code(outcome.error for outcome in outcomes if outcome.error)
         if self._console.json:
-            order = [job.source for job in self._jobs]
-            outcomes.sort(key=lambda outcome: order.index(outcome.job.source))
+            order = {job.source: number for number, job in enumerate(self._jobs)}
+            outcomes.sort(key=lambda outcome: order[outcome.job.source])
             results = [self._document(outcome) for outcome in outcomes]
             self._console.result_json(
                 {"refvid": refvid.__version__, "results": results, "exit_code": code}
@@ -152,6 +157,8 @@ class Batch:
     def _tell(self, outcome: Outcome) -> None:
         """One job's fate on stderr, and its result on stdout."""
         job, report, console = outcome.job, outcome.report, self._console
+        if outcome.document is None:  # else it was told when it came
+            console.event(outcome.status, **self._document(outcome))
         if outcome.skipped:
             console.note(f"skipped {job.source}: {outcome.skipped}")
         elif outcome.error is not None:
@@ -164,12 +171,15 @@ class Batch:
             _tell_speed(console, job, report)
             if not console.json:
                 console.result_path(job.output)
+        elif not console.json:
+            console.result_path(job.output)
 
     def _document(self, outcome: Outcome) -> dict[str, Any]:
+        if outcome.document is not None:
+            return outcome.document
         is_planned = self._rules.dry_run and outcome.status == "done"
         result: dict[str, Any] = {
-            "input": str(outcome.job.source),
-            "output": str(outcome.job.output),
+            **_names(outcome.job),
             "status": "planned" if is_planned else outcome.status,
         }
         if outcome.report is not None:
@@ -181,14 +191,8 @@ class Batch:
         return result
 
 
-def load_model(
-    console: Console, choose: Callable[[TransferCallback], LoadedBackbone]
-) -> LoadedBackbone:
-    """Load the model that a command chooses, and say which and why."""
-    with console.transfers() as on_transfer:
-        loaded = asking_for_licence(console, lambda: choose(on_transfer))
-    console.note(f"model {loaded.name}: {loaded.reason}")
-    return loaded
+def _names(job: Job) -> dict[str, str]:
+    return {"input": str(job.source), "output": str(job.output)}
 
 
 def plan_lines(plan: Any) -> list[str]:

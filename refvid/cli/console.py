@@ -14,10 +14,12 @@ import traceback
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from refvid.cli.events import EventProgress
 from refvid.cli.exit_codes import exit_code_of
 from refvid.errors import OutputError, RefvidError, is_out_of_memory
 from refvid.wording import counted
@@ -48,6 +50,8 @@ class Console:
         self.json = False
         self.prints_paths = True
         """Off where the result itself is on stdout."""
+        self.tells_events = False
+        """Whether stderr has one JSON object a line, for a program that reads along."""
 
         self._bar: Any = None
         self._log_handler: _StderrHandler | None = None
@@ -86,10 +90,19 @@ class Console:
         """Print the one JSON object of a run; ASCII, so that any terminal and pipe can carry it."""
         _print_result(json.dumps(document, indent=2))
 
+    def event(self, kind: str, **facts: Any) -> None:
+        """Print a JSON object on one line of stderr, where `tells_events`."""
+        if self.tells_events:
+            _print_message(json.dumps({"event": kind, **facts}))
+
     def note(self, text: str) -> None:
         """Tell the user something on stderr; silent with --quiet."""
         if self.level != "quiet":
             self._say(text)
+
+    def relay(self, text: str) -> None:
+        """Print what another process would have printed."""
+        self._say(text)
 
     def warning(self, text: str) -> None:
         self._say(f"warning: {text}")
@@ -110,13 +123,19 @@ class Console:
 
         `unit` is the word for one of what is done.
         """
-        if self.level == "quiet":
+        if self.level == "quiet" and not self.tells_events:
             yield _ignore
-        elif sys.stderr.isatty() and not os.environ.get("CI"):
+        elif sys.stderr.isatty() and not (self.tells_events or os.environ.get("CI")):
             with self._tqdm(label, unit) as callback:
                 yield callback
         else:
-            yield _LineProgress(label, self._say, unit=unit).update
+            yield self.progress_lines(label, unit=unit)
+
+    def progress_lines(self, label: str, *, unit: str = "frame", **facts: Any) -> ProgressCallback:
+        """Do the same in lines, for several workflows at once; `facts` tell events apart."""
+        if self.tells_events:
+            return EventProgress(partial(self.event, "progress", label=label, **facts)).update
+        return _LineProgress(label, self._say, unit=unit).update
 
     @contextmanager
     def _tqdm(self, label: str, unit: str) -> Iterator[ProgressCallback]:
@@ -145,7 +164,7 @@ class Console:
         """Show how far long work on a file is, one step after the other; nothing while none is."""
         if self.level == "quiet":
             yield _ignore
-        elif sys.stderr.isatty() and not os.environ.get("CI"):
+        elif sys.stderr.isatty() and not (self.tells_events or os.environ.get("CI")):
             bars = _TransferBars(self)
             try:
                 yield bars.update
@@ -155,6 +174,9 @@ class Console:
             yield _TransferLines(self._say).update
 
     def _say(self, text: str) -> None:
+        if self.tells_events:
+            self.event("message", text=text)
+            return
         if self._bar is not None:
             self._bar.clear()
         _print_message(visible(text))

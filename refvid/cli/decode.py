@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
@@ -12,21 +14,23 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from refvid.cli import comparing, flags, model_flags
-from refvid.cli.batch import Batch, decisions, load_model
+from refvid.cli.batch import decisions
 from refvid.cli.console import Console
-from refvid.cli.groups import IO_PANEL, REFERENCE_PANEL, grouped
-from refvid.cli.jobs import find_jobs
+from refvid.cli.groups import IO_PANEL, REFERENCE_PANEL
+from refvid.cli.jobs import count_inputs, find_jobs
 from refvid.cli.kinds import check_latents, check_result
 from refvid.cli.pipes import open_pipes
+from refvid.cli.task import Models, Task, gives_task
 from refvid.errors import InputError, OptionError
 from refvid.words import parse_latent_references, parse_rate
 
 if TYPE_CHECKING:
+    from refvid.cli.task import Do
     from refvid.latents.wishes import LatentWishes
     from refvid.media.inputs import Job
     from refvid.rebuild.choose_backbone import LoadedBackbone
     from refvid.rebuild.latents_options import DecodeOptions, LatentReferences
-    from refvid.rebuild.plan import Plan
+    from refvid.rebuild.plan import Plan, Report
 
 _reference = partial(typer.Option, rich_help_panel=REFERENCE_PANEL)
 _latents = partial(
@@ -118,9 +122,9 @@ class Wishes:
         )
 
 
-@grouped
+@gives_task
 def decode(
-    ctx: typer.Context,
+    stack: ExitStack,
     console: Console,
     inputs: Annotated[
         list[str],
@@ -148,7 +152,7 @@ def decode(
             rich_help_panel=IO_PANEL,
         ),
     ] = None,
-) -> None:
+) -> Task:
     """Decode latents that a diffusion pipeline saved, with a reference image.
 
     For Wan 2.1 (and what shares its VAE), for VideoVAE+ where --model says so, and for files of
@@ -178,48 +182,59 @@ def decode(
         encoding=encoding.parse(),
     )
     model = replace(choice.parse(), attention=not references.baseline)
-    pipes = ctx.with_resource(open_pipes(console, inputs, rules, container, compare=compare))
-    inputs, rules = list(pipes.inputs), pipes.rules
+    pipes = stack.enter_context(open_pipes(console, inputs, rules, container, compare=compare))
+    rules = pipes.rules
     check_result(rules.output, options.encoding)
-    jobs = find_jobs(inputs, rules, suffix=".mp4", accepts=holds_tensors)
-    references = references.for_inputs(len(jobs))
+    jobs = find_jobs(pipes.inputs, rules, suffix=".mp4", accepts=holds_tensors)
+    references = references.for_inputs(count_inputs(jobs))
     check_replaces_no([job.output for job in jobs], references.files, "the reference")
-    find_existing = partial(find_video, how=references.how(), model=model.registered)
-    batch = Batch(console, rules, jobs, check_latents, find_existing)
-    if batch.ready:
+
+    def begin(models: Models, ready: Sequence[Job]) -> Do:
         from refvid.rebuild import decode as work
+        from refvid.rebuild.choose_backbone import choose_backbone
         from refvid.rebuild.trial import Trial
 
         if references.baseline:
             console.note("the plain decoder: no reference attention")
         elif references.references.is_none:
             console.note("no --ref: decoding without a reference, which brings less back")
-        sources = [job.source for job in batch.ready]
+
+        def load(sources: Iterable[Path]) -> LoadedBackbone:
+            chosen, reason = work.name_decoder(model, sources)
+            choose = partial(choose_backbone, chosen, may_fetch=not rules.dry_run)
+            return models.load(choose, reason)
+
         try:
-            loaded = load_model(
-                console, partial(work.choose_decoder, model, sources, may_fetch=not rules.dry_run)
-            )
+            loaded: LoadedBackbone | None = load(job.source for job in ready)
         except InputError:
             loaded = None  # none can be read: each job says what is wrong with its own
         trial = Trial()
-        for job in batch:
-            with batch.attempt(job) as outcome:
-                mine = loaded or work.choose_decoder(
-                    model, [job.source], may_fetch=not rules.dry_run
+
+        def do(job: Job) -> Plan | Report:
+            mine = loaded or load([job.source])
+            if compare:
+                comparing.check_page(job, overwrite=rules.overwrite)
+            if rules.dry_run:
+                return work.plan_decode(job, references, options, mine, trial)
+            with console.progress(job.source.name) as on_progress:
+                report = work.decode(
+                    job, references, options, mine, on_progress, partial(_tell, console)
                 )
-                if compare:
-                    comparing.check_page(job, overwrite=rules.overwrite)
-                if rules.dry_run:
-                    outcome.report = work.plan_decode(job, references, options, mine, trial)
-                    continue
-                with console.progress(job.source.name) as on_progress:
-                    report = work.decode(
-                        job, references, options, mine, on_progress, partial(_tell, console)
-                    )
-                if compare:
-                    _compare_with_plain(console, job, options, mine, report.plan)
-                outcome.report = report
-    raise typer.Exit(pipes.finish(batch.finish()))
+            if compare:
+                _compare_with_plain(console, job, options, mine, report.plan)
+            return report
+
+        return do
+
+    return Task(
+        jobs=jobs,
+        rules=rules,
+        begin=begin,
+        check=check_latents,
+        find_existing=partial(find_video, how=references.how(), model=model.registered),
+        reads=references.files,
+        finish=pipes.finish,
+    )
 
 
 def _tell(console: Console, plan: Plan) -> None:

@@ -36,6 +36,8 @@ def _report_lines(report: DoctorReport) -> list[str]:
     lines += [f"  {name:<17}{version}" for name, version in report.ffmpeg.items()]
     lines += ["", "devices"]
     lines += [f"  {_device_text(device)}" for device in report.devices]
+    lines += ["", "long jobs (refvid batch)"]
+    lines += [f"  {name:<17}{words}" for name, words in report.long_jobs.items()]
     lines += ["", "encoders"]
     lines += [f"  {codec:<17}{', '.join(names) or '-'}" for codec, names in report.encoders.items()]
     lines += _not_working(report.encoders_not_working)

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-
-import typer
+from typing import TYPE_CHECKING
 
 from refvid.cli import flags, model_flags
-from refvid.cli.batch import Batch, load_model
 from refvid.cli.console import Console
-from refvid.cli.groups import grouped
 from refvid.cli.jobs import find_jobs
 from refvid.cli.kinds import check_video
 from refvid.cli.pipes import open_pipes
+from refvid.cli.task import Models, Task, gives_task
 from refvid.words import parse_rate
 
+if TYPE_CHECKING:
+    from refvid.cli.task import Do
+    from refvid.media.inputs import Job
+    from refvid.rebuild.plan import Plan, Report
 
-@grouped
+
+@gives_task
 def encode(
-    ctx: typer.Context,
+    stack: ExitStack,
     console: Console,
     inputs: flags.Inputs,
     rules: flags.BatchRules,
@@ -28,7 +33,7 @@ def encode(
     *,
     rate: flags.Rate = None,
     hdr: flags.Hdr = "auto",
-) -> None:
+) -> Task:
     """Encode videos to latents: safetensors files that `refvid decode` turns back.
 
     A file holds one tensor, `latents`, raw and float32, [1, channels, time, height, width], with
@@ -52,10 +57,9 @@ def encode(
         resume=not rules.no_resume,
     )
     model = replace(choice.parse(), attention=False)  # it only encodes
-    pipes = ctx.with_resource(open_pipes(console, inputs, rules))
-    inputs = list(pipes.inputs)
+    pipes = stack.enter_context(open_pipes(console, inputs, rules))
     jobs = find_jobs(
-        inputs,
+        pipes.inputs,
         rules,
         suffix=SUFFIX,
         rate=options.sequence_rate,
@@ -65,20 +69,28 @@ def encode(
         check_latents_name(job.output)
     # These have the same kind of name.
     check_replaces_no([job.output for job in jobs], model.files, "the weights")
-    find_existing = partial(find_latents, options=options, model=model.registered)
-    batch = Batch(console, rules, jobs, check_video, find_existing=find_existing)
-    if batch.ready:
+
+    def begin(models: Models, ready: Sequence[Job]) -> Do:  # noqa: ARG001 -- `decode` needs them
         from refvid.rebuild import encode as work
         from refvid.rebuild.choose_backbone import choose_backbone
         from refvid.rebuild.trial import Trial
 
-        loaded = load_model(console, partial(choose_backbone, model, may_fetch=not rules.dry_run))
+        loaded = models.load(partial(choose_backbone, model, may_fetch=not rules.dry_run))
         trial = Trial()
-        for job in batch:
-            with batch.attempt(job) as outcome:
-                if rules.dry_run:
-                    outcome.report = work.plan_encode(job, options, loaded, trial)
-                    continue
-                with console.progress(job.source.name) as on_progress:
-                    outcome.report = work.encode(job, options, loaded, on_progress)
-    raise typer.Exit(batch.finish())
+
+        def do(job: Job) -> Plan | Report:
+            if rules.dry_run:
+                return work.plan_encode(job, options, loaded, trial)
+            with console.progress(job.source.name) as on_progress:
+                return work.encode(job, options, loaded, on_progress)
+
+        return do
+
+    return Task(
+        jobs=jobs,
+        rules=rules,
+        begin=begin,
+        check=check_video,
+        find_existing=partial(find_latents, options=options, model=model.registered),
+        reads=model.files,
+    )

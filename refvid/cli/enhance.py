@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from functools import partial
 
-import typer
-
 from refvid.cli import flags, model_flags
-from refvid.cli.batch import load_model
 from refvid.cli.console import Console
-from refvid.cli.groups import grouped
 from refvid.cli.pipes import open_pipes
-from refvid.cli.rebuilding import Rebuilding, Work, rebuild_all
+from refvid.cli.rebuilding import Rebuilding, Work, rebuilding_task
+from refvid.cli.task import Task, gives_task
 
 
-@grouped
+@gives_task
 def enhance(
-    ctx: typer.Context,
+    stack: ExitStack,
     console: Console,
     inputs: flags.Inputs,
     reference: flags.Reference,
@@ -25,7 +23,7 @@ def enhance(
     choice: model_flags.RebuilderChoice,
     encoding: flags.Encoding,
     how: Rebuilding,
-) -> None:
+) -> Task:
     """Rebuild a video's lost details with a reference image.
 
     The result keeps size (unless --scale or --size enlarges it), frame times, sound, subtitles,
@@ -42,30 +40,25 @@ def enhance(
     options = how.parse(part, rules, encoding, strength=reference.strength)
     model = choice.parse()
 
-    def begin() -> Work:
-        from refvid.rebuild import enhance as work
+    def work() -> Work:
+        from refvid.rebuild import enhance as module
         from refvid.rebuild.choose_backbone import choose_backbone
-        from refvid.rebuild.unchanged import no_model
 
-        if options.strength == 0:
-            return Work(no_model(), work.plan_enhance, work.enhance)
-        if references.is_none:
+        if references.is_none and options.strength > 0:
             console.note("no --ref: decoding without a reference, which brings less back")
-        loaded = load_model(console, partial(choose_backbone, model, may_fetch=not rules.dry_run))
-        return Work(loaded, work.plan_enhance, work.enhance)
+        choose = partial(choose_backbone, model, may_fetch=not rules.dry_run)
+        return Work(choose, module.plan_enhance, module.enhance, module.enhance_parts)
 
-    pipes = ctx.with_resource(
+    pipes = stack.enter_context(
         open_pipes(console, inputs, rules, how.container, compare=how.compare)
     )
-    code = rebuild_all(
+    return rebuilding_task(
         console,
-        pipes.inputs,
-        pipes.rules,
+        pipes,
         references,
         options,
-        begin,
+        work,
         model=model.registered,
         compare=how.compare,
         preview=part.preview is not None,
     )
-    raise typer.Exit(pipes.finish(code))

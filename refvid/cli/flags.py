@@ -131,6 +131,30 @@ Hdr = Annotated[
         help="HDR video: stays HDR and the model sees it as SDR, not at all, or as it is coded.",
     ),
 ]
+FailFast = Annotated[bool, _batch("--fail-fast", help="Stop a batch at its first failure.")]
+NoResume = Annotated[
+    bool, _batch("--no-resume", help="Begin anew where an interrupted run has left a part.")
+]
+DryRun = Annotated[bool, _batch("--dry-run", help="Print what would be done, and do nothing.")]
+SkipExisting = Annotated[
+    bool, _io("-n", "--skip-existing", help="Leave inputs out whose result is there and whole.")
+]
+Shard = Annotated[
+    str | None,
+    _batch(
+        "--shard",
+        metavar="I/N",
+        help="Do only part I of N; auto takes both from SLURM's arrays, or RANK and WORLD_SIZE.",
+    ),
+]
+Ray = Annotated[
+    str | None,
+    _batch("--ray", metavar="ADDRESS", help="Work on all devices of a Ray cluster; auto finds it."),
+]
+ProgressAs = Annotated[
+    Literal["auto", "json"],
+    _batch("--progress", metavar="auto|json", help="json: stderr has one JSON object a line."),
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,21 +171,16 @@ class BatchRules:
         ),
     ] = None
     overwrite: Overwrite = False
-    skip_existing: Annotated[
-        bool, _io("-n", "--skip-existing", help="Leave inputs out whose result is there and whole.")
-    ] = False
+    skip_existing: SkipExisting = False
     recursive: Annotated[
         bool, _io("-r", "--recursive", help="Look into folders below folders.")
     ] = False
-    fail_fast: Annotated[bool, _batch("--fail-fast", help="Stop a batch at its first failure.")] = (
-        False
-    )
-    no_resume: Annotated[
-        bool, _batch("--no-resume", help="Begin anew where an interrupted run has left a part.")
-    ] = False
-    dry_run: Annotated[
-        bool, _batch("--dry-run", help="Print what would be done, and do nothing.")
-    ] = False
+    fail_fast: FailFast = False
+    no_resume: NoResume = False
+    dry_run: DryRun = False
+    shard: Shard = None
+    ray: Ray = None
+    progress: ProgressAs = "auto"
 
     def __post_init__(self) -> None:
         if self.overwrite and self.skip_existing:

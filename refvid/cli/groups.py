@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, fields, is_dataclass
-from functools import partial, wraps
-from typing import Annotated, Any, get_type_hints
+from functools import cache, partial, wraps
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -64,17 +65,27 @@ class _Talk:
         return settings
 
 
-def grouped(command: Callable[..., None]) -> Callable[..., None]:
-    """Make a command for Typer of one that takes groups."""
-    hints = get_type_hints(command, include_extras=True)
-    groups: dict[str, type] = {}
+_GIVEN = (Console, ExitStack, typer.Context)
+"""What a command takes beside flags."""
+
+Begin = Callable[[Callable[..., Any], Mapping[str, Any], Console], None]
+"""Takes a command, the values of all its flags under their names, and the console."""
+
+
+def grouped(command: Callable[..., Any], begin: Begin | None = None) -> Callable[..., None]:
+    """Make a command for Typer of one that takes groups.
+
+    Args:
+        command: The command.
+        begin: What is to be done with it; None calls it.
+    """
+    hints = _hints_of(command)
     options: list[inspect.Parameter] = []
     for parameter in inspect.signature(command).parameters.values():
         hint = hints[parameter.name]
-        if isinstance(hint, type) and is_dataclass(hint):
-            groups[parameter.name] = hint
+        if _is_group(hint):
             options += _expand(hint)
-        elif hint not in (Console, typer.Context):
+        elif hint not in _GIVEN:
             options.append(parameter.replace(annotation=hint, kind=inspect.Parameter.KEYWORD_ONLY))
     options += _expand(_Talk)
     options.sort(key=_panel_order)
@@ -83,13 +94,13 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
     def run(ctx: typer.Context, **values: Any) -> None:
         talk = _Talk(**{field.name: values.pop(field.name) for field in fields(_Talk)})
         settings = talk.start(ctx.obj)
-        for name, group in groups.items():
-            flags = {field.name: values.pop(field.name) for field in fields(group)}
-            values[name] = group(**{key: _over(settings, key, flags[key]) for key in flags})
+        values = over_settings(command, values, settings)
+        if begin is not None:
+            begin(command, values, ctx.obj)
+            return
+        values = fill_groups(command, values, ctx.obj)
         for name, hint in hints.items():
-            if hint is Console:
-                values[name] = ctx.obj
-            elif hint is typer.Context:
+            if hint is typer.Context:
                 values[name] = ctx
         command(**values)
 
@@ -102,9 +113,69 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def over_settings(
+    command: Callable[..., Any], values: Mapping[str, Any], settings: Settings
+) -> dict[str, Any]:
+    """Put this machine's settings where a flag of a group is not given; see `fill_groups`."""
+    groups = filter(_is_group, _hints_of(inspect.unwrap(command)).values())
+    flags = {field.name for group in groups for field in fields(group)}
+    return {
+        name: _over(settings, name, value) if name in flags else value
+        for name, value in values.items()
+    }
+
+
+def fill_groups(
+    command: Callable[..., Any],
+    values: Mapping[str, Any],
+    console: Console,
+    stack: ExitStack | None = None,
+) -> dict[str, Any]:
+    """Give what a command takes, from the values of all its flags under their names.
+
+    Args:
+        command: The command.
+        values: Of its flags.
+        console: For commands that print.
+        stack: For those that open what must be closed when all is done.
+    """
+    given = dict(values)
+    filled: dict[str, Any] = {}
+    for name, hint in _hints_of(command).items():
+        if _is_group(hint):
+            filled[name] = hint(**{field.name: given.pop(field.name) for field in fields(hint)})
+        elif hint is Console:
+            filled[name] = console
+        elif hint is ExitStack:
+            filled[name] = stack
+    return {**given, **filled}
+
+
+def option_hints(command: Callable[..., Any]) -> dict[str, Any]:
+    """The types of a command's own flags, without those that every command has."""
+    hints: dict[str, Any] = {}
+    for name, hint in _hints_of(inspect.unwrap(command)).items():
+        if _is_group(hint):
+            hints |= get_type_hints(hint)
+        elif hint not in _GIVEN:
+            hints[name] = get_args(hint)[0] if hasattr(hint, "__metadata__") else hint
+    return hints
+
+
 def values_of(group: Any) -> dict[str, Any]:
     """The flags of a group as filled in, under their names."""
     return {field.name: getattr(group, field.name) for field in fields(group)}
+
+
+@cache
+def _hints_of(command: Callable[..., Any]) -> Mapping[str, Any]:
+    hints = get_type_hints(command, include_extras=True)
+    hints.pop("return", None)
+    return hints
+
+
+def _is_group(hint: Any) -> bool:
+    return isinstance(hint, type) and is_dataclass(hint)
 
 
 def _expand(group: type) -> list[inspect.Parameter]:

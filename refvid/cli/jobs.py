@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from refvid.cli.file_errors import named_error
 from refvid.cli.flags import BatchRules
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def find_jobs(
-    inputs: Sequence[str],
+    inputs: Sequence[str | Job],
     rules: BatchRules,
     *,
     suffix: str | None = None,
@@ -33,7 +33,7 @@ def find_jobs(
     """Turn the words for inputs and outputs into jobs.
 
     Args:
-        inputs: Files, folders, wildcards, patterns.
+        inputs: Files, folders, wildcards, patterns; or jobs that another process has found.
         rules: Where results go.
         suffix: Of results; None takes the one that can hold all that its source has.
         accepts: Tells which files of a folder are inputs; None takes videos and images.
@@ -49,13 +49,16 @@ def find_jobs(
     from refvid.media.naming import names_folder, plan_jobs
     from refvid.rebuild.existing import is_result
 
+    words = [word for word in inputs if isinstance(word, str)]
+    if len(words) < len(inputs):
+        return [job for job in inputs if not isinstance(job, str)]
     output = rules.output
     # A folder that holds results: recursion does not look into it for inputs.
     results = None if output is None or "{" in output else Path(output)
     # For a result that is one file, a folder of images is one input, whatever they are called.
     is_file_name = output is not None and results is not None and bool(results.suffix)
     sources = expand_inputs(
-        inputs,
+        words,
         recursive=rules.recursive,
         results=results,
         accepts=accepts,
@@ -74,6 +77,11 @@ def find_jobs(
         style=style,
     )
     return [replace(job, info=infos.get(job.source)) for job in jobs]
+
+
+def count_inputs(jobs: Sequence[Job]) -> int:
+    """How many inputs a command has, though other processes may do others of them."""
+    return max((len(jobs), *(job.among for job in jobs)))
 
 
 def _refuse_stray_picture(sources: Sequence[Source], option: str) -> None:
@@ -116,6 +124,9 @@ class Outcome:
     skipped: str = ""
     """Why there was nothing to do."""
 
+    document: dict[str, Any] | None = None
+    """How it stands in JSON, from the process that has done it."""
+
     @property
     def status(self) -> str:
         """done, failed or skipped."""
@@ -136,31 +147,68 @@ def triage(
     Returns:
         The jobs to run, and the outcomes of the others.
     """
-    from refvid.media.inputs import check_job_output, check_source
-    from refvid.media.leftovers import remove_leftovers
-
     ready: list[Job] = []
     others: list[Outcome] = []
     cleared: set[Path] = set()
     for job in jobs:
-        try:
-            (check or check_source)(job.source)
-            if not dry_run and job.output.parent not in cleared:
-                remove_leftovers(job.output)  # they may be a sequence that is all but there
-                cleared.add(job.output.parent)
-            if skip_existing:
-                job, done = _compare(job, find_existing)  # noqa: PLW2901
-                if done:
-                    others.append(Outcome(job=job, skipped=done))
-                    continue
-            check_job_output(job, overwrite=overwrite)
-        except RefvidError as error:
-            others.append(Outcome(job=job, error=error))
-        except OSError as error:
-            others.append(Outcome(job=job, error=named_error(error, job.output)))
+        found = examine(
+            job,
+            cleared,
+            overwrite=overwrite,
+            skip_existing=skip_existing,
+            dry_run=dry_run,
+            check=check,
+            find_existing=find_existing,
+        )
+        if isinstance(found, Outcome):
+            others.append(found)
         else:
-            ready.append(job)
+            ready.append(found)
     return ready, others
+
+
+def examine(
+    job: Job,
+    cleared: set[Path],
+    *,
+    overwrite: bool = False,
+    skip_existing: bool = False,
+    dry_run: bool = False,
+    check: Callable[[Path], None] | None = None,
+    find_existing: Callable[[Job], Existing | None] | None = None,
+) -> Job | Outcome:
+    """Find out whether one job can run, as `triage` does for several.
+
+    Args:
+        job: The job.
+        cleared: Folders in which leftovers were looked for; grows.
+        overwrite: Whether its result may exist.
+        skip_existing: Whether it need not run where its result does.
+        dry_run: Touch nothing.
+        check: Raises `InputError` for a source that is not there; None is for videos.
+        find_existing: See `Batch`.
+
+    Returns:
+        The job to run, or why it need not or cannot.
+    """
+    from refvid.media.inputs import check_job_output, check_source
+    from refvid.media.leftovers import remove_leftovers
+
+    try:
+        (check or check_source)(job.source)
+        if not dry_run and job.output.parent not in cleared:
+            remove_leftovers(job.output)  # they may be a sequence that is all but there
+            cleared.add(job.output.parent)
+        if skip_existing:
+            job, done = _compare(job, find_existing)
+            if done:
+                return Outcome(job=job, skipped=done)
+        check_job_output(job, overwrite=overwrite)
+    except RefvidError as error:
+        return Outcome(job=job, error=error)
+    except OSError as error:
+        return Outcome(job=job, error=named_error(error, job.output))
+    return job
 
 
 def _compare(job: Job, find_existing: Callable[[Job], Existing | None] | None) -> tuple[Job, str]:

@@ -37,6 +37,16 @@ Device = Annotated[
         help="auto, cpu, cuda, cuda:N, mps or xpu.  [default: auto]",
     ),
 ]
+Devices = Annotated[
+    str | None,
+    _model(
+        "-d",
+        "--device",
+        metavar="NAME,...",
+        help="auto, cpu, cuda, cuda:N, mps or xpu; several work at once: cuda:0,cuda:1 or "
+        "cuda:all, or two processes: cpu:2.  [default: auto]",
+    ),
+]
 DType = Annotated[
     Literal["auto", "bf16", "fp16", "fp32"] | None,
     _model("--dtype", metavar="auto|bf16|fp16|fp32", help="Precision.  [default: auto]"),
@@ -87,16 +97,18 @@ class ModelChoice(_Choice):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderChoice(ModelChoice):
-    """The same, and how much it encodes at once."""
+    """The same, where several devices may work, and how much each encodes at once."""
 
+    device: Devices = None
     chunk: Chunk = None
     memory: Memory = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecoderChoice(ModelChoice):
-    """The same, and how much it decodes at once."""
+    """The same, where several devices may work, and how much each decodes at once."""
 
+    device: Devices = None
     chunk: Chunk = None
     tile: Tile = "auto"
     memory: Memory = None
@@ -127,7 +139,7 @@ class StylizerChoice(_Choice):
             help="From refvid train --task style.  [default: the bundled ones]",
         ),
     ] = None
-    device: Device = None
+    device: Devices = None
     dtype: DType = None
     chunk: Chunk = None
     tile: Tile = "auto"

@@ -14,12 +14,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from refvid.cli.console import Console
 from refvid.cli.flags import BatchRules
 from refvid.cli.streams import taken_stdout
 from refvid.errors import InputError, OptionError, OutputError
+
+if TYPE_CHECKING:
+    from refvid.media.inputs import Job
 
 PIPE = "-"
 Container = Literal["matroska", "y4m"]
@@ -32,7 +35,7 @@ _BLOCK = 1 << 20
 class Pipes:
     """The words of a command, with files in place of pipes."""
 
-    inputs: Sequence[str]
+    inputs: Sequence[str | Job]
     rules: BatchRules
     _stdout: BinaryIO | None = None
 
@@ -57,7 +60,7 @@ class Pipes:
 @contextmanager
 def open_pipes(
     console: Console,
-    inputs: Sequence[str],
+    inputs: Sequence[str | Job],
     rules: BatchRules,
     container: Container | None = None,
     *,

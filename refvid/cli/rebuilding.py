@@ -1,23 +1,27 @@
-"""What `enhance` and `stylize` have in common: some flags, and the loop over their jobs."""
+"""What `enhance` and `stylize` have in common: some flags, and how a job is done."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from refvid.cli import comparing, flags
-from refvid.cli.batch import Batch
 from refvid.cli.console import Console
-from refvid.cli.jobs import find_jobs
+from refvid.cli.jobs import count_inputs, find_jobs
 from refvid.cli.kinds import check_result, check_video
+from refvid.cli.pipes import Pipes
+from refvid.cli.task import Models, Splits, Task
 from refvid.words import parse_enlargement, parse_rate
 
 if TYPE_CHECKING:
+    from refvid.cli.task import Do
     from refvid.media.inputs import Job
     from refvid.rebuild.choose_backbone import LoadedBackbone
     from refvid.rebuild.existing import Existing
     from refvid.rebuild.options import RebuildOptions, Styles
+    from refvid.rebuild.parts import Made, Part, PartMaker
     from refvid.rebuild.plan import Plan, Report
     from refvid.rebuild.reference_options import References
 
@@ -58,38 +62,42 @@ class Rebuilding:
 
 
 class Work(NamedTuple):
-    """How a job is done, once the model is there."""
+    """How a job is done."""
 
-    loaded: LoadedBackbone
+    choose: partial[LoadedBackbone]
+    """Loads the model; takes what hears of downloads."""
+
     plan: Callable[..., Plan]
     """Takes job, conditions, options, the model, and a trial."""
 
     rebuild: Callable[..., Report]
-    """Takes job, conditions, options, the model, and what hears of the progress."""
+    """Takes job, conditions, options, the model, what hears of the progress, and if other processes
+    rebuild the parts, these."""
+
+    begin_parts: Callable[..., PartMaker]
+    """Takes job, conditions, options and the model."""
 
 
-def rebuild_all(
+def rebuilding_task(
     console: Console,
-    inputs: Sequence[str],
-    rules: flags.BatchRules,
+    pipes: Pipes,
     conditions: References | Styles,
     options: RebuildOptions,
-    begin: Callable[[], Work],
+    work: Callable[[], Work],
     *,
     model: str | None,
     compare: bool,
     preview: bool,
     style: str = "",
-) -> int:
-    """Rebuild all inputs, and give the exit code.
+) -> Task:
+    """Tell what is to be done with all inputs.
 
     Args:
-        console: Where results and messages go.
-        inputs: Files, folders, wildcards, patterns.
-        rules: Where results go.
+        console: Where messages go.
+        pipes: Inputs, and where results go.
         conditions: What the decoder is conditioned on.
         options: How videos are rebuilt.
-        begin: Loads the model, once there is something to do.
+        work: Imports how a job is done, once there is something to do.
         model: Its name, where that is known before.
         compare: Write a page beside every result.
         preview: Results are previews, which have names of their own.
@@ -99,16 +107,17 @@ def rebuild_all(
     from refvid.rebuild.existing import find_video
     from refvid.rebuild.provenance import how_rebuilt
 
+    rules = pipes.rules
     check_result(rules.output, options.encoding)
     jobs = find_jobs(
-        inputs,
+        pipes.inputs,
         rules,
         rate=options.sequence_rate,
         preview=preview,
         style=style,
         picture_option="--style" if style else "--ref",
     )
-    conditions = conditions.for_inputs(len(jobs))
+    conditions = conditions.for_inputs(count_inputs(jobs))
     check_replaces_no([job.output for job in jobs], conditions.images, "the reference")
 
     def find_existing(job: Job) -> Existing | None:
@@ -116,22 +125,59 @@ def rebuild_all(
         # The input as it is needs no model.
         return find_video(job, how=how, options=options, model=model if options.strength else None)
 
-    batch = Batch(console, rules, jobs, check_video, find_existing=find_existing)
-    if batch.ready:
+    def begin(models: Models, ready: Sequence[Job]) -> Do:  # noqa: ARG001 -- `decode` needs them
         from refvid.rebuild.trial import Trial
+        from refvid.rebuild.unchanged import no_model
 
-        loaded, plan, rebuild = begin()
+        choose, plan, rebuild, _ = work()
+        loaded = models.load(choose) if options.strength else no_model()
         trial = Trial()
-        for job in batch:
-            with batch.attempt(job) as outcome:
-                if compare:
-                    comparing.check_page(job, overwrite=rules.overwrite)
-                if rules.dry_run:
-                    outcome.report = plan(job, conditions, options, loaded, trial)
-                    continue
-                with console.progress(job.source.name) as on_progress:
-                    report = rebuild(job, conditions, options, loaded, on_progress)
-                if compare:
-                    comparing.compare_with_input(console, job, options, report.frames)
-                outcome.report = report
-    return batch.finish()
+
+        def do(job: Job, *made: Iterator[Made]) -> Plan | Report:
+            if compare:
+                comparing.check_page(job, overwrite=rules.overwrite)
+            if rules.dry_run:
+                return plan(job, conditions, options, loaded, trial)
+            with console.progress(job.source.name) as on_progress:
+                report = rebuild(job, conditions, options, loaded, on_progress, *made)
+            if compare:
+                comparing.compare_with_input(console, job, options, report.frames)
+            return report
+
+        return do
+
+    return Task(
+        splits=_splits(conditions, options, work, begin),
+        jobs=jobs,
+        rules=rules,
+        begin=begin,
+        check=check_video,
+        find_existing=find_existing,
+        reads=conditions.images,
+        finish=pipes.finish,
+    )
+
+
+def _splits(
+    conditions: References | Styles,
+    options: RebuildOptions,
+    work: Callable[[], Work],
+    begin: Callable[[Models, Sequence[Job]], Do],
+) -> Splits | None:
+    # A reference video is read in step with the input, from the beginning.
+    if options.strength == 0 or getattr(conditions, "video", None) is not None:
+        return None
+
+    def find(job: Job, devices: int) -> Sequence[Part]:
+        from refvid.rebuild.parts import find_parts
+
+        return find_parts(job, options, devices)
+
+    def begin_parts(models: Models, job: Job) -> PartMaker:
+        choose, _, _, begin_parts = work()
+        return begin_parts(job, conditions, options, models.load(choose))
+
+    def join(models: Models, job: Job, made: Iterator[Made]) -> Plan | Report:
+        return begin(models, [job])(job, made)
+
+    return Splits(find, begin_parts, join)

@@ -122,10 +122,20 @@ def refuse_slips(
             raise OptionError(f"{_name(parameter)} is given {_times(times)}: give it once")
     for parameter in parameters:
         for word in _words(values.get(parameter.name)):
-            _refuse_no_file(word, parameter, command)
+            refuse_no_file(word, parameter, command)
 
 
-def _refuse_no_file(word: str, parameter: Any, command: str) -> None:
+def refuse_no_file(word: str, parameter: Any, command: str = "") -> None:
+    """Refuse an address or `-` where a file should stand.
+
+    Args:
+        word: As written.
+        parameter: Of the command.
+        command: Its name, where it may read and write pipes.
+
+    Raises:
+        OptionError: The word is one of these.
+    """
     name = f"{_name(parameter)} " if parameter.param_type_name == "option" else ""
     if word == "-" and command in _PIPES.get(name.strip(), ()):
         return

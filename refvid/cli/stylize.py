@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -9,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from refvid.cli import flags, model_flags
-from refvid.cli.batch import load_model
 from refvid.cli.console import Console
-from refvid.cli.groups import IO_PANEL, grouped
+from refvid.cli.groups import IO_PANEL
 from refvid.cli.pipes import open_pipes
-from refvid.cli.rebuilding import Rebuilding, Work, rebuild_all
+from refvid.cli.rebuilding import Rebuilding, Work, rebuilding_task
+from refvid.cli.task import Task, gives_task
 from refvid.errors import OptionError
 from refvid.models.registry import MINI_STYLE
 from refvid.words import parse_keyframe, parse_style
@@ -90,9 +91,9 @@ class Style:
         )
 
 
-@grouped
+@gives_task
 def stylize(
-    ctx: typer.Context,
+    stack: ExitStack,
     console: Console,
     inputs: flags.Inputs,
     style: Style,
@@ -101,7 +102,7 @@ def stylize(
     choice: model_flags.StylizerChoice,
     encoding: flags.Encoding,
     how: Rebuilding,
-) -> None:
+) -> Task:
     """Restyle a video after one painting, or several.
 
     The result has the structure and motion of the input, and its size, frame times, sound,
@@ -122,28 +123,27 @@ def stylize(
     options = how.parse(part, rules, encoding, strength=style.strength)
     model = choice.parse()
 
-    def begin() -> Work:
-        from refvid.rebuild import stylize as work
-        from refvid.rebuild.unchanged import no_model
+    def work() -> Work:
+        from refvid.rebuild import stylize as module
 
-        if options.strength == 0:
-            return Work(no_model(), work.plan_stylize, work.stylize)
-        loaded = load_model(console, partial(work.choose_stylizer, model))
-        return Work(loaded, work.plan_stylize, work.stylize)
+        return Work(
+            partial(module.choose_stylizer, model),
+            module.plan_stylize,
+            module.stylize,
+            module.stylize_parts,
+        )
 
-    pipes = ctx.with_resource(
+    pipes = stack.enter_context(
         open_pipes(console, inputs, rules, how.container, compare=how.compare)
     )
-    code = rebuild_all(
+    return rebuilding_task(
         console,
-        pipes.inputs,
-        pipes.rules,
+        pipes,
         styles,
         options,
-        begin,
+        work,
         model=MINI_STYLE,
         compare=how.compare,
         preview=part.preview is not None,
         style=styles.name,
     )
-    raise typer.Exit(pipes.finish(code))

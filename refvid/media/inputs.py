@@ -70,6 +70,9 @@ class Job:
     info: VideoInfo | None = None
     """What was learned of the source while its output was named."""
 
+    among: int = 1
+    """How many jobs its command has, where it is done alone."""
+
 
 def expand_inputs(
     words: Sequence[str],

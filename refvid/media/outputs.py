@@ -98,6 +98,12 @@ def existing_files(output: Path) -> set[tuple[int, int]]:
     return {identity for identity in ids if identity is not None}
 
 
+def read_files(inputs: Iterable[Path]) -> set[tuple[int, int]]:
+    """Device and number of files that are read; a folder or a pattern stands for all its files."""
+    ids = {_file_id(file) for path in inputs for file in _files_of(path)}
+    return {identity for identity in ids if identity is not None}
+
+
 def _targets(output: Path) -> set[Path]:
     """The paths that a result may be written to, as far as there is something."""
     if not is_pattern(output):

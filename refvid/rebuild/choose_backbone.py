@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -18,6 +18,7 @@ from refvid.errors import CheckpointUnavailable, OptionError
 from refvid.models.backbone import Backbone
 from refvid.models.registry import MINI, MINI_STYLE, WAN, Kind, find_backbone
 from refvid.progress import TransferCallback, ignore_transfer
+from refvid.rebuild.memory import Budget
 from refvid.rebuild.options import ModelOptions
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,9 @@ class LoadedBackbone:
 
     missing: str = ""
     """Why it has no weights: then it is good for plans alone."""
+
+    fitted: dict[tuple[int, int], Budget] = field(default_factory=dict, compare=False)
+    """What fitted into memory where more had not, by height and width; grows with the runs."""
 
     @property
     def name(self) -> str:

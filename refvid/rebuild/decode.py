@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -41,7 +41,7 @@ from refvid.rebuild.findings import ReferenceTally
 from refvid.rebuild.hdr import stored_domain
 from refvid.rebuild.identity import identify_run
 from refvid.rebuild.latents_options import DecodeOptions, LatentReferences
-from refvid.rebuild.memory import plan_memory
+from refvid.rebuild.memory import plan_memory, remember_budget
 from refvid.rebuild.options import ModelOptions
 from refvid.rebuild.pixels import Pixels, padded_size
 from refvid.rebuild.plan import (
@@ -89,8 +89,22 @@ def choose_decoder(
         InputError: No model is asked for, and no source says which it needs.
         CheckpointError, DeviceError, OptionError: See `choose_backbone`.
     """
+    chosen, reason = name_decoder(options, sources)
+    loaded = choose_backbone(chosen, on_transfer, may_fetch=may_fetch)
+    return replace(loaded, reason=reason or loaded.reason)
+
+
+def name_decoder(options: ModelOptions, sources: Iterable[Path]) -> tuple[ModelOptions, str]:
+    """Tell which model the latents are made for, unless one is asked for.
+
+    Returns:
+        Options with its name, and why it is this one; nothing if it was asked for.
+
+    Raises:
+        InputError: No model is asked for, and no source says which it needs.
+    """
     if options.model != "auto" or options.weights is not None:
-        return choose_backbone(options, on_transfer, may_fetch=may_fetch)
+        return options, ""
     failure: InputError | None = None
     for source in sources:
         try:
@@ -98,8 +112,7 @@ def choose_decoder(
         except InputError as error:
             failure = error
             continue
-        loaded = choose_backbone(replace(options, model=name), on_transfer, may_fetch=may_fetch)
-        return replace(loaded, reason=f"{source.name} holds its latents")
+        return replace(options, model=name), f"{source.name} holds its latents"
     assert failure is not None, "there is a source"
     raise failure
 
@@ -249,6 +262,7 @@ def _decode(
                 run.count_written(numbered_path(job.output, frame.index))
 
         run_pipeline(read, compute, write)
+        remember_budget(loaded, prepared, session.budget)
         # Inside the block: nothing is published if it fails.
         assert run.written == latents.frames, f"{latents.frames} planned, {run.written} out"
     return session.uses

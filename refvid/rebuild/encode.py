@@ -26,7 +26,7 @@ from refvid.rebuild.chunks import Chunk, split_into_chunks
 from refvid.rebuild.hdr import domain_facts, domain_notes, find_domain
 from refvid.rebuild.identity import identify_run
 from refvid.rebuild.latents_options import check_latents_name
-from refvid.rebuild.memory import Budget, plan_memory
+from refvid.rebuild.memory import Budget, plan_memory, remember_budget
 from refvid.rebuild.options import SourceOptions
 from refvid.rebuild.pixels import padded_size
 from refvid.rebuild.plan import (
@@ -138,6 +138,7 @@ def _encode(
                 run.count_written(job.output, encoded.frames)
 
         run_pipeline(read, compute, write)
+        remember_budget(loaded, prepared, session.budget)
         output.metadata.update(
             _metadata(loaded, prepared.info, run.written, output.length, output.channels)
         )

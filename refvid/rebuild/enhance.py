@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from refvid.media.inputs import Job
 from refvid.progress import ProgressCallback, ignore_progress
 from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.options import RebuildOptions
+from refvid.rebuild.parts import Made, PartMaker
 from refvid.rebuild.plan import Plan, Report
 from refvid.rebuild.reference_options import References
 from refvid.rebuild.references import SceneReferences
 from refvid.rebuild.trial import Trial
-from refvid.rebuild.video import plan_rebuild, rebuild
+from refvid.rebuild.video import begin_parts, plan_rebuild, rebuild
 
 
 def plan_enhance(
@@ -33,6 +36,15 @@ def enhance(
     options: RebuildOptions,
     loaded: LoadedBackbone,
     on_progress: ProgressCallback = ignore_progress,
+    made: Iterator[Made] | None = None,
 ) -> Report:
     """Rebuild one video with its reference; see `rebuild` for what is raised."""
-    return rebuild(job, SceneReferences(references.of(job.source)), options, loaded, on_progress)
+    conditioning = SceneReferences(references.of(job.source))
+    return rebuild(job, conditioning, options, loaded, on_progress, made)
+
+
+def enhance_parts(
+    job: Job, references: References, options: RebuildOptions, loaded: LoadedBackbone
+) -> PartMaker:
+    """Get ready to rebuild parts of one video, which `enhance` takes as `made`."""
+    return begin_parts(job, SceneReferences(references.of(job.source)), options, loaded)

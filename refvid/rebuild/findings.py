@@ -265,6 +265,13 @@ class ReferenceTally:
             else:
                 self._runs[first].append([second, *rest])
 
+    def join(self, later: ReferenceTally) -> None:
+        """Take over what was taken down of shots that come after these."""
+        self._sums |= later._sums
+        for reference, runs in later._runs.items():
+            for first, last in runs:
+                self.serve(reference, first, last - first + 1)
+
     def findings(self) -> Findings | None:
         """Sum up; None where nothing was told."""
         if not self._sums:

@@ -22,6 +22,7 @@ from refvid.rebuild.pixels import padded_size
 
 if TYPE_CHECKING:
     from refvid.rebuild.choose_backbone import LoadedBackbone
+    from refvid.rebuild.plan import Prepared
 
 logger = logging.getLogger(__name__)
 
@@ -71,11 +72,17 @@ def plan_memory(loaded: LoadedBackbone, source: str | Path, height: int, width: 
     """
     asked, backbone = loaded.options, loaded.backbone
     wanted = choose_budget(backbone.limits, height, width, asked.chunk, asked.tile)
+    known = loaded.fitted.get((height, width))
+    if known not in [*shrink(wanted, backbone.limits, height, width)]:
+        known = None  # of other wishes
     free = free_bytes(loaded.device)
     limit = None if free is None else f"{_amount(free)} are free on {loaded.device}"
     if asked.memory is not None and (free is None or asked.memory <= free):
         free, limit = asked.memory, f"{_amount(asked.memory)} are allowed"
-    planned = plan_budget(backbone, height, width, wanted, free)
+    planned = plan_budget(backbone, height, width, known or wanted, free)
+    if known is not None and planned.budget == known:
+        note = f"{describe_budget(known)}, as more did not fit before"
+        return MemoryPlan(known, planned.memory_bytes, [note])
     if planned.budget == wanted and planned.fits:
         return MemoryPlan(wanted, planned.memory_bytes, [])
     assert limit is not None, "an unknown amount fits anything"
@@ -92,6 +99,12 @@ def plan_memory(loaded: LoadedBackbone, source: str | Path, height: int, width: 
         note = f"this may not fit: {describe_budget(planned.budget)} needs {numbers}"
     logger.warning("%s: %s", source, note)
     return MemoryPlan(planned.budget, planned.memory_bytes, [note])
+
+
+def remember_budget(loaded: LoadedBackbone, run: Prepared, fitted: Budget) -> None:
+    """Have the next run on frames of this size begin with what fitted into memory in the end."""
+    if fitted != run.budget:
+        loaded.fitted[run.plan.height, run.plan.width] = fitted
 
 
 def choose_budget(

@@ -7,7 +7,7 @@ but what the decoder is conditioned on is `rebuild`, as for `enhance`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -31,11 +31,12 @@ from refvid.rebuild.choose_backbone import LoadedBackbone, choose_backbone
 from refvid.rebuild.findings import Findings
 from refvid.rebuild.lightness import keep_chroma
 from refvid.rebuild.options import ModelOptions, RebuildOptions, Styles
+from refvid.rebuild.parts import Made, PartMaker
 from refvid.rebuild.plan import Plan, Report
 from refvid.rebuild.references import Conditions, check_frame_exists
 from refvid.rebuild.style import largest_scale, prepare_styles, style_size
 from refvid.rebuild.trial import Trial
-from refvid.rebuild.video import plan_rebuild, rebuild
+from refvid.rebuild.video import begin_parts, plan_rebuild, rebuild
 
 _SAME_SHAPE = 0.01
 """Proportions that differ by less need no warning."""
@@ -79,9 +80,17 @@ def stylize(
     options: RebuildOptions,
     loaded: LoadedBackbone,
     on_progress: ProgressCallback = ignore_progress,
+    made: Iterator[Made] | None = None,
 ) -> Report:
     """Restyle one video; see `rebuild` for what is raised."""
-    return rebuild(job, _Painting(styles), options, loaded, on_progress)
+    return rebuild(job, _Painting(styles), options, loaded, on_progress, made)
+
+
+def stylize_parts(
+    job: Job, styles: Styles, options: RebuildOptions, loaded: LoadedBackbone
+) -> PartMaker:
+    """Get ready to restyle parts of one video, which `stylize` takes as `made`."""
+    return begin_parts(job, _Painting(styles), options, loaded)
 
 
 def fit_style(pixels: Pixels, frame: tuple[int, int], scale: float = 1.0) -> Pixels:

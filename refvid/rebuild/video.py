@@ -26,8 +26,9 @@ from refvid.rebuild.cuts import FRAMES_BEFORE, mark_shots
 from refvid.rebuild.findings import ReferenceTally
 from refvid.rebuild.hdr import domain_notes, find_domain
 from refvid.rebuild.identity import identify_run
-from refvid.rebuild.memory import plan_memory
+from refvid.rebuild.memory import plan_memory, remember_budget
 from refvid.rebuild.options import RebuildOptions
+from refvid.rebuild.parts import Assembler, Made, PartMaker
 from refvid.rebuild.pixels import Pixels
 from refvid.rebuild.plan import (
     Plan,
@@ -122,12 +123,21 @@ def rebuild(
     options: RebuildOptions,
     loaded: LoadedBackbone,
     on_progress: ProgressCallback,
+    made: Iterator[Made] | None = None,
 ) -> Report:
     """Take one video through the model.
 
     Reading, computing and writing overlap; at most 3 chunks of frames are alive at once. The
     output appears under its name when it is whole. Of an interrupted run, what was finished stays
     beside it in a hidden folder, and the next one of the same work goes on there.
+
+    Args:
+        job: The video, and where its result goes.
+        conditioning: What the decoder is conditioned on.
+        options: How it is rebuilt.
+        loaded: The model.
+        on_progress: Hears of every frame that is written.
+        made: All of its parts, where other processes rebuild them.
 
     Raises:
         InputError, OutputError, OptionError: See `prepare`.
@@ -138,8 +148,14 @@ def rebuild(
     images, asked = conditioning.images, conditioning.asked
     identity = identify_run(job.source, options, loaded, images=images, conditions=asked)
     run = Run(started, prepared.plan, on_progress)
-    with open_work(job.output, prepared, identity, resume=options.resume) as work:
-        found = _rebuild(job, conditioning, options, loaded, resumed(prepared, work), run, work)
+    if made is not None:
+        # No state is kept where a stretch ends, since none is here: such a run begins anew.
+        identity = {**identity, "parts": "made by other processes"}
+    resume = options.resume and made is None
+    with open_work(job.output, prepared, identity, resume=resume) as work:
+        found = _rebuild(
+            job, conditioning, options, loaded, resumed(prepared, work), run, work, made
+        )
         finish_work(work)
     return run.report(**found)
 
@@ -152,15 +168,18 @@ def _rebuild(
     prepared: Prepared,
     run: Run,
     work: WorkFolder | None,
+    made: Iterator[Made] | None,
 ) -> dict[str, Any]:
     """Write the result; fields of the report about what was found on the way."""
     conditions = Conditions()
-    if options.strength > 0:
+    if options.strength > 0 and made is None:
         with out_of_memory_errors():
             conditions = conditioning.prepare(prepared.info, prepared.canvas, loaded)
     rebuilder = Rebuilder(
         loaded, conditions, prepared.budget, canvas=prepared.canvas, strength=options.strength
     )
+    if made is not None:
+        rebuilder = Assembler(made, rebuilder)
     lengths, (width, height) = prepared.budget.lengths, prepared.canvas.size
     keeper = Keeper(
         work,
@@ -231,6 +250,7 @@ def _rebuild(
                 run.count_written(_file_of(frame, job.output))
 
         run_pipeline(read, compute, write)
+        remember_budget(loaded, prepared, rebuilder.session.budget)
         # Inside the block: nothing is published if it fails.
         assert run.written == run.read, f"{run.read} in, {run.written} out"
     found = tell_references(rebuilder.session.uses, conditioning, conditions.remarks())
@@ -245,6 +265,15 @@ class _Rebuilt(NamedTuple):
 
     frames: tuple[Frame, ...] = ()
     pixels: Iterable[Pixels] = ()
+
+
+def begin_parts(
+    job: Job, conditioning: Conditioning, options: RebuildOptions, loaded: LoadedBackbone
+) -> PartMaker:
+    """Get ready to rebuild parts of one video, which `rebuild` takes as `made`; see `prepare`."""
+    return PartMaker(
+        job, prepare(job, conditioning, options, loaded), conditioning, options, loaded
+    )
 
 
 def tell_references(

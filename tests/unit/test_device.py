@@ -21,7 +21,9 @@ def only(monkeypatch: pytest.MonkeyPatch):
     """Pretend that the machine has just these devices."""
 
     def pretend(**counts: int) -> None:
-        monkeypatch.setattr(devices, "_count", lambda kind: {"cpu": 1, **counts}.get(kind, 0))
+        monkeypatch.setattr(
+            devices, "count_devices", lambda kind: {"cpu": 1, **counts}.get(kind, 0)
+        )
 
     return pretend
 

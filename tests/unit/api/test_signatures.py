@@ -15,8 +15,9 @@ from refvid.settings import Settings
 
 COMMANDS: Any = get_command(app)
 OF_A_PROGRAM = {
-    "--skip-existing", "--recursive", "--fail-fast", "--dry-run", "--json", "--quiet", "--verbose",
-    "--debug", "--compare", "--votes", "--container",
+    "--skip-existing", "--recursive", "--fail-fast", "--dry-run", "--shard", "--ray", "--progress",
+    "--json", "--quiet", "--verbose", "--debug", "--compare", "--votes",
+    "--container",
 }  # fmt: skip
 SETTINGS = {field.name: field.default for field in fields(Settings)}
 MODEL = inspect.signature(refvid.load_model).parameters

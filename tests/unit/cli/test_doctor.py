@@ -25,6 +25,17 @@ def test_text(run):
         assert word in result.stdout
 
 
+def test_long_jobs(run, monkeypatch):
+    monkeypatch.setenv("RANK", "2")
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    found = json.loads(run("doctor", "--json").stdout)["long_jobs"]
+    assert found["--shard auto"] == "part 3 of 8"
+    monkeypatch.setenv("RANK", "8")
+    text = run("doctor").stdout
+    for words in ("--device c", "no scheduler", "Ray"):
+        assert words in text
+
+
 def test_slow_torch_is_named():
     (warning,) = doctor.torch_warnings("2.9.1+cu128", build="CUDA 12.8", nvidia_driver=True)
     assert "2.10" in warning

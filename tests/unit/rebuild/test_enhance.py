@@ -421,6 +421,27 @@ def test_memory_that_runs_out_costs_no_pixels(sequence, fake_backbone, tmp_path:
     assert [frames for frames, _ in scarce.calls] == [9, 8, 8, 8]
 
 
+def test_the_next_video_of_that_size_begins_with_what_fitted(
+    sequence, fake_backbone, tmp_path: Path, caplog
+) -> None:
+    source, large = sequence(textured(30, 1)), sequence(textured(30, 1, 36, 48), "large")
+    backbone, asked = fake_backbone(fail_above_frames=9), ModelOptions(chunk=16)
+    scarce = load(backbone)
+
+    def failures(source: Path, name: str, model: ModelOptions = asked) -> int:
+        caplog.clear()
+        run(source, scarce, tmp_path, name, model=model)
+        return caplog.text.count("Out of memory")
+
+    assert failures(source, "first") == 1
+    assert failures(source, "second") == 0
+    assert failures(large, "another size") == 1
+    # Other wishes are not changed by what was learned.
+    assert failures(source, "longer", ModelOptions(chunk=32)) == 0
+    assert failures(source, "shorter", ModelOptions(chunk=4)) == 0
+    assert backbone.calls[-1][0] == 4
+
+
 def test_frames_too_large_for_the_machine(make_video, fake_backbone, tmp_path: Path) -> None:
     options = EnhanceOptions(source=make_video(5), output=tmp_path / "out.mp4")
     with pytest.raises(OutOfMemory, match=r"64x48.*GiB.*free"):

@@ -1,0 +1,1 @@
+"""Tasks on several processes and machines, whatever the tasks are."""

@@ -1,0 +1,40 @@
+"""What worker processes import for tests."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from refvid.errors import DeviceError
+
+
+@dataclass(frozen=True)
+class Doubling:
+    """Doubles numbers, and does what it finds written in its folder."""
+
+    folder: Path
+
+    def __call__(self, place: str) -> Callable[[int, Callable[[Any], None]], Any]:
+        if place == "useless":
+            raise DeviceError("there is no such place")
+        if place == "dying":
+            os._exit(3)
+
+        def perform(number: int, tell: Callable[[Any], None]) -> Any:
+            tell(f"{number} on {place}")
+            for sign in self.folder.glob(f"die-{number}-*"):
+                sign.unlink()
+                os.kill(os.getpid(), signal.SIGKILL)
+            if (self.folder / f"fail-{number}").exists():
+                raise ValueError("written so")
+            if (self.folder / f"wait-{number}").exists():
+                (self.folder / f"pid-{number}").write_text(str(os.getpid()))
+                time.sleep(600)
+            return 2 * number, os.environ.get("SHARE"), os.getpid()
+
+        return perform
