@@ -8,6 +8,7 @@ REFVID_FAULTS_SEED. The counts are printed.
 from __future__ import annotations
 
 import json
+import operator
 import os
 import random
 import shutil
@@ -16,6 +17,7 @@ import time
 from collections import Counter
 from dataclasses import asdict
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +152,7 @@ def go_through(
         ended = warm.run(
             words,
             folder,
-            must_stop=lambda passed, moment=moment: passed >= moment,
+            must_stop=partial(operator.le, moment),
             number=number,
             stretch=STRETCH,
         )

@@ -157,7 +157,7 @@ def test_other_detail_counts_nothing_where_none_was_lost(scene: np.ndarray) -> N
     other = cv2.GaussianBlur(rng.normal(0, 1, scene.shape), (0, 0), 0.8)
     other *= 0.85 * (scene - coarse).std() / other.std()
     shown = (coarse + other).round().clip(0, 255).astype(np.uint8)
-    lost = cv2.GaussianBlur(scene, (0, 0), 2.0)
+    lost = np.asarray(cv2.GaussianBlur(scene, (0, 0), 2.0), np.uint8)
     for frame, worth in ((scene, 0.0), (lost, 1.0)):
         shot = Shot(None)
         shot.place({0: given(shown, is_placed=True)}, on(frame))
