@@ -17,6 +17,7 @@ from refvid.cli import (
     compare,
     decode,
     demo,
+    detokenize,
     doctor,
     encode,
     enhance,
@@ -25,6 +26,7 @@ from refvid.cli import (
     metrics,
     models,
     stylize,
+    tokenize,
     train,
 )
 from refvid.cli.allocator import reuse_freed_memory, spare_address_space
@@ -125,6 +127,8 @@ for _command in (
     stylize.stylize,
     decode.decode,
     encode.encode,
+    tokenize.tokenize,
+    detokenize.detokenize,
     demo.demo,
     compare.compare,
     info.info,
