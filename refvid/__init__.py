@@ -7,13 +7,16 @@ from refvid import errors as errors
 if TYPE_CHECKING:
     from refvid.api import compare as compare
     from refvid.api import decode as decode
+    from refvid.api import detokenize as detokenize
     from refvid.api import encode as encode
     from refvid.api import enhance as enhance
     from refvid.api import enhance_frames as enhance_frames
     from refvid.api import info as info
     from refvid.api import load_model as load_model
+    from refvid.api import load_tokens as load_tokens
     from refvid.api import measure as measure
     from refvid.api import stylize as stylize
+    from refvid.api import tokenize as tokenize
     from refvid.integrations.diffusers import RefDecoderVAE as RefDecoderVAE
 
 __version__ = "0.1.0"
@@ -21,13 +24,16 @@ __version__ = "0.1.0"
 _FUNCTIONS = (
     "compare",
     "decode",
+    "detokenize",
     "encode",
     "enhance",
     "enhance_frames",
     "info",
     "load_model",
+    "load_tokens",
     "measure",
     "stylize",
+    "tokenize",
 )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from safetensors import SafetensorError, safe_open
 
@@ -20,8 +20,8 @@ _MOST_TENSORS: Final = 50_000
 
 
 @contextmanager
-def open_safetensors(path: Path) -> Iterator[Any]:
-    """Open a file as `safetensors.safe_open` does, for torch.
+def open_safetensors(path: Path, framework: Literal["pt", "numpy"] = "pt") -> Iterator[Any]:
+    """Open a file as `safetensors.safe_open` does, for torch or NumPy.
 
     Raises:
         SafetensorError: It is no whole file of this format, or its header is beyond measure.
@@ -33,7 +33,7 @@ def open_safetensors(path: Path) -> Iterator[Any]:
         raise SafetensorError(f"its header claims {header} bytes, but it has {size}")
     if header > _MOST_HEADER_BYTES:
         raise SafetensorError(f"its header has {header} bytes, more than any file of tensors needs")
-    with safe_open(path, framework="pt") as content:
+    with safe_open(path, framework=framework) as content:
         count = len(content.keys())
         if count > _MOST_TENSORS:
             raise SafetensorError(f"it holds {count} tensors, more than any network has")

@@ -19,6 +19,9 @@ from refvid.api.measures import compare as compare
 from refvid.api.measures import info as info
 from refvid.api.measures import measure as measure
 from refvid.api.models import load_model as load_model
+from refvid.api.tokens import detokenize as detokenize
+from refvid.api.tokens import load_tokens as load_tokens
+from refvid.api.tokens import tokenize as tokenize
 from refvid.api.videos import enhance as enhance
 from refvid.api.videos import enhance_frames as enhance_frames
 from refvid.api.videos import stylize as stylize

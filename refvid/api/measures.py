@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from refvid.latents.latents import Latents
     from refvid.media.video_info import VideoInfo
     from refvid.metrics.measure import MetricsReport
+    from refvid.tokens.read import TokenFile
 
 
 def compare(
@@ -152,8 +153,8 @@ def measure(
     return report
 
 
-def info(file: File) -> VideoInfo | Latents:
-    """Describe a video, a picture, an image sequence or a file of latents.
+def info(file: File) -> VideoInfo | Latents | TokenFile:
+    """Describe a video, a picture, an image sequence, or a file of latents or tokens.
 
     Raises:
         InputError: Missing, damaged, without a video track, or tensors that are no latents.
@@ -163,6 +164,10 @@ def info(file: File) -> VideoInfo | Latents:
 
     path = Path(file)
     if is_file(path) and sniff_container(path) is not None:
+        from refvid.tokens.read import is_token_file, open_tokens
+
+        if is_token_file(path):
+            return open_tokens(path)
         # Videos and pictures need no torch.
         from refvid.latents.recognise import recognise_latents
 

@@ -112,7 +112,7 @@ def load_backbone(
             )
         else:
             network, own = load_own_network(path, parts)
-        made = parts.backbone(network, own, device, dtype, chunking)
+        made: Backbone = parts.backbone(network, own, device, dtype, chunking)
         return made if attention else made.plain() or made
 
     if name in catalog:

@@ -39,4 +39,5 @@ def outline_backbone(name: str, dtype: torch.dtype, chunking: Chunking) -> Backb
     nowhere = torch.device("meta")
     with nowhere:
         network = parts.network(parts.sizes())
-    return parts.backbone(network, parts.sizes(), nowhere, dtype, chunking)
+    backbone: Backbone = parts.backbone(network, parts.sizes(), nowhere, dtype, chunking)
+    return backbone

@@ -18,6 +18,7 @@ from refvid.cli import (
     compare,
     decode,
     demo,
+    detokenize,
     doctor,
     encode,
     enhance,
@@ -27,6 +28,7 @@ from refvid.cli import (
     metrics,
     models,
     stylize,
+    tokenize,
     train,
 )
 from refvid.cli.allocator import reuse_freed_memory, spare_address_space
@@ -128,6 +130,8 @@ for _command in (
     decode.decode,
     encode.encode,
     job_lists.batch,
+    tokenize.tokenize,
+    detokenize.detokenize,
     demo.demo,
     compare.compare,
     info.info,

@@ -1,7 +1,8 @@
-"""`refvid evaluate`: measure a model on a folder of clips, at restoring or at restyling."""
+"""`refvid evaluate`: measure a model on a folder of clips: restoring, restyling or tokens."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _RESTORE_PANEL = "With --task restore"
 _STYLE_PANEL = "With --task style"
+_TOKENS_PANEL = "With --task tokens"
 
 
 @grouped
@@ -30,11 +32,11 @@ def evaluate(
     clips: Annotated[Path, typer.Argument(metavar="FOLDER", help="Clean clips to work on.")],
     *,
     task: Annotated[
-        Literal["restore", "style"],
+        Literal["restore", "style", "tokens"],
         typer.Option(
             "--task",
-            metavar="restore|style",
-            help="Degrade the clips and bring them back, or restyle them.",
+            metavar="restore|style|tokens",
+            help="Degrade the clips and bring them back, restyle them, or turn them into tokens.",
         ),
     ] = "restore",
     output: Annotated[
@@ -106,6 +108,15 @@ def evaluate(
             rich_help_panel=_STYLE_PANEL,
         ),
     ] = None,
+    twin: Annotated[
+        str | None,
+        typer.Option(
+            "--twin",
+            metavar="NAME|PATH",
+            help="The tokenizer without a reference.  [default: mini-reftok-twin]",
+            rich_help_panel=_TOKENS_PANEL,
+        ),
+    ] = None,
     choice: model_flags.ModelChoice,
 ) -> None:
     """Measure a model on a folder of clips, and report as Markdown tables.
@@ -113,11 +124,14 @@ def evaluate(
     --task restore degrades clean clips, enhances them with right, poor and no references, and
     reports which bars for gain and harmlessness are met. --task style restyles
     them, and reports how near they come to the style and how much of structure and stability they
-    keep, next to the input and to two colour transfers.
+    keep, next to the input and to two colour transfers. --task tokens compares a tokenizer with
+    its twin that sees no reference, and with video codecs at the same bits.
     """
-    if task == "restore" and (styles is not None or sheet is not None):
+    if task != "tokens" and twin is not None:
+        raise OptionError("--twin goes with --task tokens")
+    if task != "style" and (styles is not None or sheet is not None):
         raise OptionError("--styles and --sheet go with --task style")
-    if task == "style" and (cases is not None or against is not None):
+    if task != "restore" and (cases is not None or against is not None):
         raise OptionError("--cases and --against go with --task restore")
     if task == "style" and styles is None:
         raise OptionError("--task style needs a folder of style images: --styles FOLDER")
@@ -140,6 +154,21 @@ def evaluate(
             sheet=sheet,
         )
         run = partial(evaluate_style, style_options)
+    elif task == "tokens":
+        from refvid.evaluation.tokens import TokenEvaluateOptions, evaluate_tokens
+        from refvid.models.registry import MINI_REFTOK_TWIN
+
+        if options.weights is not None:
+            raise OptionError("--task tokens takes weights with --model PATH: leave out --weights")
+        token_options = TokenEvaluateOptions(
+            clips=clips,
+            model=options if ctx.params["model"] is not None else replace(options, model="auto"),
+            twin=twin or MINI_REFTOK_TWIN,
+            frames=49 if frames is None else frames,
+            max_clips=max_clips,
+            output=output,
+        )
+        run = partial(evaluate_tokens, token_options)
     else:
         from refvid.evaluation.cases import CASES, check_cases
         from refvid.evaluation.protocol import EvaluateOptions

@@ -44,6 +44,19 @@ def check_video(path: Path) -> None:
         )
 
 
+def check_tokens(path: Path) -> None:
+    """Raise `InputError` where there is no file, or one of pictures."""
+    from refvid.latents.containers import holds_tensors
+    from refvid.media.inputs import check_file
+
+    check_file(path)
+    if not holds_tensors(path):
+        raise InputError(
+            f"{path} holds no tokens: refvid tokenize makes them of videos, refvid detokenize "
+            "turns them back"
+        )
+
+
 def check_latents(path: Path) -> None:
     """Raise `InputError` where there is no file, or one of pictures."""
     from refvid.latents.containers import sniff_container

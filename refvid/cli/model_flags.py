@@ -96,6 +96,29 @@ class ModelChoice(_Choice):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TokenizerChoice(_Choice):
+    """Which tokenizer, and where it runs."""
+
+    model: Annotated[
+        str | None,
+        _model(
+            "--model",
+            metavar="NAME|PATH",
+            help=f"auto, {', '.join(names('tokens'))}, or a path with weights.  [default: auto]",
+        ),
+    ] = None
+    device: Device = None
+    dtype: Annotated[
+        Literal["auto", "bf16", "fp16", "fp32"] | None,
+        _model(
+            "--dtype",
+            metavar="auto|bf16|fp16|fp32",
+            help="Precision; auto is fp32: tokens depend on it.  [default: auto]",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderChoice(ModelChoice):
     """The same, where several devices may work, and how much each encodes at once."""
 

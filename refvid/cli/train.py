@@ -53,7 +53,7 @@ def train(
         typer.Option(
             "--task",
             metavar="NAME",
-            help="restore, or style: repaint clips.  [default: restore]",
+            help="restore, style: repaint clips, or tokens.  [default: restore]",
             rich_help_panel=CONFIG_PANEL,
         ),
     ] = None,
@@ -134,8 +134,8 @@ def train(
         typer.Option(
             "--backbone",
             metavar="NAME",
-            help=f"{', '.join(_OTHERS)} or {_LAST}; {', '.join(names('style'))} for --task style.  "
-            f"[default: {MINI}]",
+            help=f"{', '.join(_OTHERS)} or {_LAST}; {', '.join(names('style'))} for --task style; "
+            f"{', '.join(names('tokens'))} for --task tokens.  [default: {MINI}]",
             rich_help_panel=CONFIG_PANEL,
         ),
     ] = None,

@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from refvid.models.backbone import Backbone
 
-Kind = Literal["restore", "style"]
-"""What a backbone is made for: bringing details back, or the manner of another picture."""
+Kind = Literal["restore", "style", "tokens"]
+"""What a backbone is made for: bringing details back, the manner of another picture, or tokens."""
 
 Chunking = Literal["carry", "independent"]
 """Whether something goes from chunk to chunk of a shot, or each stands alone as in the published
@@ -28,6 +27,10 @@ inference scripts."""
 
 MINI: Final = "mini"
 MINI_STYLE: Final = "mini-style"
+MINI_REFTOK: Final = "mini-reftok"
+MINI_REFTOK_16: Final = "mini-reftok-16"
+MINI_REFTOK_TWIN: Final = "mini-reftok-twin"
+MINI_VTOK: Final = "mini-vtok"
 WAN: Final = "wan2.1"
 VIDEOVAE_PLUS: Final = "videovae+"
 
@@ -89,8 +92,9 @@ class Parts(NamedTuple):
     network: Callable[[Any], nn.Module]
     """Makes the network of such sizes, with random weights."""
 
-    backbone: Callable[[Any, Any, torch.device, torch.dtype, Chunking], Backbone]
-    """Makes a `Backbone` of a network with its weights and of its sizes, on a device."""
+    backbone: Callable[[Any, Any, torch.device, torch.dtype, Chunking], Any]
+    """Makes a `Backbone`, or a `Tokenizer`, of a network with its weights and of its sizes, on a
+    device."""
 
     float32_keys: tuple[str, ...] = ()
     """Beginnings of the keys of weights that are float32 in any precision."""
@@ -191,6 +195,38 @@ def _mini_style() -> Parts:
     from refvid.models.mini_style.decoder import MiniStyleDecoder
 
     return Parts(MiniStyleConfig, MiniStyleDecoder, lambda *made: MiniStyleBackbone(*made[:4]))
+
+
+def _mini_reftok() -> Parts:
+    from refvid.models.mini_tokens.config import MiniReftokConfig
+
+    return _reftok_parts(MiniReftokConfig)
+
+
+def _mini_reftok_16() -> Parts:
+    from refvid.models.mini_tokens.config import MiniReftok16Config
+
+    return _reftok_parts(MiniReftok16Config)
+
+
+def _mini_reftok_twin() -> Parts:
+    from refvid.models.mini_tokens.config import MiniReftokTwinConfig
+
+    return _reftok_parts(MiniReftokTwinConfig)
+
+
+def _reftok_parts(sizes: type[Any]) -> Parts:
+    from refvid.models.mini_tokens.network import MiniReftok
+    from refvid.models.mini_tokens.reftok import Reftok
+
+    return Parts(sizes, MiniReftok, lambda *made: Reftok(*made[:4]))
+
+
+def _mini_vtok() -> Parts:
+    from refvid.models.mini_tokens.config import MiniVtokConfig
+    from refvid.models.mini_tokens.vtok import MiniVtok, Vtok
+
+    return Parts(MiniVtokConfig, MiniVtok, lambda *made: Vtok(*made[:4]))
 
 
 def _wan() -> Parts:
@@ -304,6 +340,42 @@ _BUILT_IN = (
         bundled=("refvid.assets", "mini_style.safetensors"),
         recipe="refvid.training.recipes.mini_style:MiniStyleRecipe",
         recipe_defaults="refvid.training.defaults:STYLE",
+    ),
+    BackboneSpec(
+        name=MINI_REFTOK,
+        kind="tokens",
+        parts=_mini_reftok,
+        description="for refvid tokenize: blocks of 4x8x8, given a reference",
+        bundled=("refvid.assets", "mini_reftok.safetensors"),
+        recipe="refvid.training.recipes.mini_tokens:MiniReftokRecipe",
+        recipe_defaults="refvid.training.defaults:TOKENS",
+    ),
+    BackboneSpec(
+        name=MINI_REFTOK_16,
+        kind="tokens",
+        parts=_mini_reftok_16,
+        description="for refvid tokenize: blocks of 4x16x16, given a reference",
+        bundled=("refvid.assets", "mini_reftok_16.safetensors"),
+        recipe="refvid.training.recipes.mini_tokens:MiniReftok16Recipe",
+        recipe_defaults="refvid.training.defaults:TOKENS",
+    ),
+    BackboneSpec(
+        name=MINI_VTOK,
+        kind="tokens",
+        parts=_mini_vtok,
+        description="for refvid tokenize: a key frame, and a token per later frame",
+        bundled=("refvid.assets", "mini_vtok.safetensors"),
+        recipe="refvid.training.recipes.mini_tokens:MiniVtokRecipe",
+        recipe_defaults="refvid.training.defaults:TOKENS",
+    ),
+    BackboneSpec(
+        name=MINI_REFTOK_TWIN,
+        kind="tokens",
+        parts=_mini_reftok_twin,
+        description="for refvid tokenize: blocks of 4x8x8 without a reference, to compare with",
+        bundled=("refvid.assets", "mini_reftok_twin.safetensors"),
+        recipe="refvid.training.recipes.mini_tokens:MiniReftokTwinRecipe",
+        recipe_defaults="refvid.training.defaults:TOKENS",
     ),
 )
 

@@ -16,7 +16,7 @@ from refvid.checkpoints.outline import describe_missing, outline_backbone
 from refvid.device import DTYPE_NAMES, choose_device, choose_dtype, describe_device
 from refvid.errors import CheckpointUnavailable, OptionError
 from refvid.models.backbone import Backbone
-from refvid.models.registry import MINI, MINI_STYLE, WAN, Kind, find_backbone
+from refvid.models.registry import MINI, MINI_STYLE, WAN, Kind, find_backbone, names
 from refvid.progress import TransferCallback, ignore_transfer
 from refvid.rebuild.memory import Budget
 from refvid.rebuild.options import ModelOptions
@@ -126,8 +126,14 @@ def check_kind(name: str, kind: Kind) -> None:
     spec = find_backbone(name)
     if spec is None or spec.kind == kind:
         return
+    if kind == "tokens":
+        raise OptionError(
+            f"The model {name} makes no tokens: tokenize takes {', '.join(names('tokens'))}."
+        )
     if spec.kind == "style":
         raise OptionError(f"The model {name} restyles and restores nothing: use refvid stylize.")
+    if spec.kind == "tokens":
+        raise OptionError(f"The model {name} makes tokens: use refvid tokenize.")
     raise OptionError(
         f"The model {name} restores and restyles nothing: stylize takes {MINI_STYLE}."
     )

@@ -63,6 +63,11 @@ class ModelOptions:
         return self.model if self.model in names("restore") else None
 
     @property
+    def tokenizer(self) -> str | None:
+        """The same of tokenizers."""
+        return self.model if self.model in names("tokens") else None
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """What is given by its path."""
         return (*([self.weights] if self.weights else []), Path(self.model))

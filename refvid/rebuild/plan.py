@@ -29,13 +29,17 @@ from refvid.wording import counted
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-Kind = Literal["rebuild", "decode", "encode"]
+    from refvid.rebuild.choose_tokenizer import LoadedTokenizer
+
+Kind = Literal["rebuild", "decode", "encode", "tokenize", "detokenize"]
 
 _LEFT_OUT: Final = MappingProxyType(
     {
         "rebuild": {"latents", "frame_rate", "frame_rate_reason"},
         "decode": set[str](),
         "encode": {"latents", "frame_rate_reason", "tile", "codec", "pix_fmt", "reference"},
+        "tokenize": {"latents", "frame_rate_reason", "tile", "codec", "pix_fmt"},
+        "detokenize": {"latents", "frame_rate_reason", "tile"},
     }
 )
 """What a kind of run has not, in JSON."""
@@ -160,7 +164,7 @@ class Prepared:
 def prepare_run(
     kind: Kind,
     job: Job,
-    loaded: LoadedBackbone,
+    loaded: LoadedBackbone | LoadedTokenizer,
     info: VideoInfo,
     memory: MemoryPlan,
     *,

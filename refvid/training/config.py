@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from refvid.errors import OptionError
-from refvid.models.registry import MINI, Kind, find_backbone, names
+from refvid.models.registry import MINI, MINI_REFTOK_TWIN, Kind, find_backbone, names
 from refvid.training.bounds import check_positive, check_share
 from refvid.training.loss_config import LossConfig, StyleLossConfig
 from refvid.training.sample_options import SampleOptions, StageConfig, StyleSampleOptions
@@ -177,7 +177,8 @@ class TrainConfig:
     """One training run."""
 
     task: Kind = "restore"
-    """restore brings details back, style repaints clips in the manner of a picture."""
+    """restore brings details back, style repaints clips in the manner of a picture, tokens makes
+    clips of few codes."""
 
     backbone: str = MINI
     output: Path
@@ -211,13 +212,18 @@ class TrainConfig:
             raise OptionError(f"the backbone {self.backbone!r} is none that can be trained.")
         if spec.kind != self.task:
             raise OptionError(
-                f"the task style is for the backbone {', '.join(names('style'))} alone, and the "
-                f"other way round; not {self.task} for {self.backbone}."
+                f"the task {self.task} is for the backbones {', '.join(names(self.task))} alone; "
+                f"{self.backbone} is for the task {spec.kind}."
             )
         if self.task == "style":
             self._check_style()
         elif self.data.styles or self.data.triplets:
             raise OptionError("styles and triplets are for the task style: add --task style.")
+        if self.task == "tokens" and (self.latents.folder is not None or self.unconditional):
+            raise OptionError(
+                "latents and unconditional are not for the task tokens: the network without a "
+                f"reference is the backbone {MINI_REFTOK_TWIN}."
+            )
 
     def _check_style(self) -> None:
         if self.data.variants:

@@ -51,6 +51,23 @@ STYLE: dict[str, Any] = {
     "run": {"minutes": 60.0},
 }
 
+TOKENS: dict[str, Any] = {
+    "task": "tokens",
+    "data": {"variants": 0, "max_frames": 49, "short_side": 256},
+    "samples": {
+        "clips": 4,
+        "frames": 4,
+        "crop": 128,
+        "reference_crop": 128,
+        "consecutive": True,
+        "max_distance": 28,
+        "unrelated": 0.03,
+    },
+    "optimizer": {**_SMALL_NETWORK, "clip_norm": 1.0},
+    "loss": {"pixels": "log", "perceptual": "none"},
+    "run": {"minutes": 60.0},
+}
+
 PAPER_16_FRAMES: dict[str, Any] = {
     **PAPER,
     "samples": {**PAPER["samples"], "frames": 16, "crop": 216, "reference_crop": 216},

@@ -22,6 +22,7 @@ from refvid.training.read_config import parse
 from refvid.training.recipes.framewise import FramewiseRecipe
 from refvid.training.recipes.pretrained import PretrainedRecipe
 from refvid.training.recipes.recipe import Recipe
+from refvid.training.recipes.tokens import TokensRecipe, begin_with
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,12 @@ def make_recipe(config: TrainConfig, *, fresh: bool = True) -> tuple[Recipe, dic
     if issubclass(kind, PretrainedRecipe):
         model = _pretrained_model(config, kind, parts, sizes, fresh=fresh)
         return kind(model, unconditional=config.unconditional), asdict(model.config)
-    assert issubclass(kind, FramewiseRecipe), "there are two families of recipes"
+    if issubclass(kind, TokensRecipe):
+        tokens = kind(sizes)
+        if fresh and config.init is not None:
+            begin_with(tokens.network, Path(config.init))
+        return tokens, asdict(sizes)
+    assert issubclass(kind, FramewiseRecipe), "there are three families of recipes"
     given = _given(config) if fresh and config.init is not None else None
     if given is not None:
         sizes = _check_asked(config, given.config)

@@ -37,7 +37,7 @@ def make_objective(config: TrainConfig, precision: torch.dtype = torch.float32) 
         OptionError: A perceptual network is asked for and cannot be had.
         CheckpointError: Its weights are damaged.
     """
-    if config.task == "restore":
+    if config.task != "style":
         return Likeness(TrainingLoss(config.loss, precision))
     if config.data.triplets is None:
         return Style(config.style_loss)

@@ -53,7 +53,8 @@ def build_config(
     if saved is not None:
         base = read_tree(saved)
     else:
-        usual = names("style" if asked.get("task") == "style" else "restore")[0]
+        task = asked.get("task")
+        usual = names(task if task in ("style", "tokens") else "restore")[0]
         backbone = str(asked.get("backbone", usual))
         base = _merge({"backbone": backbone}, defaults_of(backbone))
     run = asked.get("run") or {}

@@ -32,6 +32,7 @@ from refvid.training.loader import Alternating, BatchSource
 from refvid.training.make_recipe import make_recipe
 from refvid.training.read_config import SAVED_CONFIG, build_config, save_config
 from refvid.training.recipes.mini_style import MiniStyleRecipe
+from refvid.training.recipes.tokens import TokensRecipe
 from refvid.training.style_data import prepare_style_data
 
 log = logging.getLogger(__name__)
@@ -129,6 +130,8 @@ def train(
             Alternating(clips, saved, accelerator.num_processes)
             for clips, saved in zip(stages, latents, strict=True)
         ]
+    if isinstance(recipe, TokensRecipe) and not begun and config.init is None:
+        recipe.begin(data.stages[0])
     trainer = Trainer(
         recipe, config, stages, data.valid, accelerator, _drawing_workers(config, accelerator)
     )

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from refvid.models.registry import bundled_names
 from tests.e2e.hub_server import COMMIT, Hub, serve
 
 REPOSITORY = "somebody/weights"
@@ -171,8 +172,8 @@ def failed() -> Callable[..., str]:
 def test_from_nothing_to_nothing(machine: Machine, hub: Hub) -> None:
     listed, missing = machine.several("list --json", "path tiny")
     models = json.loads(listed.stdout)["models"]
-    assert [model["name"] for model in models] == ["mini", "mini-style", "tiny"]
-    assert models[2]["state"] == "not downloaded"
+    assert [model["name"] for model in models] == [*bundled_names(), "tiny"]
+    assert models[-1]["state"] == "not downloaded"
     assert missing.returncode == 5
     assert "refvid models download tiny" in missing.stderr
     assert not hub.requests
@@ -257,7 +258,7 @@ def test_another_run_goes_on_where_one_stopped(machine: Machine, hub: Hub, faile
     [partial] = machine.files()
     assert partial.stat().st_size == 1_000_000
     listed = json.loads(machine.models("list", "--json").stdout)["models"]
-    assert listed[2]["state"] == "partly downloaded"
+    assert listed[-1]["state"] == "partly downloaded"
     assert machine.models("download", "tiny").returncode == 0
     assert hub.asked("GET", "/cdn/")[-1]["range"] == "bytes=1000000-"
     hub.breaks = [1_000_000]
@@ -323,7 +324,7 @@ def test_a_hash_that_is_not_known_is_learned(machine: Machine, hub: Hub, failed)
     machine.entry |= {"size": None, "sha256": None}
     done, listed, _ = machine.several("download tiny", "list --json", "remove tiny")
     assert done.returncode == 0
-    model = json.loads(listed.stdout)["models"][2]
+    model = json.loads(listed.stdout)["models"][-1]
     assert (model["sha256"], model["size"]) == (SHA256, len(CONTENT))
     hub.files[PATH] = CONTENT[::-1]
     failed(machine.models("download", "tiny"), "damaged", SHA256)

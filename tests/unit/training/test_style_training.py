@@ -104,7 +104,7 @@ def test_its_weights_can_be_set(style_config: Make) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["backbone=mini"], "style is for the backbone mini-style alone"),
+        (["backbone=mini"], "style is for the backbones mini-style alone"),
         (["task=restore", "data.variants=1", "backbone=mini"], "add --task style"),
         (["data.variants=2"], "nothing is degraded"),
         (["data.triplets=t"], "not both"),
