@@ -72,6 +72,7 @@ def test_the_workflow_runs_every_python() -> None:
     steps = [step for job in jobs.values() for step in job["steps"]]
     assert {step["run"] for step in steps if "run" in step} == {
         ".ci/run",
+        ".ci/oldest",
         "make test PYTHON=python",
     }
     assert os.access(PROJECT / ".ci" / "run", os.X_OK)
