@@ -178,12 +178,12 @@ def decode(
         wishes=wishes.parse(),
         frame_rate=parse_rate(fps, "--fps"),
         overwrite=rules.overwrite,
-        resume=not rules.no_resume,
         encoding=encoding.parse(),
     )
     model = replace(choice.parse(), attention=not references.baseline)
     pipes = stack.enter_context(open_pipes(console, inputs, rules, container, compare=compare))
     rules = pipes.rules
+    options = replace(options, resume=not rules.no_resume)
     check_result(rules.output, options.encoding)
     jobs = find_jobs(pipes.inputs, rules, suffix=".mp4", accepts=holds_tensors)
     references = references.for_inputs(count_inputs(jobs))

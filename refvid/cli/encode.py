@@ -54,10 +54,10 @@ def encode(
         hdr=hdr,
         sequence_rate=parse_rate(rate),
         overwrite=rules.overwrite,
-        resume=not rules.no_resume,
     )
     model = replace(choice.parse(), attention=False)  # it only encodes
     pipes = stack.enter_context(open_pipes(console, inputs, rules))
+    options = replace(options, resume=not pipes.rules.no_resume)
     jobs = find_jobs(
         pipes.inputs,
         rules,

@@ -133,7 +133,7 @@ Hdr = Annotated[
 ]
 FailFast = Annotated[bool, _batch("--fail-fast", help="Stop a batch at its first failure.")]
 NoResume = Annotated[
-    bool, _batch("--no-resume", help="Begin anew where an interrupted run has left a part.")
+    bool, _batch("--no-resume", help="Begin anew, and keep nothing to go on with.")
 ]
 DryRun = Annotated[bool, _batch("--dry-run", help="Print what would be done, and do nothing.")]
 SkipExisting = Annotated[

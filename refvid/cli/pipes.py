@@ -97,6 +97,8 @@ def open_pipes(
             piped = folder / "stdin"
             _receive(piped)
             inputs = [str(piped) if word == PIPE else word for word in inputs]
+        # What is piped is gone when the program ends.
+        rules = replace(rules, no_resume=True)
         yield Pipes(inputs, rules, stdout)
 
 

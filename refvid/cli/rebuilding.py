@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -56,7 +56,6 @@ class Rebuilding:
             hdr=self.hdr,
             sequence_rate=parse_rate(self.rate),
             overwrite=rules.overwrite,
-            resume=not rules.no_resume,
             encoding=encoding.parse(),
         )
 
@@ -108,6 +107,7 @@ def rebuilding_task(
     from refvid.rebuild.provenance import how_rebuilt
 
     rules = pipes.rules
+    options = replace(options, resume=not rules.no_resume)
     check_result(rules.output, options.encoding)
     jobs = find_jobs(
         pipes.inputs,

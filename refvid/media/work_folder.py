@@ -29,6 +29,7 @@ from refvid.media.work_journal import (
     Stretch,
     append_stretch,
     cut_journal,
+    find_work_folders,
     is_ours,
     read_journal,
     remove_work,
@@ -52,6 +53,14 @@ def work_folder_of(output: Path) -> Path:
     return folder / f"{PREFIX}{digest[:16]}"
 
 
+def forget_work(output: Path) -> None:
+    """Remove what an interrupted run has left of an output, unless somebody works there."""
+    work = work_folder_of(output)
+    for path in find_work_folders(work.parent):
+        if path == work:
+            remove_work(path)
+
+
 class WorkFolder:
     """The folder of one output, while this process works on it; use it as a context manager.
 
@@ -63,7 +72,6 @@ class WorkFolder:
         identity: What it depends on, by names that a user understands. What is there of another
             work is removed, and said.
         begin: What the work begins with, in plain JSON types.
-        resume: Whether to go on with what is there.
 
     Entering it raises:
         OutputError: Another process works there, or nothing can be written.
@@ -74,8 +82,6 @@ class WorkFolder:
         output: Path,
         identity: Mapping[str, str],
         begin: Mapping[str, Any],
-        *,
-        resume: bool = True,
     ) -> None:
         self.path = work_folder_of(output)
         self.begin = begin
@@ -83,7 +89,6 @@ class WorkFolder:
 
         self._output = output
         self._identity = identity
-        self._resume = resume
         self._stretches: list[Stretch] = []
         self._is_durable = self._is_finished = False
         self._lock = -1
@@ -123,7 +128,7 @@ class WorkFolder:
         try:
             self._lock = self._take()
             journal = read_journal(self.path)
-            if journal is not None and self._resume and self._fits(journal):
+            if journal is not None and self._fits(journal):
                 self._go_on(journal)
             if not self._stretches:
                 self._clear(set())

@@ -317,6 +317,10 @@ class _FileWriter(VideoWriter):
     def _finish(self) -> None:
         assert self._container is not None
         self._flush()
+        if self._kept is not None:
+            # Nothing follows the last stretch.
+            self._kept.close()
+            self._kept.path.unlink(missing_ok=True)
         if self._copier is not None:
             self._copier.finish(None if self._trim.is_open_ended else self._last_frame_end)
         container, self._container = self._container, None

@@ -86,7 +86,8 @@ class SourceOptions:
 
     overwrite: bool = False
     resume: bool = True
-    """Go on with what an interrupted run of the same work has left beside the output."""
+    """Go on with what an interrupted run of the same work has left beside the output, and keep what
+    is finished for the next."""
 
     def __post_init__(self) -> None:
         if self.hdr not in get_args(Hdr):

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from refvid.media.sequence import is_image_sequence, is_pattern
 from refvid.media.video_writer import Part
-from refvid.media.work_folder import WorkFolder
+from refvid.media.work_folder import WorkFolder, forget_work
 from refvid.media.work_journal import Stretch
 from refvid.models.backbone import BackboneLimits
 from refvid.rebuild.chunks import ChunkLengths
@@ -229,14 +229,19 @@ class Keeper:
 def open_work(
     output: Path, prepared: Prepared, identity: Mapping[str, str], *, resume: bool
 ) -> AbstractContextManager[WorkFolder | None]:
-    """Open the folder in which the stretches of a result are kept; a single image has none.
+    """Open the folder in which the stretches of a result are kept.
+
+    A single image has none, and neither has what is not to be resumed: what is there is removed.
 
     Entering it raises:
         OutputError: See `WorkFolder`.
     """
     if is_image_sequence(output) and not is_pattern(output):
         return nullcontext()
-    return WorkFolder(output, identity, {"budget": pack_budget(prepared.budget)}, resume=resume)
+    if not resume:
+        forget_work(output)
+        return nullcontext()
+    return WorkFolder(output, identity, {"budget": pack_budget(prepared.budget)})
 
 
 def resumed(prepared: Prepared, work: WorkFolder | None) -> Prepared:

@@ -66,7 +66,7 @@ SCENES: dict[str, tuple[tuple[str, ...], str]] = {
         ("decode", "latents.safetensors", *REFERENCE, *WAN, *LOSSLESS, "-o", "out.mkv"),
         "out.mkv",
     ),
-    "a new sequence": (("enhance", *SOUND, *MINI, "-o", "new/f_%04d.png"), "new/f_%04d.png"),
+    "a new sequence": (("enhance", "shots", *REFERENCE, *MINI), "shots_refvid/shot_%04d.png"),
     "a sequence beside others": (
         ("enhance", "clip.mkv", "--strength", "0", "-o", "old/f_%04d.png"),
         "old/f_%04d.png",
@@ -81,10 +81,13 @@ def make_originals(folder: Path) -> None:
     from refvid.models.wan.autoencoder import WanAutoencoder
     from refvid.models.wan.config import WanConfig
 
-    (folder / "old").mkdir(parents=True)
+    for name in ("old", "shots"):
+        (folder / name).mkdir(parents=True)
     (folder / "old/notes.txt").write_text("mine")
     shots = moving_pattern(CUT, 64, 128, seed=1), moving_pattern(FRAMES - CUT, 64, 128, seed=5)
     write_clip(folder / "clip.mkv", np.concatenate(shots))
+    for number, picture in enumerate(np.concatenate(shots)):
+        write_image(folder / f"shots/shot_{number:04d}.png", picture)
     write_image(folder / "photo.png", shots[0][5])
     write_image(folder / "other.png", shots[1][9])
     torch.manual_seed(0)
@@ -205,6 +208,8 @@ def test_killed_runs_go_on(
             counts[LEFT] += 1
             faults.append(f"{name}, turn {turn}: {hidden}")
         counts[f"  through {name}"] += 1
+        with capsys.disabled():
+            print(f"{counts['kills']:5} kills, {name}", flush=True)  # noqa: T201
         shutil.rmtree(folder)
         turn += 1
     with capsys.disabled():
