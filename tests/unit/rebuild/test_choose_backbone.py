@@ -20,7 +20,7 @@ def fake_loading(monkeypatch: pytest.MonkeyPatch, fake_backbone) -> None:
 
 
 def test_auto_on_a_machine_without_a_graphics_card(monkeypatch, caplog) -> None:
-    monkeypatch.setattr(devices, "_count", lambda kind: int(kind == "cpu"))
+    monkeypatch.setattr(devices, "count_devices", lambda kind: int(kind == "cpu"))
     monkeypatch.setattr(devices, "cpu_has_bf16", lambda: True)
     with caplog.at_level(logging.INFO):
         loaded = choose_backbone(ModelOptions())
