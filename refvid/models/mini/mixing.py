@@ -20,7 +20,7 @@ from refvid.models.mini.alignment import (
     gray,
 )
 
-_SHARPER = (1.0, 1.1)
+_SHARPER = (0.95, 1.1)
 """Fine detail that a reference has more than the frame, of what both show: up to the first it has
 nothing to give, and could only harm what needs no help; from the second on it counts in full."""
 
