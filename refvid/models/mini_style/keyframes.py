@@ -14,6 +14,10 @@ import torch
 from torch import Tensor
 
 from refvid.models.mini_style.motion import Motion, find_motion, move, spread
+from refvid.models.mini_style.optical_flow import Flow, move_along
+
+_KEEP = 0.92
+"""Share of what was followed before, where the motion is certain: it does not jump by pixels."""
 
 _DECISION = 8
 """The keyframe that is found most surely counts most: powers of the trust in it."""
@@ -42,9 +46,19 @@ class Followed:
 
 
 def follow_keyframes(
-    frame: Tensor, keyframes: Sequence[KeyframeIndex], before: Followed | None
+    frame: Tensor,
+    keyframes: Sequence[KeyframeIndex],
+    before: Followed | None,
+    flow: Flow | None,
 ) -> Followed:
-    """Find the keyframes in a frame (3, H, W), with the result of the frame before as a hint."""
+    """Find the keyframes in a frame (3, H, W).
+
+    Args:
+        frame: In [-1, 1].
+        keyframes: What was painted.
+        before: The result of the frame before: a hint, and what is followed goes on from it.
+        flow: To the frame before.
+    """
     motions = []
     for number, keyframe in enumerate(keyframes):
         hint = None if before is None else before.motions[number]
@@ -53,4 +67,9 @@ def follow_keyframes(
     weights = trusts**_DECISION + 1e-9
     weights = weights / weights.sum(0)
     moved = torch.stack([move(k.painted, m) for k, m in zip(keyframes, motions, strict=True)])
-    return Followed((moved * weights[:, None]).sum(0), trusts.amax(0), tuple(motions))
+    painted, share = (moved * weights[:, None]).sum(0), trusts.amax(0)
+    if before is not None and flow is not None:
+        # A keyframe comes out as it was painted, and not as something else becoming it.
+        keep = flow.trust * before.share * _KEEP * (1 - share**8)
+        painted = torch.lerp(painted, move_along(before.painted, flow), keep)
+    return Followed(painted, share, tuple(motions))
