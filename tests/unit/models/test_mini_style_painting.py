@@ -258,6 +258,23 @@ class TestKeyframes:
         assert made.followed.share.mean() < 0.2
 
 
+def test_a_keyframe_gives_way_to_the_style_where_it_is_lost() -> None:
+    """Its thing stays for two frames, and becomes something else in the third."""
+    frames = panned(texture(80, 96, 40, smooth=5), 2, (0, 4), (64, 64))
+    other = texture(64, 64, 41) * -0.8
+    index = index_styles([(texture(48, 48, 42), 1.0)])
+    key = KeyframeIndex(torch.ones(3, 64, 64), frames[0])
+    state: PaintState | None = None
+    shares = []
+    for frame in (*frames, other, other):
+        made, state = paint(frame, index, state, [key])
+        assert made.followed is not None
+        shares.append(float(made.followed.share.mean()))
+    assert shares[0] > 0.99
+    assert shares[1] > 0.85
+    assert shares[3] < 0.25
+
+
 def test_moments_and_motion_are_data() -> None:
     assert Moments(torch.zeros(3), torch.eye(3)).mixed(
         Moments(torch.ones(3), torch.eye(3)), 0.5
