@@ -22,6 +22,9 @@ _WINDOW = 17
 _LEAST_BLACK, _LEAST_WHITE, _LEAST_PURE, _LEAST_NEUTRAL = 0.2, 0.04, 0.7, 0.96
 """Shares of a window that letters on black, or on white, have."""
 
+_LEAST_PAGE = 0.7
+"""Of the picture between bars is pure black and white: less is a picture with dark things in it."""
+
 _LINES = 480
 
 
@@ -68,7 +71,8 @@ def _letters(pixels: NDArray[np.uint8], content: Content) -> NDArray[np.bool_]:
     inside = content.mask((height, width))
     black, white = (most <= _BLACK) & inside, (least >= _WHITE) & inside
     neutral = most - least <= _NEUTRAL
-    if black.mean() < _LEAST_WHITE or not white.any():
+    ground = black | white
+    if ground.sum() < _LEAST_PAGE * inside.sum():
         return np.zeros((height, width), np.bool_)
     side = round(_WINDOW * max(1, min(height, width) / _LINES)) | 1
 
@@ -76,12 +80,11 @@ def _letters(pixels: NDArray[np.uint8], content: Content) -> NDArray[np.bool_]:
         return np.asarray(cv2.blur(of.astype(np.float32), (side, side)), np.float32)
 
     some: NDArray[np.bool_] = (share(black) >= _LEAST_BLACK) & (share(white) >= _LEAST_WHITE)
-    seeds = some & (share(black | white) >= _LEAST_PURE)
+    seeds = some & (share(ground) >= _LEAST_PURE)
     seeds &= share(neutral) >= _LEAST_NEUTRAL
     if not seeds.any():
         return seeds
     # The ground goes on beyond the letters.
-    ground = black | white
     _, labels = cv2.connectedComponents(ground.astype(np.uint8), connectivity=4)
     touched = np.unique(labels[seeds & ground])
     found = seeds | (np.isin(labels, touched[touched > 0]) & ground)

@@ -111,6 +111,13 @@ class TestGraphics:
         assert kept is not None
         assert kept.min() == 1
 
+    def test_dark_things_with_highlights_are_painted(self) -> None:
+        frame = smooth_noise(128, 160, 14)
+        frame[:, 64:112, 80:128] = -1
+        frame[:, 80:84, 96:104] = 1
+        kept, _ = find_graphics(frame, None)
+        assert kept is None
+
     def test_a_bright_sky_over_a_dark_wood_is_painted(self) -> None:
         frame = smooth_noise(128, 128, 9) * 0.2 - 0.8
         frame[:, :64] = 1
