@@ -252,7 +252,7 @@ def style_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from refvid.models.mini_style.decoder import MiniStyleDecoder
 
     torch.manual_seed(0)
-    config = MiniStyleConfig(widths=(8, 8, 8), depths=(1, 1, 1, 1, 1))
+    config = MiniStyleConfig(bands=3, hidden=4)
     path = tmp_path_factory.mktemp("style_weights") / "untrained.safetensors"
     metadata = {"backbone": "mini-style", "config": json.dumps(asdict(config))}
     save_file(MiniStyleDecoder(config).state_dict(), path, metadata=metadata)

@@ -226,6 +226,7 @@ def stylize(
     style: File | Iterable[File] = (),
     keyframe: str | Iterable[str] = (),
     style_scale: float = 1.0,
+    structure: float = 0.5,
     preserve_color: bool = False,
     strength: float = 1.0,
     start: Position | None = None,
@@ -259,6 +260,7 @@ def stylize(
         style: Paintings, as `art.jpg` or with a weight as `art.jpg:2`.
         keyframe: Frames of the source that you have painted, as `k.png@0` or `k.png@1.5s`.
         style_scale: Size of the strokes, 0.25 to 4; 1 takes the painting as large as the frame.
+        structure: How much of the frame stays, 0 to 1.
         preserve_color: Keep the source's colours; only lightness changes.
         source: See `enhance`, as for the others, and for what is returned and raised.
     """
@@ -268,6 +270,7 @@ def stylize(
         styles=tuple(parse_style(word) for word in _several(style)),
         keyframes=tuple(parse_keyframe(str(word)) for word in _several(keyframe)),
         style_scale=style_scale,
+        structure=structure,
         preserve_color=preserve_color,
     )
     options = RebuildOptions(

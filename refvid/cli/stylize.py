@@ -72,6 +72,16 @@ class Style:
             help="Size of the strokes: 1 takes the painting as large as the frame.",
         ),
     ] = 1.0
+    structure: Annotated[
+        float,
+        _style(
+            "--structure",
+            metavar="0..1",
+            min=0,
+            max=1,
+            help="How much of the frame stays: 0 is nearly all painting, 1 keeps fine detail.",
+        ),
+    ] = 0.5
     preserve_color: Annotated[
         bool,
         _style("--preserve-color", help="Keep the input's colours; only lightness changes."),
@@ -87,6 +97,7 @@ class Style:
             styles=tuple(parse_style(word) for word in self.style or ()),
             keyframes=tuple(parse_keyframe(word) for word in self.keyframe or ()),
             style_scale=self.style_scale,
+            structure=self.structure,
             preserve_color=self.preserve_color,
         )
 

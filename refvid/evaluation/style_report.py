@@ -34,14 +34,23 @@ class StyleScores:
     style_distance: float
     """To the style image; 1 is a standard deviation of the style's patches."""
 
+    large_distance: float
+    """The same of shapes of 64 pixels and more."""
+
     patch_distance: float
     """The same of plain patches, mostly colours; 1 is the whole pixel range."""
+
+    features_distance: float | None
+    """Of the middle frame, in the features of a trained network, where that is installed."""
 
     structure: float
     """SSIM of gradient maps to the input."""
 
     structure_matched: float
     """The same with contrast matched first."""
+
+    contrast: float
+    """How much of the light and dark within regions is left, see `contrast_kept`."""
 
     warping_error: float
     """With the motion of the input; 1 is the whole pixel range."""
@@ -66,11 +75,25 @@ class StyleResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CaseResult:
+    """One made clip in one style."""
+
+    case: str
+    style: str
+    contrast: float
+    """Kept of the clip's, as `StyleScores.contrast`."""
+
+    changed: float | None
+    """Mean change of what must stay as it is [levels]; None where nothing must."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StyleReport:
     """All results, and the means that the model card shows."""
 
     model: str
     results: tuple[StyleResult, ...]
+    cases: tuple[CaseResult, ...] = ()
 
     def summary(self) -> dict[str, dict[str, float]]:
         """Means over clips and styles by what was measured; ratios are means of ratios."""
@@ -103,6 +126,7 @@ class StyleReport:
             "summary": self.summary(),
             "bars": self.bars(),
             "results": [asdict(result) for result in self.results],
+            "cases": [asdict(result) for result in self.cases],
         }
 
     def to_markdown(self) -> str:
@@ -110,9 +134,12 @@ class StyleReport:
         columns = (
             "style distance",
             "to the input's",
+            "large shapes",
             "plain patches",
+            "VGG features",
             "structure",
             "with contrast matched",
+            "contrast kept",
             "warping error",
             "to the input's",
         )
@@ -122,18 +149,35 @@ class StyleReport:
             values = [
                 f"{mean['style_distance']:.4f}",
                 f"{mean['distance_ratio']:.2f}",
+                f"{mean['large_distance']:.4f}",
                 f"{mean['patch_distance']:.4f}",
+                f"{mean['features_distance']:.3f}" if "features_distance" in mean else "n/a",
                 f"{mean['structure']:.3f}",
                 f"{mean['structure_matched']:.3f}",
+                f"{mean['contrast']:.3f}",
                 f"{mean['warping_error']:.4f}",
                 f"{mean['warping_ratio']:.2f}",
             ]
             lines.append(f"| {words} | {' | '.join(values)} |")
         lines += ["", f"| of {len(self.results)} clips in a style | |", "|---|---|"]
         lines += [f"| {words} | {share:.0%} |" for words, share in self.bars().items()]
+        lines += self._case_lines()
         lines += self._groups("clip", lambda result: result.clip)
         lines += self._groups("style", lambda result: result.style)
         return "\n".join(lines)
+
+    def _case_lines(self) -> list[str]:
+        """One row per made clip."""
+        if not self.cases:
+            return []
+        lines = ["", *_head("made clip", ("contrast kept", "what must stay, changed by [levels]"))]
+        for case in dict.fromkeys(result.case for result in self.cases):
+            members = [result for result in self.cases if result.case == case]
+            changes = [result.changed for result in members if result.changed is not None]
+            changed = f"{fmean(changes):.2f}" if changes else ""
+            contrast = fmean(result.contrast for result in members)
+            lines.append(f"| {case} | {contrast:.3f} | {changed} |")
+        return lines
 
     def _groups(self, title: str, name: Callable[[StyleResult], str]) -> list[str]:
         """One row per clip or style: the distances of all, and the model's other measures."""
@@ -156,7 +200,11 @@ class StyleReport:
 
     def _means(self, kind: str, results: Sequence[StyleResult]) -> dict[str, float]:
         scores = [result.scores[kind] for result in results]
+        features = [s.features_distance for s in scores if s.features_distance is not None]
         return {
+            **({"features_distance": fmean(features)} if features else {}),
+            "large_distance": fmean(s.large_distance for s in scores),
+            "contrast": fmean(s.contrast for s in scores),
             "style_distance": fmean(s.style_distance for s in scores),
             "patch_distance": fmean(s.patch_distance for s in scores),
             "distance_ratio": fmean(result.distance_ratio(kind) for result in results),

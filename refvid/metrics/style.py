@@ -23,6 +23,9 @@ _LEVELS = 4
 """Scales that patches are taken from: full, 1/2, 1/4 and 1/8 of the size."""
 
 _PATCH = 7
+LARGE_PX = 64
+"""Side of the patches that see large shapes [pixels]."""
+
 _PROJECTIONS = 128
 _MOST_PATCHES = 8192
 """Of one level, spread evenly: bounds time and memory."""
@@ -33,6 +36,12 @@ _LEAST_SPREAD = 1e-3
 
 _LUMA = (0.2126, 0.7152, 0.0722)
 _SMALLEST_SIDE = 11
+
+_REGIONS = 12
+"""Rows and columns of regions whose contrast is looked at."""
+
+_FAINT_CONTRAST = 0.5
+"""Of a picture of one colour: there is nothing to keep [levels]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +54,9 @@ class StyleSignature:
 
     patches: Tensor
     """The same of a Gaussian pyramid, that is of the picture itself at several sizes."""
+
+    shapes: Tensor
+    """The same of two octaves whose patches span `LARGE_PX` and twice as many pixels."""
 
 
 def style_signature(picture: Picture, area: int | None = None) -> StyleSignature:
@@ -60,6 +72,7 @@ def style_signature(picture: Picture, area: int | None = None) -> StyleSignature
     level = pixels.permute(2, 0, 1)[None]
     if area is not None:
         level = _resize(level, math.sqrt(area / (picture.shape[0] * picture.shape[1])))
+    first = level
     bands, patches = [], []
     for index in range(_LEVELS):
         patches.append(_projected_quantiles(level))
@@ -71,7 +84,20 @@ def style_signature(picture: Picture, area: int | None = None) -> StyleSignature
         coarse = functional.interpolate(smaller, size=size, mode="bilinear", align_corners=False)
         bands.append(_projected_quantiles(level - coarse))
         level = smaller
-    return StyleSignature(torch.stack(bands), torch.stack(patches))
+    return StyleSignature(torch.stack(bands), torch.stack(patches), _large_shapes(first))
+
+
+def _large_shapes(picture: Tensor) -> Tensor:
+    """(2, projection, quantile) of a picture (1, 3, h, w) in [0, 1]."""
+    level = _resize(picture, _PATCH / LARGE_PX)
+    shapes = []
+    for _ in range(2):
+        smaller = _resize(level, 0.5)
+        size = level.shape[2:]
+        coarse = functional.interpolate(smaller, size=size, mode="bilinear", align_corners=False)
+        shapes.append(_projected_quantiles(level - coarse))
+        level = smaller
+    return torch.stack(shapes)
 
 
 def style_distance(picture: StyleSignature, style: StyleSignature) -> float:
@@ -90,9 +116,23 @@ def style_distance(picture: StyleSignature, style: StyleSignature) -> float:
     Returns:
         0 for equal distributions, 1 where they differ by a standard deviation of the style's.
     """
-    difference = (picture.bands - style.bands).abs().mean(-1)
-    spread = style.bands.std(-1, correction=0) + _LEAST_SPREAD
+    return _relative(picture.bands, style.bands)
+
+
+def _relative(ours: Tensor, theirs: Tensor) -> float:
+    """Mean difference of quantiles, in spreads of theirs."""
+    difference = (ours - theirs).abs().mean(-1)
+    spread = theirs.std(-1, correction=0) + _LEAST_SPREAD
     return float((difference / spread).mean(dtype=torch.float64))
+
+
+def large_distance(picture: StyleSignature, style: StyleSignature) -> float:
+    """`style_distance` of large shapes: patches of 64 and of 128 pixels.
+
+    Swirls and planes, without what is smaller than a ninth of a patch, and without colours over
+    larger areas, which `patch_distance` tells.
+    """
+    return _relative(picture.shapes, style.shapes)
 
 
 def patch_distance(picture: StyleSignature, style: StyleSignature) -> float:
@@ -131,6 +171,56 @@ def structure_similarity(
     if match_contrast:
         x = x * (y.mean() / x.mean().clamp_min(1e-6))
     return plane_similarity(x, y)
+
+
+def contrast_kept(picture: Picture, reference: Picture) -> float:
+    """How much of the light and dark within regions is left, relative to the picture's contrast.
+
+    In each of 12x12 regions, seen at a quarter of the size, the lightness of the picture is
+    compared with the reference's by regression: its slope is 1 where their order and strength are
+    the same, 0 where nothing of the reference is left, and negative where light and dark have
+    changed places. Slopes are divided by the ratio of the contrasts of the whole pictures, so that
+    a softer or harder palette does not count, and cut at 1. Regions count by their contrast over
+    the frame's own, so that a person in fog counts as much as one in the sun.
+
+    Args:
+        picture: (H, W, 3) RGB, uint8 or uint16 at full scale, at least 11 pixels a side.
+        reference: Of the same shape and type.
+
+    Returns:
+        At most 1; 1 where the reference has no contrast at all.
+
+    Raises:
+        ValueError: Shapes or types differ, or the picture is too small.
+    """
+    check_pair(picture, reference)
+    if min(picture.shape[:2]) < _SMALLEST_SIDE:
+        raise ValueError(f"a side of {picture.shape[:2]} is shorter than {_SMALLEST_SIDE} pixels")
+    x, y = (functional.avg_pool2d(_luma(p)[None, None], 4)[0, 0] for p in (picture, reference))
+    whole_x, whole_y = x.std(correction=0), y.std(correction=0)
+    if whole_y < _FAINT_CONTRAST:
+        return 1.0
+    ratio = (whole_x / whole_y).clamp_min(1e-3)
+    kept, weights = [], []
+    for ours, theirs in zip(_regions(x), _regions(y), strict=True):
+        a, b = ours - ours.mean(), theirs - theirs.mean()
+        variance = b.square().mean()
+        kept.append(((a * b).mean() / (variance + 1e-6) / ratio).clamp(-1, 1))
+        weights.append((variance.sqrt() / whole_y).clamp(max=1))
+    weight = torch.stack(weights)
+    return float((torch.stack(kept) * weight).sum() / weight.sum().clamp_min(1e-6))
+
+
+def _regions(plane: Tensor) -> list[Tensor]:
+    rows = plane.tensor_split(min(_REGIONS, plane.shape[0] // 2))
+    return [part for row in rows for part in row.tensor_split(min(_REGIONS, row.shape[1] // 2), 1)]
+
+
+def _luma(picture: Picture) -> Tensor:
+    """(H, W) BT.709 luma, 255 at most."""
+    white = float(np.iinfo(picture.dtype).max)
+    pixels = torch.from_numpy(np.ascontiguousarray(picture, dtype=np.float32))
+    return pixels @ pixels.new_tensor(_LUMA) * (255 / white)
 
 
 def _projected_quantiles(planes: Tensor) -> Tensor:
@@ -179,9 +269,7 @@ def _resize(planes: Tensor, factor: float) -> Tensor:
 
 def _gradient_map(picture: Picture) -> Tensor:
     """(1, H, W) Sobel magnitudes of luma, at most 255."""
-    white = float(np.iinfo(picture.dtype).max)
-    pixels = torch.from_numpy(np.ascontiguousarray(picture, dtype=np.float32))
-    luma = pixels @ pixels.new_tensor(_LUMA) * (255 / white)
+    luma = _luma(picture)
     padded = functional.pad(luma[None, None], (1, 1, 1, 1), mode="replicate")
     smooth, edge = padded.new_tensor([0.25, 0.5, 0.25]), padded.new_tensor([1.0, 0.0, -1.0])
     kernels = torch.stack([torch.outer(edge, smooth), torch.outer(smooth, edge)])[:, None]

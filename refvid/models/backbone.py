@@ -224,9 +224,14 @@ class StyleBackbone(Backbone, Protocol):
     """A backbone of the kind style: its reference is one or more style images."""
 
     def prepare_styles(
-        self, styles: Sequence[tuple[Tensor, float]], keyframes: Sequence[Keyframe] = ()
+        self,
+        styles: Sequence[tuple[Tensor, float]],
+        keyframes: Sequence[Keyframe] = (),
+        structure: float = 0.5,
     ) -> Any:
         """Gather what `decode` needs, once per clip; of keyframes alone, they are the style too.
+
+        `structure` says how much of the frames stays, from 0 to 1.
 
         Styles are images (1, 3, h, w) in [-1, 1], h and w multiples of 8 and at least 32, with
         positive weights, of which only the ratios count; `ValueError` where there is nothing.

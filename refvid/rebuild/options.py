@@ -22,6 +22,9 @@ Hdr = Literal["auto", "refuse", "passthrough"]
 
 SMALLEST_SCALE, LARGEST_SCALE = 0.25, 4.0
 
+_STRUCTURE = 0.5
+"""Of a style, where nobody asks for another."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelOptions:
@@ -165,6 +168,9 @@ class Styles:
     style_scale: float = 1.0
     """Size of the strokes: that of the style image, as a multiple of the frame's size."""
 
+    structure: float = _STRUCTURE
+    """How much of the frame stays: 0 paints nearly everything, 1 keeps what little stands out."""
+
     preserve_color: bool = False
     """Keep the colours of the input, and take only lightness from the result."""
 
@@ -176,6 +182,8 @@ class Styles:
                 f"The style's scale must be from {SMALLEST_SCALE:g} to {LARGEST_SCALE:g}, "
                 f"not {self.style_scale:g}."
             )
+        if not 0 <= self.structure <= 1:
+            raise OptionError(f"structure must be from 0 to 1, not {self.structure:g}.")
 
     def for_inputs(self, count: int) -> Styles:  # noqa: ARG002 -- as for references
         """The same, for so many inputs."""
@@ -212,4 +220,5 @@ class Styles:
     def provenance(self) -> str:
         """In words, for the metadata of results."""
         scale = f", style scale {self.style_scale:g}" * (self.style_scale != 1)
-        return self.describe(lambda path: path.name) + scale
+        structure = f", structure {self.structure:g}" * (self.structure != _STRUCTURE)
+        return self.describe(lambda path: path.name) + scale + structure

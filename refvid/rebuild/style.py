@@ -13,7 +13,7 @@ from refvid.rebuild.pixels import Pixels, frames_to_clip, pad_clip
 
 _MULTIPLE = 8
 _SMALLEST_SIDE = 32
-_MOST_AREA = 2.0
+_MOST_AREA = 4.0
 """Of a style image, in areas of the frame: its features cost memory as the frame's do."""
 
 
@@ -22,7 +22,7 @@ def style_size(
 ) -> tuple[int, int]:
     """Size in which the model sees a style image: strokes grow with it, and nothing is cut off.
 
-    The area is the frame's times the scale squared, but at most twice the frame's.
+    The area is the frame's times the scale squared, but at most four times the frame's.
 
     Args:
         style: Width and height of the image [pixels].
@@ -51,6 +51,7 @@ def prepare_styles(
     styles: Sequence[tuple[Pixels, float]],
     keyframes: Sequence[tuple[Pixels, Pixels]],
     device: torch.device,
+    structure: float = 0.5,
 ) -> Any:
     """Embed styles and keyframes, once per video.
 
@@ -60,6 +61,7 @@ def prepare_styles(
         keyframes: Painted frame and the clip's own frame, (H, W, 3) of the clip's size; padded as
             the clip is.
         device: Where the backbone computes.
+        structure: How much of the frame stays, from 0 to 1.
 
     Returns:
         What `StyleBackbone.decode` takes as `reference`.
@@ -71,4 +73,5 @@ def prepare_styles(
     return backbone.prepare_styles(
         [(frames_to_clip([image], device)[:, :, 0], weight) for image, weight in styles],
         [Keyframe(painted=padded(painted), frame=padded(frame)) for painted, frame in keyframes],
+        structure,
     )

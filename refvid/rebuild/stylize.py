@@ -157,9 +157,8 @@ class _Painting:
             for pixels, style in zip(self._pixels, asked.styles, strict=False)
         ]
         backbone = cast("StyleBackbone", loaded.backbone)
-        return prepare_styles(
-            backbone, styles, [(frame, frame)] * len(asked.keyframes), loaded.device
-        )
+        keyframes = [(frame, frame)] * len(asked.keyframes)
+        return prepare_styles(backbone, styles, keyframes, loaded.device, asked.structure)
 
     def judge(self, findings: Findings) -> Sequence[str]:  # noqa: ARG002 -- the protocol's
         return ()
@@ -187,6 +186,5 @@ class _Painting:
         finish: Callable[[Tensor, Tensor], Tensor] | None = None
         if asked.preserve_color:
             finish = partial(keep_chroma, weights=luma_weights(info.color, info.coded_height))
-        return Conditions(
-            reference=prepare_styles(backbone, styles, keyframes, loaded.device), finish=finish
-        )
+        prepared = prepare_styles(backbone, styles, keyframes, loaded.device, asked.structure)
+        return Conditions(reference=prepared, finish=finish)

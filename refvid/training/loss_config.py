@@ -64,6 +64,10 @@ class StyleLossConfig:
 
     perceptual_weight: float = 0.3
 
+    features: float = 0.0
+    """Weight of the distance of VGG16's Gram matrices, which see strokes and large shapes. It needs
+    `pip install stlpips-pytorch`, and a step takes several times as long."""
+
     beside_pairs: float = 0.0
     """Weight of all of it beside the error against known stylised pictures."""
 
@@ -74,6 +78,7 @@ class StyleLossConfig:
             "structure",
             "temporal",
             "perceptual_weight",
+            "features",
             "beside_pairs",
         ):
             if getattr(self, name) < 0:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from refvid.metrics.st_lpips import load_st_lpips_network
 from refvid.models.mini_style.motion import Motion, find_motion
 from refvid.models.mini_style.smooth import box_mean
 from refvid.training.loss_config import StyleLossConfig
@@ -55,6 +56,7 @@ class StyleLoss(nn.Module):
         super().__init__()
         self.config = config
         self.lpips: Any = load_lpips(config.perceptual)
+        self.vgg: Any = load_st_lpips_network("vgg") if config.features else None
 
     def describe(self) -> str:
         """What is compared, in words."""
@@ -63,6 +65,8 @@ class StyleLoss(nn.Module):
             f"{config.style:g} texture + {config.strokes:g} strokes + {config.structure:g} "
             f"structure + {config.temporal:g} steadiness"
         )
+        if self.vgg is not None:
+            words += f" + {config.features:g} VGG features"
         return words if self.lpips is None else f"{words} + {config.perceptual_weight:g} LPIPS"
 
     def forward(self, output: Tensor, content: Tensor, style: Tensor, painted: Tensor) -> Tensor:
@@ -87,6 +91,8 @@ class StyleLoss(nn.Module):
         loss = loss + config.structure * lost.mean()
         if self.lpips is not None:
             loss = loss + config.perceptual_weight * self.lpips(frames, paintings).mean()
+        if self.vgg is not None:
+            loss = loss + config.features * features_distance(self.vgg, frames, styles)
         if output.shape[2] > 1:
             loss = loss + config.temporal * unsteadiness(output, content)
         return loss
@@ -121,6 +127,32 @@ def texture_distance(output: Tensor, style: Tensor) -> Tensor:
         spread = wanted.std(1, keepdim=True) + _LEAST_SPREAD
         distances.append(((projected - wanted) / spread).abs().mean())
     return torch.stack(distances).mean()
+
+
+def features_distance(network: Any, output: Tensor, style: Tensor) -> Tensor:
+    """How far Gram matrices of features are apart, in sizes of the style's (Gatys et al. 2016).
+
+    Args:
+        network: What `load_st_lpips_network` gives.
+        output: (N, 3, H, W) in [-1, 1], at least 21 pixels a side.
+        style: (N, 3, h, w).
+
+    Returns:
+        A scalar: the mean over the depths of squared relative distances.
+    """
+    with torch.no_grad():
+        wanted = [_gram(features) for features in network.features(style.float())]
+    apart = []
+    for features, theirs in zip(network.features(output), wanted, strict=True):
+        size = theirs.square().sum((1, 2)) + _LEAST_SPREAD**2
+        apart.append(((_gram(features) - theirs).square().sum((1, 2)) / size).mean())
+    return torch.stack(apart).mean()
+
+
+def _gram(features: Tensor) -> Tensor:
+    """(N, C, h, w) -> (N, C, C)."""
+    flat = features.float().flatten(2)
+    return flat @ flat.transpose(1, 2) / flat.shape[2]
 
 
 def stroke_error(output: Tensor, painted: Tensor) -> Tensor:

@@ -70,7 +70,15 @@ def test_everything_at_once(evaluate, tmp_path: Path) -> None:
     )
     text = report.read_text(encoding="utf-8")
     assert f"| stylize | {means['model']['style_distance']:.4f} |" in text
-    for word in ("| a |", "| b |", "| x |", "| y |", "| z |", "structure at least 0.6"):
+    for word in (
+        "| a |",
+        "| b |",
+        "| x |",
+        "| y |",
+        "| z |",
+        "| letterbox |",
+        "structure at least 0.6",
+    ):
         assert word in text
     with Image.open(sheet) as picture:
         width, height = picture.size
@@ -127,9 +135,12 @@ def test_the_bars_are_shares() -> None:
     def scores(distance: float, structure: float, warping: float) -> StyleScores:
         return StyleScores(
             style_distance=distance,
+            large_distance=distance,
             patch_distance=distance,
+            features_distance=None,
             structure=structure,
             structure_matched=structure,
+            contrast=structure,
             warping_error=warping,
         )
 

@@ -19,8 +19,8 @@ from refvid.training.degradations import write_h264
 
 CONFIG = """
 [network]
-widths = [8, 8, 8]
-depths = [1, 1, 1, 1, 1]
+bands = 3
+hidden = 4
 [data]
 workers = 0
 [samples]
@@ -167,7 +167,7 @@ def test_exported_weights_restyle_a_video_and_begin_another_run(
     assert (code, out.strip()) == (0, str(weights)), err
     with safe_open(weights, framework="pt") as file:
         assert file.metadata()["backbone"] == "mini-style"
-        assert "widths" in json.loads(file.metadata()["config"])
+        assert "bands" in json.loads(file.metadata()["config"])
     result = tmp_path / "out.mp4"
     video, style = folder / "videos" / "one.mp4", folder / "styles" / "a.png"
     code, _, err = refvid("stylize", video, "--style", style, "--weights", weights, "-o", result)

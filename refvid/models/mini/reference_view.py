@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from refvid.models.mini.bars import Content
+from refvid.models.bars import Content
 from refvid.models.mini.color_map import ColorMap, apply_colors
 from refvid.models.mini.registration import Registration
 from refvid.models.mini.resampling import Picture, Places, limit_detail, sample

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from refvid.models.mini.bars import Content, find_content
+from refvid.models.bars import Content, find_content
 from refvid.models.mini.color_map import ColorMap
 from refvid.models.mini.features import find_features, match_features
 from refvid.models.mini.further_planes import add_planes

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from refvid.models.mini.bars import Content
+from refvid.models.bars import Content
 from refvid.models.mini.registration import Registration
 from refvid.models.mini.smooth_map import SmoothMap
 

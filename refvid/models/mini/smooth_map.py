@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from refvid.models.mini.bars import Content
+from refvid.models.bars import Content
 from refvid.models.mini.planes import Plane, Size, resizing
 from refvid.models.mini.resampling import Places, sample_smooth
 

@@ -8,25 +8,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from refvid.models.backbone import BackboneLimits, Decoded, Encoded, Keyframe, PackedState
 from refvid.models.frame_workers import count_workers, frame_workers
 from refvid.models.mini_style.config import MiniStyleConfig
-from refvid.models.mini_style.decoder import MiniStyleDecoder
+from refvid.models.mini_style.decoder import DEFAULT_STRUCTURE, MiniStyleDecoder
 from refvid.models.mini_style.keyframes import KeyframeIndex
 from refvid.models.mini_style.painting import Painting, PaintState, paint
 from refvid.models.mini_style.state import pack, unpack
-from refvid.models.mini_style.style_index import TURNS, StyleIndex, index_styles
+from refvid.models.mini_style.style_index import MAX_STYLE_PIXELS, TURNS, StyleIndex, index_styles
 from refvid.models.patch_codec import PatchCodec
 from refvid.models.registry import MINI_STYLE
-from refvid.models.windows import rebuild_in_windows
-
-MAX_STYLE_PIXELS = 1 << 20
-"""Larger style images are shrunk to this area: all their turns lie in memory."""
-
-_MULTIPLE = 8
-_SMALLEST_STYLE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +27,7 @@ class StyleReference:
 
     style: StyleIndex
     keyframes: tuple[KeyframeIndex, ...]
+    structure: float
 
 
 class MiniStyleBackbone:
@@ -63,10 +56,8 @@ class MiniStyleBackbone:
     ) -> None:
         self.config, self.device, self.dtype = config, device, dtype
         self.codec = PatchCodec(chroma=4).to(device)
-        decoder = decoder.eval().requires_grad_(False).to(device, dtype)
-        self.decoder: MiniStyleDecoder = decoder.to(
-            memory_format=torch.channels_last  # type: ignore[call-overload]  # not in torch's stubs
-        )
+        # Its few numbers decide on pixels: they are not worth less than single precision.
+        self.decoder = decoder.eval().requires_grad_(False).to(device, torch.float32)
 
     @torch.inference_mode()
     def encode(self, clip: Tensor, state: Any = None) -> Encoded:  # noqa: ARG002  # the protocol's
@@ -80,17 +71,18 @@ class MiniStyleBackbone:
 
     @torch.inference_mode()
     def prepare_styles(
-        self, styles: Sequence[tuple[Tensor, float]], keyframes: Sequence[Keyframe] = ()
+        self,
+        styles: Sequence[tuple[Tensor, float]],
+        keyframes: Sequence[Keyframe] = (),
+        structure: float = DEFAULT_STRUCTURE,
     ) -> StyleReference:
-        """See `StyleBackbone`; images of more than `MAX_STYLE_PIXELS` are shrunk."""
+        """See `StyleBackbone`."""
         known = tuple(
             KeyframeIndex(self._picture(key.painted), self._picture(key.frame)) for key in keyframes
         )
         given = [(self._picture(style), weight) for style, weight in styles]
         given = given or [(key.painted, 1.0) for key in known]
-        return StyleReference(
-            index_styles([(_shrink(picture), weight) for picture, weight in given]), known
-        )
+        return StyleReference(index_styles(given), known, structure)
 
     @torch.inference_mode()
     def decode(
@@ -99,7 +91,7 @@ class MiniStyleBackbone:
         reference: StyleReference | None = None,
         state: PaintState | None = None,
         *,
-        tile: int | None = None,
+        tile: int | None = None,  # noqa: ARG002 -- the protocol's
     ) -> Decoded:
         """Latents (1, 96, T, h, w) -> clip (1, 3, T, 8h, 8w) in the reference's style.
 
@@ -113,25 +105,24 @@ class MiniStyleBackbone:
         with frame_workers(self.device, frames[0, 0].numel()) as submit:
             for frame in frames.clamp(-1, 1).unbind(0):
                 made, state = paint(frame, reference.style, state, reference.keyframes)
-                pending.append(submit(self._finish, made, reference.style, tile))
+                pending.append(submit(self._finish, frame, made, reference))
             clip = torch.stack([result.result() for result in pending], 1)
         return Decoded(clip[None], state)
 
     @torch.inference_mode()
-    def _finish(self, made: Painting, style: StyleIndex, tile: int | None) -> Tensor:
+    def _finish(self, frame: Tensor, made: Painting, reference: StyleReference) -> Tensor:
         """Join frame and painting: (3, H, W) in [-1, 1]."""
-        recoloured, painted = made.recoloured[None], made.painted[None]
-
-        def join(rows: slice, columns: slice) -> Tensor:
-            window: Tensor = self.decoder(
-                recoloured[..., rows, columns], painted[..., rows, columns], style.statistics[None]
-            )
-            return window
-
-        joined = rebuild_in_windows(recoloured, tile, join, HALO_PX)[0]
-        if made.finished is not None:
-            joined = torch.lerp(joined, made.painted, made.finished)
-        return joined.clamp_(-1, 1)
+        joined: Tensor = self.decoder(
+            made.recoloured[None],
+            made.painted[None],
+            reference.style.statistics[None],
+            reference.structure,
+        )[0]
+        if made.followed is not None:
+            joined = torch.lerp(joined, made.followed.painted, made.followed.share)
+        if made.graphics is not None:
+            joined = torch.lerp(joined, frame, made.graphics)
+        return joined.clamp(-1, 1)
 
     def pack_state(self, state: PaintState | None) -> PackedState:
         """See `StatePacker`; without a style there is none."""
@@ -152,47 +143,30 @@ class MiniStyleBackbone:
     def bound_memory(self) -> None:
         """Nothing that goes from chunk to chunk is worth moving."""
 
-    def working_bytes(self, height: int, width: int, frames: int, tile: int | None) -> int:
+    def working_bytes(self, height: int, width: int, frames: int, tile: int | None) -> int:  # noqa: ARG002 -- the protocol's
         """Peak memory of one chunk [bytes], the styles included."""
-        element = torch.tensor([], dtype=self.dtype).element_size()
         area = height * width
-        window = area if tile is None else min(area, (tile + 2 * HALO_PX) ** 2)
         workers = min(frames, count_workers(self.device, area))
-        styles = 2 * min(area, MAX_STYLE_PIXELS) * TURNS * _STYLE_BYTES
-        decoder = window * workers * _DECODER_VALUES * element
-        return round(_BASE_BYTES + styles + area * (frames * _FRAME_BYTES + _PAINT_BYTES) + decoder)
+        # A style is at most as large as the canvas, but for its largest scale.
+        styles = min(4 * area, MAX_STYLE_PIXELS) * TURNS * _STYLE_BYTES
+        pixels = frames * _FRAME_BYTES + _PAINT_BYTES + workers * _DECODER_BYTES
+        return _BASE_BYTES + styles + area * pixels
 
     def _picture(self, picture: Tensor) -> Tensor:
         return picture[0].to(self.device, torch.float32)
 
 
-HALO_PX = 96
-"""Context around a window; the network sees at most 84 pixels to each side."""
-
 _BASE_BYTES = 96 << 20
 """Scratch of libraries and of the search, whatever the size."""
 
-_STYLE_BYTES = 9
+_STYLE_BYTES = 5
 """Bytes per pixel and turn of a style: its pixels, and the descriptors of its patches."""
 
 _FRAME_BYTES = 54
 """Bytes per pixel and frame: clip, latents, decoded, painted and finished frames."""
 
 _PAINT_BYTES = 160
-"""Bytes per pixel of what matching and painting keep."""
+"""Bytes per pixel of what flow and painting keep."""
 
-_DECODER_VALUES = 70
-"""Values per pixel alive at the network's peak."""
-
-
-def _shrink(picture: Tensor) -> Tensor:
-    """Bring (3, h, w) to `MAX_STYLE_PIXELS`, if it has more."""
-    height, width = picture.shape[1:]
-    if height * width <= MAX_STYLE_PIXELS:
-        return picture
-    scale = (MAX_STYLE_PIXELS / (height * width)) ** 0.5
-    size = [
-        max(int(side * scale) // _MULTIPLE * _MULTIPLE, _SMALLEST_STYLE) for side in (height, width)
-    ]
-    shrunk = functional.interpolate(picture[None], size=size, mode="bilinear", antialias=True)
-    return shrunk[0]
+_DECODER_BYTES = 200
+"""Bytes per pixel alive at the decoder's peak."""

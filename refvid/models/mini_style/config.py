@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class MiniStyleConfig:
     """One network."""
 
-    widths: tuple[int, int, int] = (32, 64, 96)
-    """Channels at 1/2, 1/4 and 1/8 of the frame's size."""
+    bands: int = 6
+    """Octaves of detail that are decided on, the finest of two pixels."""
 
-    depths: tuple[int, int, int, int, int] = (1, 2, 2, 1, 2)
-    """Residual blocks going down (1/2, 1/4, 1/8) and up again (1/4, 1/2)."""
+    hidden: int = 16
+    """Features of a place in an octave."""

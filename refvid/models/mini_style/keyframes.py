@@ -14,6 +14,17 @@ import torch
 from torch import Tensor
 
 from refvid.models.mini_style.motion import Motion, find_motion, move, spread
+from refvid.models.mini_style.optical_flow import Flow, move_along
+
+_KEEP = 0.92
+"""Share of what was followed before, where the motion is certain: it does not jump by pixels."""
+
+_HOLD = 0.95
+"""What was followed and is found no more goes on along the flow, and gives way to the style by this
+from frame to frame."""
+
+_UNSURE, _SURE = 0.4, 0.9
+"""Trust below which a keyframe is not there, and above which it is: half of it would be a smear."""
 
 _DECISION = 8
 """The keyframe that is found most surely counts most: powers of the trust in it."""
@@ -42,9 +53,19 @@ class Followed:
 
 
 def follow_keyframes(
-    frame: Tensor, keyframes: Sequence[KeyframeIndex], before: Followed | None
+    frame: Tensor,
+    keyframes: Sequence[KeyframeIndex],
+    before: Followed | None,
+    flow: Flow | None,
 ) -> Followed:
-    """Find the keyframes in a frame (3, H, W), with the result of the frame before as a hint."""
+    """Find the keyframes in a frame (3, H, W).
+
+    Args:
+        frame: In [-1, 1].
+        keyframes: What was painted.
+        before: The result of the frame before: a hint, and what is followed goes on from it.
+        flow: To the frame before.
+    """
     motions = []
     for number, keyframe in enumerate(keyframes):
         hint = None if before is None else before.motions[number]
@@ -53,4 +74,17 @@ def follow_keyframes(
     weights = trusts**_DECISION + 1e-9
     weights = weights / weights.sum(0)
     moved = torch.stack([move(k.painted, m) for k, m in zip(keyframes, motions, strict=True)])
-    return Followed((moved * weights[:, None]).sum(0), trusts.amax(0), tuple(motions))
+    painted, share = (moved * weights[:, None]).sum(0), _surely(trusts.amax(0))
+    if before is not None and flow is not None:
+        # A keyframe comes out as it was painted, and not as something else becoming it.
+        held = flow.trust * before.share
+        keep = held * (1 - (1 - _KEEP) * share) * (1 - share**8)
+        painted = torch.lerp(painted, move_along(before.painted, flow), keep)
+        share = torch.maximum(share, held * _HOLD)
+    return Followed(painted, share, tuple(motions))
+
+
+def _surely(trust: Tensor) -> Tensor:
+    """From trust to a decision with a short way between no and yes."""
+    rising = ((trust - _UNSURE) / (_SURE - _UNSURE)).clamp(0, 1)
+    return rising.square() * (3 - 2 * rising)

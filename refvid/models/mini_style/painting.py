@@ -2,12 +2,14 @@
 
 Attention for style cannot look at the same place, as that for a frame of the same shot does: every
 token of the frame attends to the whole style image in all turns, and the sharpest attention is a
-choice of one patch. Three things make a painting of the choices:
+choice of one patch. Four things make a painting of the choices:
 
+- large pieces come first: patches are chosen on a small picture, where a token covers a ninth of
+  the frame's height, and smaller ones within them only where they fit much better;
 - neighbours prefer patches that lie side by side in the style: large strokes stay whole;
 - a token keeps the patch that painted its content in the frame before, unless another fits much
   better;
-- where the video follows its motion, what is painted moves along with it, pixel by pixel.
+- where the video follows its motion, what is painted moves along with it, by optical flow.
 
 Everything here is fixed: it learns nothing and takes no gradients. What the decoder makes of the
 painting is learned.
@@ -20,24 +22,34 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+from refvid.models.bars import Content
+from refvid.models.mini_style.bands import lightness
+from refvid.models.mini_style.graphics import find_graphics
+from refvid.models.mini_style.guidance import measure_noise, remove_noise
 from refvid.models.mini_style.keyframes import Followed, KeyframeIndex, follow_keyframes
-from refvid.models.mini_style.motion import find_motion, move, spread
+from refvid.models.mini_style.levels import Corners, choose_patches, lay_patches
+from refvid.models.mini_style.optical_flow import (
+    Flow,
+    Gray,
+    find_flow,
+    gray_of,
+    move_along,
+    shrink_flow,
+)
 from refvid.models.mini_style.palette import Moments, measure_moments, recolour
-from refvid.models.mini_style.patch_choice import PatchChoice
 from refvid.models.mini_style.smooth import box_mean
 from refvid.models.mini_style.style_index import StyleIndex, index_styles
-from refvid.models.mini_style.tokens import (
-    CELL,
-    STRIDE,
-    cut_patches,
-    describe,
-    join_patches,
-    pad_for_tokens,
-)
+from refvid.models.mini_style.tokens import STRIDE
+from refvid.models.mini_style.tones import apply_tones, give_light, measure_tones, tone_curve
 
 _KEEP = 0.92
 """Share of what was painted before in what is painted, where the motion is certain."""
+
+_STEADY = 0.7
+"""The same of the frame itself, that the painting follows: what flickers in it would be made as
+strong as the style's contrast."""
 
 _LARGEST_GAIN = 1.2
 """Detail of what moved along is strengthened by at most this from frame to frame."""
@@ -54,30 +66,53 @@ class Painting:
     """What the decoder sees of one frame, (3, H, W) each, about [-1, 1]."""
 
     recoloured: Tensor
-    """The frame in the colours of the style."""
+    """The frame in the colours of the style, without its noise."""
 
     painted: Tensor
     """The frame made of patches of the style."""
 
-    finished: Tensor | None = None
-    """(H, W) how far the painting follows a keyframe, from 0 to 1: there it is what is wanted."""
+    followed: Followed | None = None
+    """What keyframes give; where it is sure, that is what is wanted."""
+
+    graphics: Tensor | None = None
+    """(H, W) from 0 to 1 where the frame must stay as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """What the frames of a shot have in common, drifting slowly."""
+
+    moments: Moments
+    tones: Tensor
+    noise: Tensor
+
+    def mixed(self, other: Shot, share: float) -> Shot:
+        return Shot(
+            self.moments.mixed(other.moments, share),
+            torch.lerp(self.tones, other.tones, share),
+            torch.lerp(self.noise, other.noise, share),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class PaintState:
     """What a shot hands from frame to frame."""
 
-    frame: Tensor
-    """(3, H, W) the frame before."""
+    gray: Gray
+    """Lightness of the frame before."""
+
+    guide: Tensor
+    """(3, H, W) it, without what was noise."""
 
     painted: Tensor
-    """(3, H, W) its painting."""
+    """(3, h, w) its painting, on the canvas."""
 
-    corners: Tensor
-    """(rows, columns, 3) the patch of every token."""
+    corners: Corners
+    """The patch of every token of every level."""
 
-    moments: Moments
-    """Palette of the shot so far."""
+    shot: Shot
+    content: Content
+    """What lies between black bars."""
 
     prices: Tensor
     """(styles,) what keeps each style at its share of the frame."""
@@ -104,33 +139,67 @@ def paint(
         state: Of the frame before; None at the start of a shot.
         keyframes: Frames of the clip that somebody has painted.
     """
-    seen = measure_moments(frame)
-    moments = seen if state is None else state.moments.mixed(seen, _DRIFT)
-    recoloured = recolour(frame, moments, style.moments)
-    motion = None if state is None else find_motion(frame, state.frame)
-    queries = describe(pad_for_tokens(recoloured))[:: STRIDE // CELL, :: STRIDE // CELL]
-    choice = PatchChoice(queries, style)
-    if state is None or motion is None:
-        choice.begin()
-    else:
-        choice.carry(state.corners, state.prices, state.search_phase, motion)
-    corners = choice.settle()
-    patches = cut_patches(style.pictures, corners.view(-1, 3))
-    rows, columns = corners.shape[:2]
-    painted = join_patches(patches.float().div_(127.5).sub_(1), (rows, columns))
+    gray = gray_of(frame)
+    flow = None if state is None else find_flow(gray, state.gray, frame.device)
+    graphics, content = find_graphics(frame, None if state is None else state.content)
+    shot = _measure(frame, content)
+    if state is not None:
+        shot = state.shot.mixed(shot, _DRIFT)
+    guide = remove_noise(frame, shot.noise)
+    if state is not None and flow is not None:
+        guide = torch.lerp(guide, move_along(state.guide, flow), flow.trust * _STEADY)
+    recoloured = _recoloured(guide, shot, style)
+    canvas = _on_canvas(recoloured, style)
+    small_flow = None if flow is None else shrink_flow(flow, style.canvas)
+    before, prices, phase = (
+        (None, None, 0) if state is None else (state.corners, state.prices, state.search_phase)
+    )
+    corners, prices = choose_patches(canvas, style, before, small_flow, prices, phase)
+    height, width = frame.shape[1:]
+    size = [-(-side // style.canvas) for side in (height, width)]
+    painted = lay_patches(corners, style, (canvas.shape[1], canvas.shape[2]))
+    painted = painted[:, : size[0], : size[1]]
+    if state is not None and small_flow is not None:
+        painted = _carried_along(painted, state.painted, small_flow)
     followed = None
     if keyframes:
-        followed = follow_keyframes(frame, keyframes, state.followed if state else None)
-        painted = torch.lerp(painted, followed.painted, followed.share)
-    if state is not None and motion is not None:
-        keep = spread(motion.trust) * _KEEP
-        if followed is not None:
-            # A keyframe comes out as it was painted, and not as something else becoming it.
-            keep = keep * (1 - followed.share**8)
-        painted = _keep_crisp(torch.lerp(painted, move(state.painted, motion), keep), painted)
-    made = Painting(recoloured, painted, None if followed is None else followed.share)
-    phase = choice.phase + 1
-    return made, PaintState(frame, painted, corners, moments, choice.prices, phase, followed)
+        followed = follow_keyframes(frame, keyframes, state.followed if state else None, flow)
+    shown = painted
+    if style.canvas > 1:
+        large = functional.interpolate(painted[None], scale_factor=style.canvas, mode="bilinear")
+        shown = large[0, :, :height, :width]
+    made = Painting(recoloured, shown, followed, graphics)
+    return made, PaintState(
+        gray, guide, painted, corners, shot, content, prices, phase + 1, followed
+    )
+
+
+def _measure(frame: Tensor, content: Content) -> Shot:
+    inside = frame[:, content.top : content.bottom, content.left : content.right]
+    return Shot(measure_moments(inside), measure_tones(inside), measure_noise(inside))
+
+
+def _recoloured(frame: Tensor, shot: Shot, style: StyleIndex) -> Tensor:
+    """The palette of the style, with light and dark in the order of the frame."""
+    coloured = recolour(frame, shot.moments, style.moments)
+    curve = tone_curve(shot.tones, style.tones)
+    return give_light(coloured, apply_tones(lightness(frame), curve))
+
+
+def _on_canvas(picture: Tensor, style: StyleIndex) -> Tensor:
+    """A frame at the size at which it is painted, filled up to whole tokens of every level."""
+    multiple = STRIDE * style.levels[0].factor * style.canvas
+    height, width = picture.shape[1:]
+    filled = functional.pad(
+        picture[None], (0, -width % multiple, 0, -height % multiple), mode="replicate"
+    )
+    return functional.avg_pool2d(filled, style.canvas)[0]
+
+
+def _carried_along(painted: Tensor, before: Tensor, flow: Flow) -> Tensor:
+    """What was painted before, where it has moved to, and a little of what is painted anew."""
+    blended = torch.lerp(painted, move_along(before, flow), flow.trust * _KEEP)
+    return _keep_crisp(blended, painted)
 
 
 def _keep_crisp(blended: Tensor, fresh: Tensor) -> Tensor:

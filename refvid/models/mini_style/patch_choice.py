@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from refvid.models.matching import place
-from refvid.models.mini_style.motion import Motion
-from refvid.models.mini_style.style_index import TURNS, StyleIndex
+from refvid.models.mini_style.style_index import TURNS, LevelIndex
 from refvid.models.mini_style.style_search import search_each_style, search_varied
 from refvid.models.mini_style.tokens import CELL, PATCH, STRIDE
 
@@ -37,6 +36,9 @@ _PIECE = 4
 _SEARCH_PERIOD = 8
 """A token that was carried along searches anywhere in every so many frames."""
 
+_LOST = 0.5
+"""Less trust in the motion is none."""
+
 _NEIGHBOURS = ((-1, 0), (1, 0), (0, -1), (0, 1))
 
 _AROUND = (
@@ -50,7 +52,7 @@ _AROUND = (
 class PatchChoice:
     """Which patch of the style paints which token of a frame, (rows, columns, 3) corners."""
 
-    def __init__(self, queries: Tensor, style: StyleIndex) -> None:
+    def __init__(self, queries: Tensor, style: LevelIndex) -> None:
         self.queries, self.style = queries, style
         self.rows, self.columns = queries.shape[:2]
         device = queries.device
@@ -59,6 +61,7 @@ class PatchChoice:
         self.even = (row[:, None] + column) % 2 == 0
         self.number = row[:, None] * self.columns + column
         self.carried: Tensor | None = None
+        self.candidates: tuple[Tensor, ...] = ()
         self.phase = 0
         sides = [place(STRIDE * row, STRIDE * column, device) for row, column in _NEIGHBOURS]
         self.offsets = functional.pad(torch.stack(sides), (1, 0))[:, None, None]
@@ -78,7 +81,8 @@ class PatchChoice:
         self._begin_with(cost, places)
 
     def _begin_with(self, cost: Tensor, places: Tensor) -> None:
-        self.anywhere = self._cheapest(cost, places).view(self.rows, self.columns, 3)
+        anywhere = self._cheapest(cost, places).view(self.rows, self.columns, 3)
+        self.candidates = (anywhere,)
         self.corners = self._follow_leaders()
 
     def _price_steps(self, cost: Tensor) -> Tensor:
@@ -88,19 +92,46 @@ class PatchChoice:
         steps = torch.stack([spread * 2 * 0.8**attempt for attempt in range(_ATTEMPTS - 1)])
         return steps.float().to(cost.device)
 
-    def carry(self, corners: Tensor, prices: Tensor, phase: int, motion: Motion) -> None:
-        """Begin with the patches of the frame before, moved with what they painted."""
+    def carry(self, moved: Tensor, trust: Tensor, prices: Tensor, phase: int) -> None:
+        """Begin with the patches of the frame before, moved with what they painted.
+
+        Args:
+            moved: (rows, columns, 3) where they are now.
+            trust: (rows, columns) how sure that is.
+            prices: Of the styles.
+            phase: Which tokens search anywhere.
+        """
         self.prices, self.phase = prices, phase
-        moved, trust = self._moved(corners, motion)
-        lost = trust < 0.5
+        moved, lost = self._inside(moved), trust < _LOST
         # Most tokens stay with what they have: a few at a time look for something better.
         searching = lost | ((self.number + self.phase) % _SEARCH_PERIOD == 0)
         # On a card, how many these are is known to the card alone: to wait for that would cost
         # more than to search for all.
         search = self.search_some if lost.device.type == "cpu" else self.search_all
-        self.anywhere = search(searching, moved)
-        self.carried = moved
-        self.corners = torch.where(lost[..., None], self.anywhere, moved)
+        anywhere = search(searching, moved)
+        self.carried, self.candidates = moved, (anywhere,)
+        self.corners = torch.where(lost[..., None], anywhere, moved)
+
+    def refine(
+        self, coarse: Tensor, prices: Tensor, moved: Tensor | None, trust: Tensor | None
+    ) -> None:
+        """Begin with what a coarser level chose, or with what was carried along.
+
+        Args:
+            coarse: (rows, columns, 3) patches that lie within the coarse ones.
+            prices: Of the styles.
+            moved: Those of the frame before, where they are now; None at the start of a shot.
+            trust: (rows, columns) how sure that is.
+        """
+        self.prices, coarse = prices, self._inside(coarse)
+        if moved is None or trust is None:
+            found = self._cheapest(*search_each_style(self.queries.flatten(0, 1), self.style))
+            self.carried, self.candidates = coarse, (found.view_as(coarse),)
+            self.corners = coarse
+        else:
+            moved, lost = self._inside(moved), (trust < _LOST)[..., None]
+            self.carried, self.candidates = torch.where(lost, coarse, moved), (coarse,)
+            self.corners = self.carried
 
     def search_some(self, searching: Tensor, others: Tensor) -> Tensor:
         """Search anywhere for some tokens (rows, columns); the others keep what they have."""
@@ -115,23 +146,6 @@ class PatchChoice:
         found = self._cheapest(*search_each_style(queries, self.style)).view_as(others)
         return torch.where(searching[..., None], found, others)
 
-    def _moved(self, corners: Tensor, motion: Motion) -> tuple[Tensor, Tensor]:
-        """Where the tokens' content was painted from, and how sure that is."""
-        # A token's middle is the corner of a block; the last row and column have none of their own.
-        position = motion.position
-        down, right = place(STRIDE, 0, position.device), place(0, STRIDE, position.device)
-        position = torch.cat((position, position[-1:] + down))
-        position = torch.cat((position, position[:, -1:] + right), 1)
-        trust = torch.cat((motion.trust, motion.trust[-1:]))
-        trust = torch.cat((trust, trust[:, -1:]), 1)
-        row = (position[..., 0] + STRIDE // 2).div(STRIDE, rounding_mode="floor")
-        column = (position[..., 1] + STRIDE // 2).div(STRIDE, rounding_mode="floor")
-        row, column = row.clamp(0, self.rows - 1), column.clamp(0, self.columns - 1)
-        moved = corners[row, column].clone()
-        moved[..., 1] += position[..., 0] - row * STRIDE
-        moved[..., 2] += position[..., 1] - column * STRIDE
-        return self._inside(moved), trust
-
     def settle(self) -> Tensor:
         """Let neighbours agree: (rows, columns, 3)."""
         for _ in range(_SWEEPS if self.carried is None else _SWEEPS_LATER):
@@ -140,7 +154,7 @@ class PatchChoice:
                 around = torch.stack([_shift(self.corners, *side) for side in _AROUND])
                 goes_on = around[: len(_NEIGHBOURS)] - self.offsets
                 score = self._score(self.corners, around, goes_on)
-                for candidate in (self.anywhere, *self._inside(goes_on)):
+                for candidate in (*self.candidates, *self._inside(goes_on)):
                     other = self._score(candidate, around, goes_on)
                     better = (other < score) & half
                     score = torch.where(better, other, score)

@@ -4,26 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from refvid.models.backbone import PackedState
+from refvid.models.bars import Content
 from refvid.models.mini_style.keyframes import Followed
 from refvid.models.mini_style.motion import Motion
-from refvid.models.mini_style.painting import PaintState
+from refvid.models.mini_style.optical_flow import Gray
+from refvid.models.mini_style.painting import PaintState, Shot
 from refvid.models.mini_style.palette import Moments
 
 
 def pack(state: PaintState) -> PackedState:
     """Write a state down."""
+    shot, content = state.shot, state.content
     tensors = {
-        "frame": state.frame,
+        "gray": torch.from_numpy(state.gray.pixels),
+        "guide": state.guide,
         "painted": state.painted,
-        "corners": state.corners,
-        "mean": state.moments.mean,
-        "covariance": state.moments.covariance,
+        "mean": shot.moments.mean,
+        "covariance": shot.moments.covariance,
+        "tones": shot.tones,
+        "noise": shot.noise,
         "prices": state.prices,
     }
+    tensors |= {f"{number}.corners": corners for number, corners in enumerate(state.corners)}
     motions = 0
     if state.followed is not None:
         tensors |= {"followed": state.followed.painted, "share": state.followed.share}
@@ -32,11 +39,15 @@ def pack(state: PaintState) -> PackedState:
             tensors[f"{number}.position"] = motion.position
             tensors[f"{number}.trust"] = motion.trust
     facts = {
+        "size": list(state.gray.size),
+        "content": [content.top, content.bottom, content.left, content.right],
+        "levels": len(state.corners),
         "search_phase": state.search_phase,
         "motions": motions,
         "is_followed": state.followed is not None,
     }
-    return PackedState({name: one.cpu() for name, one in tensors.items()}, facts)
+    # Parts of other tensors would be written whole.
+    return PackedState({name: one.cpu().contiguous() for name, one in tensors.items()}, facts)
 
 
 def unpack(packed: PackedState, device: torch.device) -> PaintState:
@@ -50,11 +61,17 @@ def unpack(packed: PackedState, device: torch.device) -> PaintState:
             for number in range(facts["motions"])
         )
         followed = Followed(tensors["followed"], tensors["share"], motions)
+    height, width = facts["size"]
+    top, bottom, left, right = facts["content"]
     return PaintState(
-        frame=tensors["frame"],
+        gray=Gray(np.ascontiguousarray(packed.tensors["gray"].cpu().numpy()), (height, width)),
+        guide=tensors["guide"],
         painted=tensors["painted"],
-        corners=tensors["corners"],
-        moments=Moments(tensors["mean"], tensors["covariance"]),
+        corners=tuple(tensors[f"{number}.corners"] for number in range(facts["levels"])),
+        shot=Shot(
+            Moments(tensors["mean"], tensors["covariance"]), tensors["tones"], tensors["noise"]
+        ),
+        content=Content(top=top, bottom=bottom, left=left, right=right),
         prices=tensors["prices"],
         search_phase=facts["search_phase"],
         followed=followed,

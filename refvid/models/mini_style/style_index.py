@@ -1,8 +1,13 @@
-"""A style made ready: its palette, its texture statistics and every patch that can be taken."""
+"""A style made ready: its palette, its texture statistics and every patch that can be taken.
+
+Patches are taken at one or two sizes. At the coarser one a patch is a ninth of the painting high:
+a swirl, a plane, a contour, that is moved as a whole.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +15,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from refvid.models.mini_style.palette import Moments, measure_moments, mix_moments
-from refvid.models.mini_style.tokens import CELL, PATCH, describe
+from refvid.models.mini_style.tokens import CELL, PATCH, STRIDE, describe
+from refvid.models.mini_style.tones import measure_tones
 
 TURNS = 8
 """Ways to turn and mirror a patch, so that strokes can follow the edges of the video."""
@@ -21,6 +27,12 @@ BANDS = 4
 STATISTICS = 3 * BANDS + 9
 """Length of the vector that tells the decoder of a style."""
 
+MAX_STYLE_PIXELS = 1 << 21
+"""Larger styles are painted on a smaller canvas: all their turns lie in memory."""
+
+_COARSE_SIDE = 140
+"""Side of a square style at the coarsest level, about [pixels]."""
+
 _PATCHES_PER_TURN = 1024
 """Patches of a style among which one is searched anywhere; between them it is found by steps."""
 
@@ -29,20 +41,17 @@ _NOWHERE = 1e3
 
 
 @dataclass(frozen=True, slots=True)
-class StyleIndex:
-    """What painting needs of one or more styles; made once per clip."""
+class LevelIndex:
+    """One size of the styles: the patches that can be taken at it."""
 
-    moments: Moments
-    """Palette of all styles together."""
-
-    statistics: Tensor
-    """(STATISTICS,) mean and covariance of the colours, strength of each octave and colour."""
+    factor: int
+    """Pixels of the canvas to a pixel of this level."""
 
     pictures: Tensor
-    """(V, H, W, 3) uint8: every style in all its turns, in one corner of a common square."""
+    """(V, h, w, 3) uint8: every style in all its turns, in one corner of a common square."""
 
     descriptors: Tensor
-    """(V, H / CELL - 3, W / CELL - 3, D)."""
+    """(V, h / CELL - 3, w / CELL - 3, D)."""
 
     keys: Tensor
     """(K, D): descriptors of the patches that are searched anywhere."""
@@ -57,45 +66,119 @@ class StyleIndex:
     """(styles,) how much of the frame each should paint; they sum to 1."""
 
 
+@dataclass(frozen=True, slots=True)
+class StyleIndex:
+    """What painting needs of one or more styles; made once per clip."""
+
+    moments: Moments
+    """Palette of all styles together."""
+
+    tones: Tensor
+    """(TONES,) quantiles of their lightness."""
+
+    statistics: Tensor
+    """(STATISTICS,) mean and covariance of the colours, strength of each octave and colour."""
+
+    pictures: Tensor
+    """(V, H, W, 3) uint8 at the size of the canvas: every style in all its turns."""
+
+    canvas: int
+    """Pixels of a frame to a pixel of the canvas that is painted."""
+
+    levels: tuple[LevelIndex, ...]
+    """From coarse to fine."""
+
+
 @torch.no_grad()
 def index_styles(styles: Sequence[tuple[Tensor, float]]) -> StyleIndex:
     """Gather everything from style images.
 
+    Their area, which is the frame's at a scale of 1, tells how large the pieces of them are that
+    are moved as a whole: about a ninth of the painting's height.
+
     Args:
-        styles: Pictures (3, h, w) in [-1, 1], h and w multiples of 8 and at least 32; and weights.
+        styles: Pictures (3, h, w) in [-1, 1], h and w at least 32; and weights.
 
     Raises:
         ValueError: There is none, or a weight is not positive.
     """
     if not styles or any(weight <= 0 for _, weight in styles):
         raise ValueError("Painting needs at least one style, and positive weights.")
-    side = max(max(picture.shape[1:]) for picture, _ in styles)
-    turned: list[Tensor] = []
-    described: list[Tensor] = []
-    keys: list[Tensor] = []
-    places: list[Tensor] = []
-    counts = []
-    for picture, _ in styles:
-        for turn in range(TURNS):
-            view = torch.rot90(picture.float(), turn // 2, (1, 2))
-            view = view.flip(2) if turn % 2 else view
-            descriptor = describe(view)
-            place = _key_places(descriptor, len(turned))
-            keys.append(descriptor[place[:, 1] // CELL, place[:, 2] // CELL])
-            places.append(place)
-            turned.append(_in_square(_to_bytes(view), side))
-            described.append(_described_square(descriptor, side))
-        counts.append(sum(len(place) for place in places[-TURNS:]))
-    weights = torch.tensor([weight for _, weight in styles], device=keys[0].device)
+    area = max(picture.shape[1] * picture.shape[2] for picture, _ in styles)
+    canvas = 1
+    while area > MAX_STYLE_PIXELS * canvas**2:
+        canvas *= 2
+    factors = _choose_factors(math.sqrt(area) / canvas)
+    pictures = [_fitted(picture, canvas, factors[0]) for picture, _ in styles]
+    weights = torch.tensor([weight for _, weight in styles], device=pictures[0].device)
+    shares = weights / weights.sum()
+    tones = torch.stack([measure_tones(picture) for picture, _ in styles])
     return StyleIndex(
         mix_moments([(measure_moments(picture), weight) for picture, weight in styles]),
+        (tones * shares[:, None]).sum(0),
         sum_statistics(styles),
-        torch.stack(turned),
+        _turned(pictures),
+        canvas,
+        tuple(_index_level(pictures, factor, shares) for factor in factors),
+    )
+
+
+def _choose_factors(side: float) -> tuple[int, ...]:
+    """Levels for a painting whose area is that of a square of this side [pixels]."""
+    coarse: int = 2 ** max(0, round(math.log2(side / _COARSE_SIDE)))
+    return (coarse, coarse // 2) if coarse > 1 else (1,)
+
+
+def _fitted(picture: Tensor, canvas: int, factor: int) -> Tensor:
+    """A style at the size of the canvas, of which every level has a whole number of cells."""
+    least, multiple = PATCH * factor, STRIDE * factor
+    size = [max(round(side / canvas / multiple) * multiple, least) for side in picture.shape[1:]]
+    return _resized(picture.float(), size)
+
+
+def _resized(picture: Tensor, size: Sequence[int]) -> Tensor:
+    if list(picture.shape[1:]) == list(size):
+        return picture
+    shown = picture[None]
+    return functional.interpolate(shown, size=list(size), mode="bilinear", antialias=True)[0]
+
+
+def _views(picture: Tensor) -> Iterator[Tensor]:
+    """A picture (3, h, w) in all its turns."""
+    for turn in range(TURNS):
+        view = torch.rot90(picture, turn // 2, (1, 2))
+        yield view.flip(2) if turn % 2 else view
+
+
+def _turned(pictures: Sequence[Tensor]) -> Tensor:
+    side = max(max(picture.shape[1:]) for picture in pictures)
+    return torch.stack(
+        [_in_square(_to_bytes(view), side) for picture in pictures for view in _views(picture)]
+    )
+
+
+def _index_level(pictures: Sequence[Tensor], factor: int, shares: Tensor) -> LevelIndex:
+    small = [
+        _resized(picture, [side // factor for side in picture.shape[1:]]) for picture in pictures
+    ]
+    side = max(max(picture.shape[1:]) for picture in small)
+    described, keys, places, counts = [], [], [], []
+    for number, picture in enumerate(small):
+        for turn, view in enumerate(_views(picture)):
+            descriptor = describe(view)
+            place = _key_places(descriptor, number * TURNS + turn)
+            keys.append(descriptor[place[:, 1] // CELL, place[:, 2] // CELL])
+            places.append(place)
+            described.append(_described_square(descriptor, side))
+        counts.append(sum(len(place) for place in places[-TURNS:]))
+    return LevelIndex(
+        factor,
+        _turned(small),
         torch.stack(described),
         torch.cat(keys),
         torch.cat(places),
         tuple(counts),
-        weights / weights.sum(),
+        shares,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from refvid.models.mini_style.style_index import TURNS, StyleIndex
+from refvid.models.mini_style.style_index import TURNS, LevelIndex
 
 _AS_GOOD_SHARE, _AS_GOOD_SUM = 1.0, 0.05
 """Patches that cost this much more than the best one are about as good."""
@@ -17,7 +17,7 @@ _QUERIES_AT_ONCE = 1024
 """Bounds the memory of a search."""
 
 
-def search_each_style(queries: Tensor, style: StyleIndex) -> tuple[Tensor, Tensor]:
+def search_each_style(queries: Tensor, style: LevelIndex) -> tuple[Tensor, Tensor]:
     """Best patch of each style: costs (queries, styles) and corners (queries, styles, 3)."""
     costs, places = [], []
     counts = list(style.key_counts)
@@ -33,7 +33,7 @@ def search_each_style(queries: Tensor, style: StyleIndex) -> tuple[Tensor, Tenso
     return torch.stack(costs, -1), torch.stack(places, 1)
 
 
-def search_varied(queries: Tensor, style: StyleIndex, prices: Tensor) -> Tensor:
+def search_varied(queries: Tensor, style: LevelIndex, prices: Tensor) -> Tensor:
     """For every query one of the patches that are nearly the best: (queries, 3)."""
     keys, places = style.keys, style.key_places
     offset = keys.square().sum(-1) + prices[places[:, 0] // TURNS]

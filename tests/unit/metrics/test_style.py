@@ -161,3 +161,41 @@ def test_structure_needs_pictures_of_one_size(make_pair) -> None:
         structure_similarity(clean[1:], clean)
     with pytest.raises(ValueError, match="shorter than 11"):
         structure_similarity(clean[:10], clean[:10])
+
+
+def test_large_shapes_are_not_fine_texture(make_pair, striped: np.ndarray) -> None:
+    """Stripes of three pixels are no large shape; a disc is, whatever its grain."""
+    rows, columns = np.mgrid[:192, :208]
+    disc = np.where((rows - 96) ** 2 + (columns - 104) ** 2 < 60**2, 200, 60)
+    plain = np.repeat(disc[..., None], 3, -1).astype(np.uint8)
+    grain = np.random.RandomState(0).randint(-9, 10, plain.shape)
+    grained = np.clip(plain + grain, 0, 255).astype(np.uint8)
+    target = style_signature(plain)
+    near = quality.large_distance(style_signature(grained), target)
+    far = quality.large_distance(style_signature(striped), target)
+    assert near < 0.2 * far
+    assert style_distance(style_signature(grained), target) > near
+
+
+class TestContrastKept:
+    def test_a_softer_palette_keeps_all(self, make_pair) -> None:
+        picture = make_pair()[0]
+        assert quality.contrast_kept(picture, picture) == pytest.approx(1)
+        assert quality.contrast_kept(picture // 2 + 50, picture) == pytest.approx(1, abs=0.03)
+
+    def test_swapped_light_and_dark_is_less_than_nothing(self, make_pair) -> None:
+        picture = make_pair()[0]
+        assert quality.contrast_kept(255 - picture, picture) < -0.95
+
+    def test_texture_over_it_hides_what_is_faint(self, make_pair) -> None:
+        picture = make_pair()[0]
+        faint = (picture // 8 + 110).astype(np.uint8)
+        cells = np.random.RandomState(0).randint(-60, 60, (12, 13, 3))
+        strokes = np.kron(cells, np.ones((16, 16, 1), int))
+        assert strokes.shape == faint.shape
+        hidden = np.clip(faint + strokes, 0, 255).astype(np.uint8)
+        assert quality.contrast_kept(hidden, faint) < 0.5
+
+    def test_one_colour_has_nothing_to_lose(self) -> None:
+        flat = np.full((64, 64, 3), 90, np.uint8)
+        assert quality.contrast_kept(flat + np.uint8(9), flat) == 1

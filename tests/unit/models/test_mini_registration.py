@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from refvid.models.mini.bars import Content, find_content
+from refvid.models.bars import Content, find_content
 from refvid.models.mini.color_map import IDENTITY, apply_colors, blend_colors, fit_colors
 from refvid.models.mini.planes import is_plausible, map_points
 from refvid.models.mini.reference_view import prepare_reference, view

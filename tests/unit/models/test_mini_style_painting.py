@@ -178,7 +178,7 @@ class TestPainting:
         first, second = texture(64, 64, 19), texture(64, 64, 20)
         index = index_styles([(first, share), (second, 1 - share)])
         _, state = paint(texture(128, 128, 21), index)
-        painted = (state.corners[..., 0] < TURNS).float().mean()
+        painted = (state.corners[-1][..., 0] < TURNS).float().mean()
         assert abs(float(painted) - share) < 0.15
 
     def test_detail_does_not_fade_in_a_long_shot(self) -> None:
@@ -202,7 +202,7 @@ class TestChoice:
     def test_a_card_searches_for_all_tokens_and_finds_the_same(self) -> None:
         styles = [(texture(64, 48, 34), 1.0), (texture(96, 80, 35) * 0.5, 2.0)]
         queries = describe(pad_for_tokens(texture(64, 96, 36)))[::2, ::2]
-        choice = PatchChoice(queries, index_styles(styles))
+        choice = PatchChoice(queries, index_styles(styles).levels[-1])
         choice.begin()
         others = choice.corners + 1
         searching = torch.rand(queries.shape[:2], generator=torch.Generator().manual_seed(0)) < 0.3
@@ -214,7 +214,7 @@ class TestChoice:
 
     def test_every_style_is_searched_in_its_own_patches(self) -> None:
         styles = [texture(64, 48, 37), texture(96, 80, 38), texture(32, 32, 39)]
-        index = index_styles([(style, 1.0) for style in styles])
+        index = index_styles([(style, 1.0) for style in styles]).levels[-1]
         assert sum(index.key_counts) == len(index.keys)
         queries = describe(styles[1])[1:3, 2:4].flatten(0, 1)
         costs, places = search_each_style(queries, index)
@@ -231,11 +231,11 @@ class TestKeyframes:
         state: PaintState | None = None
         for number, frame in enumerate(frames):
             made, state = paint(frame, index, state, [key])
-            assert made.finished is not None
+            assert made.followed is not None
             if number == 1:
-                torch.testing.assert_close(made.painted, mine, atol=1e-3, rtol=0)
-                assert made.finished.min() > 0.999
-            inner = made.finished[8:-8, 16:40]
+                torch.testing.assert_close(made.followed.painted, mine, atol=1e-3, rtol=0)
+                assert made.followed.share.min() > 0.999
+            inner = made.followed.share[8:-8, 16:40]
             assert inner.mean() > 0.9
 
     def test_what_was_painted_moves_with_its_place(self) -> None:
@@ -246,14 +246,33 @@ class TestKeyframes:
         )
         wanted = frames[1].flip(0) * 0.7
         inner = (slice(None), slice(8, 56), slice(8, 48))
-        torch.testing.assert_close(made.painted[inner], wanted[inner], atol=0.05, rtol=0)
+        assert made.followed is not None
+        found = made.followed.painted[inner]
+        torch.testing.assert_close(found, wanted[inner], atol=0.05, rtol=0)
 
     def test_a_strange_keyframe_paints_nothing(self) -> None:
         frame, other = texture(64, 64, 30), texture(64, 64, 31) * -0.8
         key = KeyframeIndex(torch.ones(3, 64, 64), other)
         made, _ = paint(frame, index_styles([(texture(48, 48, 32), 1.0)]), None, [key])
-        assert made.finished is not None
-        assert made.finished.mean() < 0.2
+        assert made.followed is not None
+        assert made.followed.share.mean() < 0.2
+
+
+def test_a_keyframe_gives_way_to_the_style_where_it_is_lost() -> None:
+    """Its thing stays for two frames, and becomes something else in the third."""
+    frames = panned(texture(80, 96, 40, smooth=5), 2, (0, 4), (64, 64))
+    other = texture(64, 64, 41) * -0.8
+    index = index_styles([(texture(48, 48, 42), 1.0)])
+    key = KeyframeIndex(torch.ones(3, 64, 64), frames[0])
+    state: PaintState | None = None
+    shares = []
+    for frame in (*frames, other, other):
+        made, state = paint(frame, index, state, [key])
+        assert made.followed is not None
+        shares.append(float(made.followed.share.mean()))
+    assert shares[0] > 0.99
+    assert shares[1] > 0.85
+    assert shares[3] < 0.25
 
 
 def test_moments_and_motion_are_data() -> None:

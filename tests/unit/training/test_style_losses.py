@@ -1,5 +1,7 @@
 """The unpaired losses see what they say they see."""
 
+from importlib.util import find_spec
+
 import pytest
 import torch
 from torch import Tensor
@@ -9,6 +11,7 @@ from refvid.training import style_losses
 from refvid.training.loss_config import StyleLossConfig
 from refvid.training.style_losses import (
     StyleLoss,
+    features_distance,
     stroke_error,
     structure_likeness,
     texture_distance,
@@ -113,3 +116,16 @@ def test_lpips_counts_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_small_pictures_are_measured_as_far_as_they_go(size: tuple[int, int]) -> None:
     picture = noise(14)[..., : size[0], : size[1]]
     assert torch.isfinite(texture_distance(picture, noise(15)))
+
+
+@pytest.mark.skipif(find_spec("stlpips_pytorch") is None, reason="needs stlpips-pytorch")
+def test_features_of_vgg_lead_to_the_style() -> None:
+    from refvid.metrics.st_lpips import load_st_lpips_network
+
+    network = load_st_lpips_network("vgg").requires_grad_(False)
+    style, output = noise(5, 3), noise(6).requires_grad_()
+    before = features_distance(network, output, style)
+    before.backward()
+    assert features_distance(network, style, style) < 1e-6
+    after = features_distance(network, (output - 0.02 * output.grad.sign()).detach(), style)
+    assert 0 < after < before

@@ -26,7 +26,7 @@ from refvid.training.train import train
 
 Make = Callable[..., Any]
 
-SMALL = {"widths": (8, 8, 8), "depths": (1, 1, 1, 1, 1)}
+SMALL = {"bands": 3, "hidden": 4}
 
 
 @pytest.fixture(scope="session")
@@ -169,11 +169,11 @@ def test_weights_begin_another_run(
     path = tmp_path / "style.safetensors"
     write_weights(recipe, recipe.state_dict(), path, overwrite=False)
     again, sizes = make_recipe(style_config(f"init={path}"))
-    assert sizes["widths"] == (8, 8, 8)
+    assert sizes["bands"] == 3
     state = recipe.state_dict()
     assert all(torch.equal(value, state[name]) for name, value in again.state_dict().items())
     with pytest.raises(OptionError, match="has other sizes"):
-        make_recipe(style_config(f"init={path}", "network.widths=[16, 8, 8]"))
+        make_recipe(style_config(f"init={path}", "network.bands=4"))
     with pytest.raises(CheckpointUnavailable, match="mini-style"):
         make_recipe(style_config("init=nothing"))
     with pytest.raises(CheckpointMismatch, match="not of mini-style"):

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from refvid.models.mini.planes import Size
-
 _DARK = 20.0
 """Bars are no brighter, but for a pixel in a hundred [levels]."""
 
@@ -28,8 +26,8 @@ class Content:
     left: int
     right: int
 
-    def mask(self, size: Size) -> NDArray[np.bool_]:
-        """(H, W) true inside."""
+    def mask(self, size: tuple[int, int]) -> NDArray[np.bool_]:
+        """(H, W) true inside; `size` is height and width [pixels]."""
         inside = np.zeros(size, np.bool_)
         inside[self.top : self.bottom, self.left : self.right] = True
         return inside

@@ -1,0 +1,131 @@
+"""Dense motion from frame to frame: where every pixel was, and how sure that is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from refvid.models.mini_style.bands import lightness
+
+_LONGEST_SIDE = 1280
+"""Flow of larger frames is found on smaller ones [pixels]."""
+
+_APART = 1.0
+"""Flow there and back may differ by so much for half of the trust [pixels]."""
+
+_DIFFERENT = 12.0
+"""So may lightness [levels]."""
+
+_AROUND = 5
+"""Side of the boxes in which lightness is compared [pixels]."""
+
+Map = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Where the pixels of a frame were in the one before."""
+
+    place: Map
+    """(H, W, 2) x and y there [pixels]."""
+
+    trust: Tensor
+    """(H, W) from 0, it was not there, to 1."""
+
+    def places(self, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+        """Row and column (len(rows), len(columns)) where pixels on a grid were [pixels]."""
+        row, column = rows.cpu().numpy(), columns.cpu().numpy()
+        found = torch.from_numpy(self.place[row][:, column]).to(rows.device)
+        return found[..., 1], found[..., 0]
+
+    def trusts(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """Trust (len(rows), len(columns)) on that grid."""
+        return self.trust[rows][:, columns]
+
+
+@dataclass(frozen=True, slots=True)
+class Gray:
+    """Lightness of a frame as flow is found on it."""
+
+    pixels: NDArray[np.uint8]
+    """(h, w)"""
+
+    size: tuple[int, int]
+    """Height and width of the frame."""
+
+
+def gray_of(frame: Tensor) -> Gray:
+    """Of a frame (3, H, W) in [-1, 1]."""
+    height, width = frame.shape[1:]
+    levels = lightness(frame)[0].clamp(-1, 1).add(1).mul(127.5).round()
+    pixels = levels.to(torch.uint8).cpu().numpy()
+    if max(height, width) > _LONGEST_SIDE:
+        scale = _LONGEST_SIDE / max(height, width)
+        small = (round(width * scale), round(height * scale))
+        pixels = np.asarray(cv2.resize(pixels, small, interpolation=cv2.INTER_AREA), np.uint8)
+    return Gray(pixels, (height, width))
+
+
+def find_flow(now: Gray, before: Gray, device: torch.device) -> Flow:
+    """Dense inverse search (Kroeger et al. 2016), there and back."""
+    there, back = _search(now.pixels, before.pixels), _search(before.pixels, now.pixels)
+    height, width = now.pixels.shape
+    place = there + _grid(height, width)
+    returned = _sample(back, place)
+    apart = np.linalg.norm(there + returned, axis=-1)
+    moved = _sample(before.pixels, place).astype(np.float32)
+    different = cv2.blur(np.abs(moved - now.pixels), (_AROUND, _AROUND))
+    trust = 1 / (1 + (apart / _APART) ** 4) / (1 + (different / _DIFFERENT) ** 4)
+    inside = ((place >= 0) & (place <= (width - 1, height - 1))).all(-1)
+    trust = np.where(inside, trust, 0).astype(np.float32)
+    if (height, width) != now.size:
+        place = _grid(*now.size) + _enlarge(there, now.size) * (now.size[1] / width)
+        trust = _enlarge(trust, now.size)
+    return Flow(place.astype(np.float32), torch.from_numpy(trust).to(device))
+
+
+def move_along(picture: Tensor, flow: Flow) -> Tensor:
+    """A picture (3, H, W) in [-1, 1], moved to where its pixels are now."""
+    pixels = np.ascontiguousarray(picture.permute(1, 2, 0).cpu().numpy())
+    moved = _sample(pixels, flow.place, cv2.INTER_CUBIC)
+    return torch.from_numpy(moved).to(picture.device).permute(2, 0, 1).clamp(-1, 1)
+
+
+def shrink_flow(flow: Flow, factor: int) -> Flow:
+    """Flow between the same frames, so many times smaller."""
+    if factor == 1:
+        return flow
+    height, width = flow.place.shape[:2]
+    shift = torch.from_numpy(flow.place - _grid(height, width)).permute(2, 0, 1)
+    small = functional.avg_pool2d(shift, factor, ceil_mode=True, count_include_pad=False) / factor
+    trust = functional.avg_pool2d(flow.trust[None], factor, ceil_mode=True, count_include_pad=False)
+    shift_px = np.ascontiguousarray(small.permute(1, 2, 0).numpy())
+    return Flow(shift_px + _grid(*shift_px.shape[:2]), trust[0])
+
+
+def _search(now: NDArray[np.uint8], before: NDArray[np.uint8]) -> Map:
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    # None asks for a new array, which the stubs do not know.
+    nothing: Any = None
+    return np.asarray(search.calc(now, before, nothing), np.float32)
+
+
+def _grid(height: int, width: int) -> Map:
+    return np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
+
+
+def _sample(values: Any, place: Map, how: int = cv2.INTER_LINEAR) -> Any:
+    # None is what the stubs do not know to stand for no second map.
+    nothing: Any = None
+    return cv2.remap(values, place, nothing, how, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _enlarge(values: Map, size: tuple[int, int]) -> Map:
+    return np.asarray(cv2.resize(values, size[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
