@@ -171,11 +171,7 @@ class Styles:
     def __post_init__(self) -> None:
         if not self.styles and not self.keyframes:
             raise OptionError("There is no style: give a style image or a painted keyframe.")
-        if not SMALLEST_SCALE <= self.style_scale <= LARGEST_SCALE:
-            raise OptionError(
-                f"The style's scale must be from {SMALLEST_SCALE:g} to {LARGEST_SCALE:g}, "
-                f"not {self.style_scale:g}."
-            )
+        check_style_scale(self.style_scale)
 
     def for_inputs(self, count: int) -> Styles:  # noqa: ARG002 -- as for references
         """The same, for so many inputs."""
@@ -213,3 +209,12 @@ class Styles:
         """In words, for the metadata of results."""
         scale = f", style scale {self.style_scale:g}" * (self.style_scale != 1)
         return self.describe(lambda path: path.name) + scale
+
+
+def check_style_scale(scale: float) -> None:
+    """Raise `OptionError` for strokes of an impossible size."""
+    if not SMALLEST_SCALE <= scale <= LARGEST_SCALE:
+        raise OptionError(
+            f"The style's scale must be from {SMALLEST_SCALE:g} to {LARGEST_SCALE:g}, "
+            f"not {scale:g}."
+        )
