@@ -7,6 +7,7 @@ from refvid import errors as errors
 if TYPE_CHECKING:
     from refvid.api import compare as compare
     from refvid.api import decode as decode
+    from refvid.api import decode_latents as decode_latents
     from refvid.api import detokenize as detokenize
     from refvid.api import encode as encode
     from refvid.api import enhance as enhance
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from refvid.api import load_tokens as load_tokens
     from refvid.api import measure as measure
     from refvid.api import stylize as stylize
+    from refvid.api import stylize_frames as stylize_frames
     from refvid.api import tokenize as tokenize
     from refvid.integrations.diffusers import RefDecoderVAE as RefDecoderVAE
 
@@ -25,6 +27,7 @@ _FUNCTIONS = (
     "compare",
     "decode",
     "detokenize",
+    "decode_latents",
     "encode",
     "enhance",
     "enhance_frames",
@@ -34,6 +37,7 @@ _FUNCTIONS = (
     "measure",
     "stylize",
     "tokenize",
+    "stylize_frames",
 )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
 import sys
 from dataclasses import asdict, dataclass, field
@@ -62,6 +63,9 @@ class DoctorReport:
     packages: dict[str, str | None]
     """Version per package; None is not installed."""
 
+    extras: dict[str, list[str]]
+    """Packages that are missing, for each of refvid's extras; none: it is all there."""
+
     torch_build: str | None
     """`CPU only`, `CUDA 13.0`, ...; None without torch."""
 
@@ -110,6 +114,7 @@ def diagnose() -> DoctorReport:
         python=platform.python_version(),
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         packages=packages,
+        extras=_look_at_extras(),
         torch_build=build,
         ffmpeg=ffmpeg,
         encoders=encoders,
@@ -150,6 +155,22 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def _look_at_extras() -> dict[str, list[str]]:
+    """What is missing of each extra; nothing is known where refvid is not installed."""
+    try:
+        asked = importlib.metadata.requires("refvid") or []
+    except importlib.metadata.PackageNotFoundError:
+        return {}
+    extras: dict[str, list[str]] = {}
+    for text in asked:
+        package, extra = re.match(r"[\w.-]+", text), re.search(r"extra == ['\"]([\w-]+)", text)
+        if package is not None and extra is not None:
+            missing = extras.setdefault(extra[1], [])
+            if _version(package[0]) is None:
+                missing.append(package[0])
+    return extras
 
 
 def _look_at_ffmpeg(

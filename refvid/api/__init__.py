@@ -13,6 +13,9 @@ All errors are those of `refvid.errors`. An output appears when it is whole. Wha
 tell on stderr goes into the reports and to the log `refvid`.
 """
 
+from refvid.api.frames import decode_latents as decode_latents
+from refvid.api.frames import enhance_frames as enhance_frames
+from refvid.api.frames import stylize_frames as stylize_frames
 from refvid.api.latents import decode as decode
 from refvid.api.latents import encode as encode
 from refvid.api.measures import compare as compare
@@ -23,5 +26,4 @@ from refvid.api.tokens import detokenize as detokenize
 from refvid.api.tokens import load_tokens as load_tokens
 from refvid.api.tokens import tokenize as tokenize
 from refvid.api.videos import enhance as enhance
-from refvid.api.videos import enhance_frames as enhance_frames
 from refvid.api.videos import stylize as stylize

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from refvid.api.keywords import (
     File,
@@ -18,7 +18,6 @@ from refvid.api.keywords import (
     make_signer,
 )
 from refvid.api.models import use_model
-from refvid.errors import InputError, OptionError
 from refvid.models.registry import MINI_STYLE
 from refvid.progress import ProgressCallback, ignore_progress
 from refvid.words import (
@@ -26,19 +25,14 @@ from refvid.words import (
     parse_keyframe,
     parse_range,
     parse_rate,
-    parse_reference,
     parse_references,
     parse_style,
 )
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from refvid.rebuild.choose_backbone import LoadedBackbone
     from refvid.rebuild.options import Hdr
-    from refvid.rebuild.pixels import Pixels
     from refvid.rebuild.plan import Report
-    from refvid.rebuild.reference_feed import GivenReference
     from refvid.rebuild.reference_options import ReferenceFit
 
 
@@ -166,59 +160,6 @@ def enhance(
     return work.enhance(job, references, options, loaded, on_progress)
 
 
-def enhance_frames(
-    frames: Pixels,
-    *,
-    ref: File | Pixels | Iterable[File | Pixels] | None = None,
-    ref_video: Pixels | None = None,
-    mask: NDArray[Any] | None = None,
-    ref_fit: ReferenceFit = "auto",
-    strength: float = 1.0,
-    cut_detection: bool = True,
-    scale: int | None = None,
-    size: str | None = None,
-    model: File | LoadedBackbone = "auto",
-    on_progress: ProgressCallback = ignore_progress,
-) -> Pixels:
-    """Rebuild frames in memory, as `enhance` does those of a file.
-
-    Args:
-        frames: (T, H, W, 3) RGB, uint8 or uint16 at full scale.
-        ref: (h, w, 3) likewise; or an image file, with its place as `b.png@40` if it has one; or
-            one of the frames as `frame:N`; or several of them.
-        ref_video: (T, h, w, 3) likewise: another recording of the same moments, as the original of
-            edited frames is.
-        mask: (H, W) or (T, H, W), booleans or 0 to the type's largest value: where the frames show
-            something else than that one; None finds it from the difference.
-        ref_fit: See `enhance`, as for the others.
-
-    Returns:
-        Frames of the same type, and of the same shape but for `scale` and `size`.
-
-    Raises:
-        OptionError: These are no frames, or options are impossible.
-        InputError: The reference is missing or damaged, or there is no such frame.
-        CheckpointError, DeviceError: See `enhance`.
-    """
-    from refvid.rebuild import frames as work
-    from refvid.rebuild.options import RebuildOptions
-    from refvid.rebuild.reference_options import References
-
-    options = RebuildOptions(
-        strength=strength,
-        cut_detection=cut_detection,
-        enlargement=parse_enlargement(scale, size),
-    )
-    fit = References(fit=ref_fit).fit
-    if mask is not None and ref_video is None:
-        raise OptionError("a mask tells where a reference video does not count: give ref_video")
-    given = [_find_picture(frames, one) for one in _several_pictures(ref)]
-    loaded = use_model(model, strength=strength)
-    return work.enhance_frames(
-        frames, given, options, loaded, on_progress, fit=fit, original=ref_video, mask=mask
-    )
-
-
 def stylize(
     source: File,
     output: File,
@@ -303,38 +244,3 @@ def stylize(
 
 def _several(files: File | Iterable[File]) -> list[File]:
     return [files] if isinstance(files, str | Path) else list(files)
-
-
-def _several_pictures(
-    ref: File | Pixels | Iterable[File | Pixels] | None,
-) -> list[File | Pixels]:
-    import numpy as np
-
-    if ref is None:
-        return []
-    is_one = isinstance(ref, str | Path) or (isinstance(ref, np.ndarray) and ref.ndim == 3)
-    return [cast("File | Pixels", ref)] if is_one else list(cast("Iterable[File | Pixels]", ref))
-
-
-def _find_picture(frames: Pixels, ref: File | Pixels) -> GivenReference:
-    """A reference for frames in memory."""
-    from refvid.media.image import read_image
-    from refvid.rebuild.frames import check_pixels
-    from refvid.rebuild.reference_feed import GivenReference
-
-    if not isinstance(ref, str | Path):
-        check_pixels(ref, 3, "a reference is (H, W, 3)")
-        return GivenReference(name="a picture", read=lambda: ref)
-    source = parse_reference(ref)
-    if source.time is not None:
-        raise OptionError(
-            "frames in memory have no times: give the reference as frame:N, or as b.png@N"
-        )
-    if source.frame is not None and source.frame >= len(frames):
-        raise InputError(f"there is no frame {source.frame}: the last one is {len(frames) - 1}")
-    if source.image is None:
-        assert source.frame is not None, "else it is an image"
-        pixels = frames[source.frame]
-    else:
-        pixels = read_image(source.image)
-    return GivenReference(name=source.describe(), read=lambda: pixels, frame=source.frame)

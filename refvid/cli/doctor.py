@@ -32,6 +32,10 @@ def _report_lines(report: DoctorReport) -> list[str]:
     for name, version in report.packages.items():
         build = f" ({report.torch_build})" if name == "torch" and report.torch_build else ""
         lines.append(f"  {name:<17}{version or 'not installed'}{build}")
+    lines += ["", "extras"] * bool(report.extras)
+    for name, missing in report.extras.items():
+        advice = f"missing; run: pip install {' '.join(missing)}" if missing else "here"
+        lines.append(f"  {name:<17}{advice}")
     lines += ["", "FFmpeg libraries (in PyAV)"]
     lines += [f"  {name:<17}{version}" for name, version in report.ffmpeg.items()]
     lines += ["", "devices"]

@@ -37,9 +37,12 @@ def recognise_latents(path: Path, wishes: LatentWishes | None = None) -> Latents
     Raises:
         InputError: The file is damaged or hostile, or holds no latents that refvid knows.
     """
-    wishes = wishes or LatentWishes()
-    file = open_tensor_file(path)
-    key = choose_key(file, wishes.key)
+    return recognise_in(open_tensor_file(path), wishes or LatentWishes())
+
+
+def recognise_in(file: TensorFile, wishes: LatentWishes) -> Latents:
+    """Do the same with a file that is open, or with what stands for one."""
+    path, key = file.path, choose_key(file, wishes.key)
     producer = identify_producer(file, key)
     entry = file.entries[key]
     facts = OwnFacts.of(file) if producer is not None and producer.is_own else None

@@ -193,7 +193,7 @@ def _decode(
         feed = source.reference.prepare(info, prepared.canvas, loaded).feed
     session = Session(loaded.backbone, loaded.device, prepared.budget)
     lengths = prepared.budget.lengths
-    pace = _pace(latents, lengths)
+    pace = pace_of(latents, lengths)
     keeper = Keeper(work, FedSession(session, feed), pace, (info.height, info.width))
     start = keeper.start
     run.go_on(finished_files(work, job.output), start.frames)
@@ -223,7 +223,8 @@ def _decode(
         def decode_chunk(chunk: LatentChunk) -> Tensor:
             first = _first_frame(chunk, latents, loaded.backbone.limits)
             if feed is not None:
-                view = _look_at(chunk, first, latents, info)
+                rate = info.frame_rate or Fraction(DEFAULT_RATE)
+                view = look_at(chunk, first, latents, rate)
                 session.take_reference(feed.feed(view), first, len(view.moments))
             return session.decode(
                 chunk.latents.to(loaded.device),
@@ -268,7 +269,7 @@ def _decode(
     return session.uses
 
 
-def _pace(latents: Latents, lengths: ChunkLengths) -> Pace:
+def pace_of(latents: Latents, lengths: ChunkLengths) -> Pace:
     """How chunks of latents follow each other."""
     stride, stored = latents.temporal_stride, latents.chunk_latents
     if stored:
@@ -290,12 +291,11 @@ def _first_frame(chunk: LatentChunk, latents: Latents, limits: BackboneLimits) -
     return first + chunk.shared * latents.temporal_stride
 
 
-def _look_at(chunk: LatentChunk, start: int, latents: Latents, info: VideoInfo) -> ChunkView:
+def look_at(chunk: LatentChunk, start: int, latents: Latents, rate: Fraction) -> ChunkView:
     """What can be told of a chunk whose first frame that is not shared has this number."""
     stride = latents.temporal_stride
     first = start - chunk.shared * stride
     stop = min(start + (chunk.latents.shape[2] - chunk.shared) * stride, latents.frames)
-    rate = info.frame_rate or Fraction(DEFAULT_RATE)
     moments = [Moment(index, index / rate) for index in range(first, max(stop, first + 1))]
     return ChunkView(moments=moments, starts_shot=start == 0, picture=None)
 
@@ -335,7 +335,7 @@ def _prepare(
         raise InputError(
             f"{latents.path} holds {latents.items} videos: choose one with --item, from 0."
         )
-    _check_model(latents, loaded)
+    check_model(latents, loaded)
     if references.baseline:
         plain_decoder(loaded.backbone)
     rate, rate_reason = _choose_rate(options, latents)
@@ -347,7 +347,7 @@ def _prepare(
     check_job_output(job, overwrite=options.overwrite, images=picture.images)
     output = plan_output(job.output, info, options.encoding)
     memory = plan_memory(loaded, latents.path, info.height, info.width)
-    lengths = _stored_lengths(latents, memory.budget.lengths)
+    lengths = stored_lengths(latents, memory.budget.lengths)
     memory = memory._replace(budget=replace(memory.budget, lengths=lengths))
     prepared = prepare_run(
         "decode",
@@ -372,7 +372,7 @@ def _prepare(
     )
 
 
-def _stored_lengths(latents: Latents, lengths: ChunkLengths) -> ChunkLengths:
+def stored_lengths(latents: Latents, lengths: ChunkLengths) -> ChunkLengths:
     """The chunks that the latents were encoded in, where they stand alone and are no longer."""
     stored = latents.chunk_latents * latents.temporal_stride
     if not 0 < stored <= lengths.longest:
@@ -380,7 +380,8 @@ def _stored_lengths(latents: Latents, lengths: ChunkLengths) -> ChunkLengths:
     return ChunkLengths(stored, stored, latents.overlap_latents * latents.temporal_stride)
 
 
-def _check_model(latents: Latents, loaded: LoadedBackbone) -> None:
+def check_model(latents: Latents, loaded: LoadedBackbone) -> None:
+    """Raise `InputError` where latents are not for a model."""
     refuse_independent_chunks(loaded)
     limits = loaded.backbone.limits
     if latents.backbone != loaded.name:

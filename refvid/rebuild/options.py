@@ -177,13 +177,8 @@ class Styles:
     def __post_init__(self) -> None:
         if not self.styles and not self.keyframes:
             raise OptionError("There is no style: give a style image or a painted keyframe.")
-        if not SMALLEST_SCALE <= self.style_scale <= LARGEST_SCALE:
-            raise OptionError(
-                f"The style's scale must be from {SMALLEST_SCALE:g} to {LARGEST_SCALE:g}, "
-                f"not {self.style_scale:g}."
-            )
-        if not 0 <= self.structure <= 1:
-            raise OptionError(f"structure must be from 0 to 1, not {self.structure:g}.")
+        check_style_scale(self.style_scale)
+        check_structure(self.structure)
 
     def for_inputs(self, count: int) -> Styles:  # noqa: ARG002 -- as for references
         """The same, for so many inputs."""
@@ -222,3 +217,18 @@ class Styles:
         scale = f", style scale {self.style_scale:g}" * (self.style_scale != 1)
         structure = f", structure {self.structure:g}" * (self.structure != _STRUCTURE)
         return self.describe(lambda path: path.name) + scale + structure
+
+
+def check_style_scale(scale: float) -> None:
+    """Raise `OptionError` for strokes of an impossible size."""
+    if not SMALLEST_SCALE <= scale <= LARGEST_SCALE:
+        raise OptionError(
+            f"The style's scale must be from {SMALLEST_SCALE:g} to {LARGEST_SCALE:g}, "
+            f"not {scale:g}."
+        )
+
+
+def check_structure(structure: float) -> None:
+    """Raise `OptionError` for more of the frame than all, or less than nothing."""
+    if not 0 <= structure <= 1:
+        raise OptionError(f"structure must be from 0 to 1, not {structure:g}.")

@@ -52,6 +52,12 @@ def test_the_error_without_the_extra_names_its_packages() -> None:
         assert f"pip install {words}" in (PROJECT / file).read_text(encoding="utf-8")
 
 
+def test_a_clone_in_comfyui_asks_for_what_the_package_asks_for() -> None:
+    lines = (PROJECT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    asked = [line for line in lines if not line.startswith("#")]
+    assert asked == PYPROJECT["project"]["dependencies"]
+
+
 def test_hooks_run_what_make_runs() -> None:
     [local] = read_yaml(".pre-commit-config.yaml")["repos"]
     hooks = {hook["id"]: hook["entry"].split() for hook in local["hooks"]}
@@ -71,8 +77,8 @@ def test_the_workflow_runs_every_python() -> None:
     jobs = read_yaml(".github/workflows/ci.yml")["jobs"]
     steps = [step for job in jobs.values() for step in job["steps"]]
     assert {step["run"] for step in steps if "run" in step} == {
-        ".ci/run",
         ".ci/oldest",
+        ".ci/run",
         "make test PYTHON=python",
     }
     assert os.access(PROJECT / ".ci" / "run", os.X_OK)
@@ -89,3 +95,18 @@ def test_a_report_of_a_bug_has_what_is_needed() -> None:
     labels = " ".join(field["attributes"]["label"] for field in needed)
     assert "`refvid doctor`" in labels
     assert "What you ran" in labels
+
+
+def test_container_files_copy_what_is_there_and_not_ignored() -> None:
+    ignored = (PROJECT / ".containerignore").read_text(encoding="utf-8")
+    assert (PROJECT / ".dockerignore").read_text(encoding="utf-8") == ignored
+    allowed = {line.removeprefix("!") for line in ignored.splitlines() if line.startswith("!")}
+    for name in ("Containerfile", "Containerfile.cuda"):
+        text = (PROJECT / name).read_text(encoding="utf-8")
+        copied = {
+            word
+            for line in re.findall(r"^COPY (.+) \S+$", text, re.MULTILINE)
+            for word in line.split()
+        }
+        assert copied == allowed
+        assert all((PROJECT / word).exists() for word in copied)

@@ -77,3 +77,27 @@ def test_encoders_without_their_hardware_are_not_offered(run, monkeypatch):
     assert "libx265" not in document["encoders"]["hevc"]
     assert document["encoders_not_working"] == {"libx265": "no such card"}
     assert "libx265 (no such card)" in run("doctor").stdout
+
+
+def test_extras_that_are_missing_say_how_to_add_them(run, monkeypatch):
+    import importlib.metadata
+
+    asked = ["torch>=2", "numpy>=1; extra == 'maths'", "av>=1; extra == 'more'"]
+    asked += ["no-such-package>=3; extra == 'more'", "nor-this; extra == 'more'"]
+    monkeypatch.setattr(importlib.metadata, "requires", lambda _name: asked)
+    document = json.loads(run("doctor", "--json").stdout)
+    assert document["extras"] == {"maths": [], "more": ["no-such-package", "nor-this"]}
+    shown = run("doctor").stdout
+    assert "maths            here" in shown
+    assert "more             missing; run: pip install no-such-package nor-this" in shown
+
+
+def test_extras_are_not_told_where_refvid_is_not_installed(run, monkeypatch):
+    import importlib.metadata
+
+    def missing(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "requires", missing)
+    assert json.loads(run("doctor", "--json").stdout)["extras"] == {}
+    assert "\nextras\n" not in run("doctor").stdout
