@@ -147,7 +147,8 @@ def test_folders_with_a_reference_each(run, make_latents, tmp_path):
     (tmp_path / "images" / "one.png").unlink()
     result = run(*words, "--refs", tmp_path / "images", "-y")
     assert result.exit_code == 3
-    assert "no image named one" in result.stderr
+    assert "images holds no picture for " in result.stderr
+    assert "name it one.png" in result.stderr
     assert "2 inputs: 1 done, 1 failed" in result.stderr
 
 

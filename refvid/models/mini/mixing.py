@@ -21,8 +21,10 @@ from refvid.models.mini.alignment import (
 )
 
 _SHARPER = (0.95, 1.1)
-"""Fine detail that a reference has more than the frame, of what both show: up to the first it has
-nothing to give, and could only harm what needs no help; from the second on it counts in full."""
+"""Fine detail of a reference over the frame's, times the share that both have in common: up to the
+first it could only harm what needs no help; from the second on it counts in full. On nine clips at
+H.264 crf 4 to 36, 0 to 47 frames away, it brought up to 0.2 dB between 0.9 and 1, and cost up to
+0.9; above 1.1 it brought up to 2.4."""
 
 _SURE = 0.8
 """Correlation of cells in which a reference is certainly found."""
