@@ -129,7 +129,7 @@ def test_style_keys_are_strict_too(style_weights: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointMismatch, match="does not know"):
         load(content, config='{"new_field": 1}')
     with pytest.raises(CheckpointMismatch, match=r"impossible|another shape|does not fit"):
-        load(content, config='{"depths": 3}')
+        load(content, config='{"bands": 3}')
 
 
 @pytest.mark.parametrize("name", ["mini", "mini-style"])

@@ -31,7 +31,7 @@ def test_style_sizes(style, frame, scale) -> None:
 def test_a_style_of_the_frames_size_stays() -> None:
     assert style_size((640, 480), (640, 480)) == (640, 480)
     assert style_size((640, 480), (640, 480), 0.5) == (320, 240)
-    assert style_size((640, 480), (640, 480), 4) == style_size((640, 480), (640, 480), 1.5)
+    assert style_size((640, 480), (640, 480), 4) == style_size((640, 480), (640, 480), 2)
 
 
 def luma(clip: torch.Tensor) -> torch.Tensor:
