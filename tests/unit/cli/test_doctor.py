@@ -88,8 +88,8 @@ def test_extras_that_are_missing_say_how_to_add_them(run, monkeypatch):
     document = json.loads(run("doctor", "--json").stdout)
     assert document["extras"] == {"maths": [], "more": ["no-such-package", "nor-this"]}
     shown = run("doctor").stdout
-    assert "maths            here" in shown
-    assert "more             missing; run: pip install no-such-package nor-this" in shown
+    assert f"{'maths':<25}here" in shown
+    assert f"{'more':<25}missing; run: pip install no-such-package nor-this" in shown
 
 
 def test_extras_are_not_told_where_refvid_is_not_installed(run, monkeypatch):
