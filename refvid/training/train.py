@@ -25,15 +25,12 @@ from refvid.errors import (
 from refvid.progress import Progress, ProgressCallback
 from refvid.training.checkpoint import find_checkpoints, newest_checkpoint
 from refvid.training.config import TrainConfig
-from refvid.training.data import Processes, check_folders, prepare_data
+from refvid.training.data import Processes, check_folders
 from refvid.training.engine import StepReport, Trainer, make_accelerator
 from refvid.training.latent_data import prepare_latents
 from refvid.training.loader import Alternating, BatchSource
 from refvid.training.make_recipe import make_recipe
 from refvid.training.read_config import SAVED_CONFIG, build_config, save_config
-from refvid.training.recipes.mini_style import MiniStyleRecipe
-from refvid.training.recipes.tokens import TokensRecipe
-from refvid.training.style_data import prepare_style_data
 
 log = logging.getLogger(__name__)
 
@@ -118,10 +115,7 @@ def train(
     processes = Processes(
         accelerator.process_index, accelerator.num_processes, accelerator.wait_for_everyone
     )
-    if isinstance(recipe, MiniStyleRecipe):
-        data = prepare_style_data(config, processes, recipe.painter())
-    else:
-        data = prepare_data(config, processes, recipe)
+    data = recipe.prepare_data(config, processes)
     stages: list[BatchSource] = [*data.stages]
     if config.latents.folder is not None:
         recipe.to(accelerator.device)
@@ -130,7 +124,7 @@ def train(
             Alternating(clips, saved, accelerator.num_processes)
             for clips, saved in zip(stages, latents, strict=True)
         ]
-    if isinstance(recipe, TokensRecipe) and not begun and config.init is None:
+    if not begun and config.init is None:
         recipe.begin(data.stages[0])
     trainer = Trainer(
         recipe, config, stages, data.valid, accelerator, _drawing_workers(config, accelerator)

@@ -11,8 +11,11 @@ from refvid.models.mini_style.painting import paint_clip
 from refvid.models.patch_codec import PatchCodec
 from refvid.models.registry import MINI_STYLE
 from refvid.training.batch import Batch
+from refvid.training.config import TrainConfig
+from refvid.training.data import Processes, TrainingData
 from refvid.training.recipes.framewise import FramewiseRecipe
 from refvid.training.sample_options import SampleOptions
+from refvid.training.style_data import prepare_style_data
 from refvid.training.style_samples import Paint
 
 
@@ -39,6 +42,9 @@ class MiniStyleRecipe(FramewiseRecipe):
     def painter(self) -> Paint:
         """What the backbone does to a clip before its network."""
         return CodedPainter()
+
+    def prepare_data(self, config: TrainConfig, processes: Processes) -> TrainingData:
+        return prepare_style_data(config, processes, self.painter())
 
     def check_samples(self, samples: SampleOptions) -> None:
         if not samples.consecutive:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,10 @@ from refvid.training.clips import CachedClip, TrainingClip
 from refvid.training.loader import BatchSource
 from refvid.training.sample_options import SampleOptions
 from refvid.training.samples import SampleDrawer
+
+if TYPE_CHECKING:
+    from refvid.training.config import TrainConfig
+    from refvid.training.data import Processes, TrainingData
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,15 @@ class Recipe(nn.Module, ABC):
     ) -> BatchSource:
         """Give what draws samples for this network."""
         return SampleDrawer(clips, samples, seed)
+
+    def prepare_data(self, config: TrainConfig, processes: Processes) -> TrainingData:
+        """Fill the cache and give what draws samples in every stage; see `data.prepare_data`."""
+        from refvid.training.data import prepare_data  # noqa: PLC0415 -- it takes recipes
+
+        return prepare_data(config, processes, self)
+
+    def begin(self, source: BatchSource) -> None:
+        """Set what need not be learned from the first stage's batches, in a run from nothing."""
 
     @abstractmethod
     def latent_frames(self, frames: int) -> int:
