@@ -6,7 +6,9 @@ is JSON of up to 100 MB, which takes twenty times as much when it is parsed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -17,6 +19,8 @@ _MOST_HEADER_BYTES: Final = 2**24
 """A checkpoint with a thousand tensors has 0.1 MB; a workflow that made latents, a few MB."""
 
 _MOST_TENSORS: Final = 50_000
+
+_ITEM_BYTES: Final = {"U8": 1, "U16": 2, "F32": 4, "I64": 8}
 
 
 @contextmanager
@@ -38,3 +42,23 @@ def open_safetensors(path: Path, framework: Literal["pt", "numpy"] = "pt") -> It
         if count > _MOST_TENSORS:
             raise SafetensorError(f"it holds {count} tensors, more than any network has")
         yield content
+
+
+def safetensors_header(
+    metadata: Mapping[str, str], tensors: Mapping[str, tuple[str, Sequence[int]]]
+) -> bytes:
+    """Length and JSON of a file whose tensors are written after it, one by one and in this order.
+
+    Args:
+        metadata: Text beside the tensors.
+        tensors: Type (U8, U16, F32 or I64) and shape of each.
+    """
+    entries: dict[str, Any] = {"__metadata__": dict(metadata)}
+    position = 0
+    for name, (kind, shape) in tensors.items():
+        end = position + math.prod(shape) * _ITEM_BYTES[kind]
+        entries[name] = {"dtype": kind, "shape": list(shape), "data_offsets": [position, end]}
+        position = end
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text

@@ -24,9 +24,7 @@ One tensor `latents`, float32 [1, C, T, h, w], and text beside it:
 
 from __future__ import annotations
 
-import json
 import tempfile
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -41,6 +39,7 @@ from refvid.media.partial_file import PartialFile
 from refvid.media.unfinished import cannot_write
 from refvid.media.video_writer import Part
 from refvid.media.work_folder import WorkFolder
+from refvid.safetensors_file import safetensors_header
 
 FORMAT_VERSION: Final = "1"
 KEY: Final = "latents"
@@ -158,24 +157,11 @@ class LatentWriter:
         ]
         shape = (1, channels, sum(map(len, pieces)), height, width)
         with self._partial.path.open("wb") as file:
-            file.write(_header(shape, self.metadata))
+            own = {"format": FORMAT, "format_version": FORMAT_VERSION, **self.metadata}
+            file.write(safetensors_header(own, {KEY: ("F32", shape)}))
             for channel in range(channels):
                 for piece in pieces:
                     for start in range(0, len(piece), _BLOCK_FRAMES):
                         file.write(piece[start : start + _BLOCK_FRAMES, channel].tobytes())
         del pieces
         self._partial.publish()
-
-
-def _header(shape: tuple[int, ...], metadata: Mapping[str, str]) -> bytes:
-    """Length and JSON of a safetensors file with one tensor."""
-    size = 4 * int(np.prod(shape, dtype=np.int64))
-    text = json.dumps(
-        {
-            "__metadata__": {"format": FORMAT, "format_version": FORMAT_VERSION, **metadata},
-            KEY: {"dtype": "F32", "shape": list(shape), "data_offsets": [0, size]},
-        },
-        separators=(",", ":"),
-    ).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from refvid.errors import OutputError
 from refvid.media.partial_file import PartialFile
 from refvid.media.unfinished import cannot_write
+from refvid.safetensors_file import safetensors_header
 from refvid.tokens.layout import (
     INDICES,
     REFERENCE_ENDS,
@@ -27,7 +28,6 @@ from refvid.tokens.layout import (
     TokenFacts,
 )
 
-_TYPES: Final = {"U8": "<u1", "U16": "<u2", "I64": "<i8"}
 _SPOOLED: Final = (INDICES, VECTORS, TIMES, REFERENCES)
 
 
@@ -137,7 +137,7 @@ class TokenWriter:
             metadata["reference_hashes"] = ",".join(self._hashes)
             metadata["reference_names"] = json.dumps(self._names)
         with self._partial.path.open("wb") as file:
-            file.write(_header(metadata, shapes))
+            file.write(safetensors_header(metadata, shapes))
             for name in shapes:
                 if name in small:
                     file.write(small[name].tobytes())
@@ -145,18 +145,3 @@ class TokenWriter:
                     self._spools[name].seek(0)
                     shutil.copyfileobj(self._spools[name], file)
         self._partial.publish()
-
-
-def _header(metadata: dict[str, str], shapes: dict[str, tuple[str, list[int]]]) -> bytes:
-    """Length and JSON of a safetensors file."""
-    entries: dict[str, Any] = {"__metadata__": metadata}
-    position = 0
-    for name, (kind, shape) in shapes.items():
-        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(_TYPES[kind]).itemsize
-        entries[name] = {
-            "dtype": kind, "shape": shape, "data_offsets": [position, position + size],
-        }  # fmt: skip
-        position += size
-    text = json.dumps(entries, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text
