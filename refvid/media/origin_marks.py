@@ -10,6 +10,7 @@ from typing import IO, Any, Final
 
 from refvid.media.credentials import INSTALL, can_sign, read_credentials
 from refvid.media.file_kind import is_picture
+from refvid.media.folders import is_file
 from refvid.media.image_facts import read_image_comment, read_image_xmp
 from refvid.media.mp4_boxes import C2PA, XMP, append_uuid_box, read_box, uuid_boxes
 from refvid.media.source_type import SourceType, find_in_xmp, term_of, xmp_packet
@@ -60,15 +61,17 @@ class Origin:
 
 
 def read_origin_marks(path: Path, tags: Mapping[str, str]) -> OriginMarks:
-    """Read what a video or picture says of how it was made.
+    """Read what a video or picture says of how it was made; what is not one file says nothing.
 
     Args:
-        path: The file.
+        path: The file, or a pattern of images.
         tags: Those that libav finds in it.
 
     Raises:
         InputError: It cannot be read any more.
     """
+    if not is_file(path):
+        return OriginMarks()
     if is_picture(path):
         return OriginMarks(
             source_type=find_in_xmp(read_image_xmp(path)), has_credentials=_holds_jumbf(path)

@@ -21,7 +21,6 @@ from refvid.media.encoder_log import encoder_log
 from refvid.media.encoders import bound_lookahead, encoder_options, find_encoder
 from refvid.media.encoding import Encoding, codec_name, preset_for
 from refvid.media.file_kind import notes_on_picture
-from refvid.media.folders import is_file
 from refvid.media.hdr10 import hdr10_options
 from refvid.media.image import IMAGE_SUFFIXES
 from refvid.media.kept import PROPERTIES, describe_losses
@@ -165,8 +164,6 @@ def _with_origin(plan: OutputPlan, like: VideoInfo, encoding: Encoding) -> Outpu
     """Look at what the source says of how it was made: a result must not hide that."""
     if encoding.credentials is not None:
         encoding.credentials.check(plan.container)
-    if not is_file(like.path):
-        return plan
     marks = read_origin_marks(like.path, like.metadata)
     notes = origin_notes(marks, encoding)
     return replace(plan, source_type=marks.source_type, notes=(*plan.notes, *notes))

@@ -12,7 +12,6 @@ from torch import Tensor
 from refvid import __version__
 from refvid.errors import InputError
 from refvid.latents.write import LatentWriter
-from refvid.media.folders import is_file
 from refvid.media.inputs import Job, check_job_output
 from refvid.media.origin_marks import read_origin_marks
 from refvid.media.pipeline import CheckStop, run_pipeline
@@ -208,10 +207,9 @@ def _metadata(
         "primaries": info.color.primaries,
         "transfer": info.color.transfer,
     }
-    if is_file(info.path):
-        marks = read_origin_marks(info.path, info.metadata)
-        if marks.source_type is not None:
-            values["source_type"] = marks.source_type
+    source_type = read_origin_marks(info.path, info.metadata).source_type
+    if source_type is not None:
+        values["source_type"] = source_type
     if info.frame_rate is not None:
         values["frame_rate"] = info.frame_rate
     return {name: str(value) for name, value in values.items()}

@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from refvid import __version__
-from refvid.media.folders import is_file
 from refvid.media.image import fit_image, read_image
 from refvid.media.inputs import Job, check_job_output
 from refvid.media.origin_marks import read_origin_marks
@@ -225,10 +224,7 @@ def _prepare(job: Job, options: TokenizeOptions, loaded: LoadedTokenizer) -> Pre
     if options.export:
         check_export(job.output, overwrite=options.overwrite or bool(job.replaces))
     facts = loaded.tokenizer.facts
-    tall, wide = (
-        -(-side // facts.size_multiple) * facts.size_multiple for side in (info.height, info.width)
-    )
-    memory = plan_token_memory(loaded, info.path, tall, wide)
+    memory = plan_token_memory(loaded, info.path, *_padded_size(loaded, info))
     notes = ["tokens hold no sound or subtitles"] if info.audio or info.subtitles else []
     reference = "none"
     if facts.uses_reference:
@@ -249,10 +245,16 @@ def _prepare(job: Job, options: TokenizeOptions, loaded: LoadedTokenizer) -> Pre
     )
 
 
+def _padded_size(loaded: LoadedTokenizer, info: VideoInfo) -> tuple[int, int]:
+    """Height and width as the tokenizer sees frames [pixels]."""
+    multiple = loaded.tokenizer.facts.size_multiple
+    return -(-info.height // multiple) * multiple, -(-info.width // multiple) * multiple
+
+
 def _facts(loaded: LoadedTokenizer, info: VideoInfo, frames: int) -> TokenFacts:
     own, color = loaded.tokenizer.facts, info.color
-    marks = read_origin_marks(info.path, info.metadata) if is_file(info.path) else None
-    wide, tall = (-(-side // own.size_multiple) * own.size_multiple for side in info.size)
+    marks = read_origin_marks(info.path, info.metadata)
+    tall, wide = _padded_size(loaded, info)
     return TokenFacts(
         tokenizer=own.name,
         sha256=own.sha256,
@@ -272,6 +274,6 @@ def _facts(loaded: LoadedTokenizer, info: VideoInfo, frames: int) -> TokenFacts:
         bit_depth=info.bit_depth if info.bit_depth in (8, 10, 12, 16) else 8,
         color=(color.primaries, color.transfer, color.matrix, color.range),
         source=info.path.name,
-        source_type=(marks and marks.source_type) or "",
+        source_type=marks.source_type or "",
         refvid=__version__,
     )
