@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -197,29 +198,13 @@ def _mini_style() -> Parts:
     return Parts(MiniStyleConfig, MiniStyleDecoder, lambda *made: MiniStyleBackbone(*made[:4]))
 
 
-def _mini_reftok() -> Parts:
-    from refvid.models.mini_tokens.config import MiniReftokConfig
-
-    return _reftok_parts(MiniReftokConfig)
-
-
-def _mini_reftok_16() -> Parts:
-    from refvid.models.mini_tokens.config import MiniReftok16Config
-
-    return _reftok_parts(MiniReftok16Config)
-
-
-def _mini_reftok_twin() -> Parts:
-    from refvid.models.mini_tokens.config import MiniReftokTwinConfig
-
-    return _reftok_parts(MiniReftokTwinConfig)
-
-
-def _reftok_parts(sizes: type[Any]) -> Parts:
+def _reftok(sizes: str) -> Parts:
+    """Networks of one kind, which differ in their sizes."""
     from refvid.models.mini_tokens.network import MiniReftok
     from refvid.models.mini_tokens.reftok import Reftok
 
-    return Parts(sizes, MiniReftok, lambda *made: Reftok(*made[:4]))
+    made_of = import_from(f"refvid.models.mini_tokens.config:{sizes}")
+    return Parts(made_of, MiniReftok, lambda *made: Reftok(*made[:4]))
 
 
 def _mini_vtok() -> Parts:
@@ -256,6 +241,20 @@ def _videovae_plus() -> Parts:
         ),
         float32_keys=("encoder.", "encoder_temporal."),
         attention_keys=("transformer.",),
+    )
+
+
+def _tokenizer(
+    name: str, parts: Callable[[], Parts], description: str, recipe: str
+) -> BackboneSpec:
+    return BackboneSpec(
+        name=name,
+        kind="tokens",
+        parts=parts,
+        description=f"for refvid tokenize: {description}",
+        bundled=("refvid.assets", f"{name.replace('-', '_')}.safetensors"),
+        recipe=f"refvid.training.recipes.mini_tokens:{recipe}",
+        recipe_defaults="refvid.training.defaults:TOKENS",
     )
 
 
@@ -341,41 +340,29 @@ _BUILT_IN = (
         recipe="refvid.training.recipes.mini_style:MiniStyleRecipe",
         recipe_defaults="refvid.training.defaults:STYLE",
     ),
-    BackboneSpec(
-        name=MINI_REFTOK,
-        kind="tokens",
-        parts=_mini_reftok,
-        description="for refvid tokenize: blocks of 4x8x8, given a reference",
-        bundled=("refvid.assets", "mini_reftok.safetensors"),
-        recipe="refvid.training.recipes.mini_tokens:MiniReftokRecipe",
-        recipe_defaults="refvid.training.defaults:TOKENS",
+    _tokenizer(
+        MINI_REFTOK,
+        partial(_reftok, "MiniReftokConfig"),
+        "blocks of 4x8x8, given a reference",
+        "MiniReftokRecipe",
     ),
-    BackboneSpec(
-        name=MINI_REFTOK_16,
-        kind="tokens",
-        parts=_mini_reftok_16,
-        description="for refvid tokenize: blocks of 4x16x16, given a reference",
-        bundled=("refvid.assets", "mini_reftok_16.safetensors"),
-        recipe="refvid.training.recipes.mini_tokens:MiniReftok16Recipe",
-        recipe_defaults="refvid.training.defaults:TOKENS",
+    _tokenizer(
+        MINI_REFTOK_16,
+        partial(_reftok, "MiniReftok16Config"),
+        "blocks of 4x16x16, given a reference",
+        "MiniReftok16Recipe",
     ),
-    BackboneSpec(
-        name=MINI_VTOK,
-        kind="tokens",
-        parts=_mini_vtok,
-        description="for refvid tokenize: a key frame, and a token per later frame",
-        bundled=("refvid.assets", "mini_vtok.safetensors"),
-        recipe="refvid.training.recipes.mini_tokens:MiniVtokRecipe",
-        recipe_defaults="refvid.training.defaults:TOKENS",
+    _tokenizer(
+        MINI_VTOK,
+        _mini_vtok,
+        "a key frame, and a token per later frame",
+        "MiniVtokRecipe",
     ),
-    BackboneSpec(
-        name=MINI_REFTOK_TWIN,
-        kind="tokens",
-        parts=_mini_reftok_twin,
-        description="for refvid tokenize: blocks of 4x8x8 without a reference, to compare with",
-        bundled=("refvid.assets", "mini_reftok_twin.safetensors"),
-        recipe="refvid.training.recipes.mini_tokens:MiniReftokTwinRecipe",
-        recipe_defaults="refvid.training.defaults:TOKENS",
+    _tokenizer(
+        MINI_REFTOK_TWIN,
+        partial(_reftok, "MiniReftokTwinConfig"),
+        "blocks of 4x8x8 without a reference, to compare with",
+        "MiniReftokTwinRecipe",
     ),
 )
 

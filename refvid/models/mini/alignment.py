@@ -109,6 +109,9 @@ class Found:
     pixels: Picture
     """(H, W, 3): the reference as the frame sees it."""
 
+    shades: Picture
+    """(H, W): the same, gray."""
+
     trust: NDArray[np.float32]
     """(3, H/4, W/4): correlation with the frame around each cell in [-1, 1], over 20 pixels and
     over 10, 0 where nothing is shown; and the share of each cell that is shown."""
@@ -135,7 +138,7 @@ def align(shades: Picture, reference: Placed, coarse: Flow) -> Found:
     )
     correlation *= seen
     trust = np.stack((correlation, fine * seen, seen)).astype(np.float32)
-    return Found(pixels, trust, _likeness(correlation, texture))
+    return Found(pixels, seen_shades, trust, _likeness(correlation, texture))
 
 
 def gray(picture: Picture) -> Picture:

@@ -17,7 +17,6 @@ from refvid.models.mini.alignment import (
     Placed,
     align,
     fine_detail,
-    gray,
 )
 
 _SHARPER = (0.95, 1.1)
@@ -114,7 +113,7 @@ def _sharper(shades: Picture, found: Found) -> float:
     """Fine detail of an aligned reference over a frame's, where the one is found in the other."""
     where = found.trust[0] > _SURE
     ours = fine_detail(shades, where)
-    return fine_detail(gray(found.pixels), where) / ours if ours > 0 else 1.0
+    return fine_detail(found.shades, where) / ours if ours > 0 else 1.0
 
 
 def _shared_detail(shades: Picture, found: Found) -> float:
@@ -127,7 +126,7 @@ def _shared_detail(shades: Picture, found: Found) -> float:
     """
     size = shades.shape[1], shades.shape[0]
     seen = cv2.resize(found.trust[0], size, interpolation=cv2.INTER_NEAREST) > _SURE
-    ours, theirs = (_detail(picture)[seen] for picture in (shades, gray(found.pixels)))
+    ours, theirs = (_detail(picture)[seen] for picture in (shades, found.shades))
     energy = float(ours @ ours)
     return float(ours @ theirs) / energy if energy > 0 else 1.0
 
