@@ -14,7 +14,12 @@ from torch import Tensor
 
 from refvid.models.backbone import BackboneLimits, Decoded, Encoded, PackedState, Reference
 from refvid.models.frame_workers import count_workers, frame_workers
-from refvid.models.mini.condition import measure_losses, smooth_over_time
+from refvid.models.mini.condition import (
+    doubt,
+    measure_losses,
+    measure_naturalness,
+    smooth_over_time,
+)
 from refvid.models.mini.config import MiniConfig
 from refvid.models.mini.decoder import MiniDecoder
 from refvid.models.mini.fusion import CELL, Aligned, take_colors
@@ -43,6 +48,9 @@ class _Plain:
 
     losses: Tensor
     """(1, C), see `measure_losses`."""
+
+    natural: float
+    """How far they can be believed, in [0, 1]; see `measure_naturalness`."""
 
     shades: NDArray[np.uint8]
     """(H, W) gray."""
@@ -154,13 +162,16 @@ class MiniBackbone:
     @torch.inference_mode()
     def _decode_plain(self, token: Tensor) -> _Plain:
         pixels = self.codec.decode(token)
-        return _Plain(pixels, measure_losses(token, pixels), to_shades(pixels))
+        natural = measure_naturalness(token)
+        return _Plain(pixels, measure_losses(token, pixels), natural, to_shades(pixels))
 
     def _align_and_fuse(
         self, frame: _Plain, condition: Tensor, followed: Sequence[Followed], tile: int | None
     ) -> tuple[Tensor, Mixed | None]:
         mixed = mix(frame.shades, followed)
-        fused = self.fuse(frame.pixels, condition, mixed, tile)
+        # A reference shows what was lost, whatever the spectrum says.
+        believed = max(frame.natural, mixed.worth if mixed else 0.0)
+        fused = self.fuse(frame.pixels, doubt(condition, believed), mixed, tile)
         # Its pixels are not needed any more: a chunk's would add up.
         return fused, None if mixed is None else replace(mixed, pixels=_NO_PIXELS)
 

@@ -18,6 +18,10 @@ _LOW = ((1, 4), (8, 11), (16, 18), (24, 25))
 """The lowest luma frequencies but the mean, whose row and column add up to at most 3: start and
 stop among the 64, for each row."""
 
+_ONE_WAY = (0.9, 0.97)
+"""Share of the luma energy in lines of one direction: up to the first a picture is as pictures are,
+from the second on its spectrum is that of the stripes alone, and says nothing of what it lost."""
+
 _CHROMA = 32
 """The low chroma frequencies, next."""
 
@@ -27,7 +31,10 @@ _TEXTURE = 1e-3
 _PERIODS = (4, 8, 16)
 """Pixels between the borders of the blocks of common codecs."""
 
-CONDITION_CHANNELS = 2 * _LUMA + _CHROMA + len(_PERIODS) + 3
+_OVERALL = 3
+"""Numbers that say how much there is to measure, rather than what was lost."""
+
+CONDITION_CHANNELS = 2 * _LUMA + _CHROMA + len(_PERIODS) + _OVERALL
 
 
 def measure_losses(latents: Tensor, frames: Tensor) -> Tensor:
@@ -67,6 +74,21 @@ def measure_losses(latents: Tensor, frames: Tensor) -> Tensor:
     light = luma[:, 0] / 8 / 3**0.5  # mean of a patch, in [-1, 1]
     overall = torch.stack((light.mean(1), light.std(1)), 1)
     return torch.cat((measured * certain, amount.mul(2).sub(1), overall), 1)
+
+
+def doubt(condition: Tensor, share: float) -> Tensor:
+    """A condition (N, C) of which only a share is believed, in [0, 1]."""
+    measured, rest = condition[:, :-_OVERALL], condition[:, -_OVERALL:]
+    return torch.cat((measured * share, rest), 1)
+
+
+def measure_naturalness(latents: Tensor) -> float:
+    """1 for pictures, 0 for stripes, whose losses cannot be read from them: of (1, C, h, w)."""
+    energy = latents[0, 1:_LUMA].float().square().mean((1, 2))  # without the mean
+    across, down = float(energy[:7].sum()), float(energy[7::8].sum())
+    share = max(across, down) / max(float(energy.sum()), 1e-9)
+    start, end = _ONE_WAY
+    return min(1.0, max(0.0, (end - share) / (end - start)))
 
 
 def _block_steps(frames: Tensor) -> Tensor:

@@ -28,6 +28,10 @@ _CELL_VALUES = 3 * CELL**2
 TRUST_CHANNELS = 3
 """What alignment says of every cell, see `refvid.models.mini.alignment.Found`."""
 
+_UNSEEN = 1.5 / 127.5
+"""Root mean square of a change that counts half [levels, of [-1, 1]]. Smaller ones are mostly what
+conversions of the training clips do to colours, and would shift those of clean pictures."""
+
 _GATE_START = -2.0
 """A gate starts at sigmoid(-2): a little of each proposal, so that it learns from the start."""
 
@@ -137,6 +141,8 @@ class Fusion(nn.Module):
         residual = residual + filtering * self.filter(cells, told)
         if difference is not None:
             residual = residual + copying * difference
+        if not self.training:  # at zero, where training begins, it has no gradient
+            residual = leave_unseen(residual)
         return functional.pixel_shuffle(self._pixels(residual), CELL)
 
     def _frequencies(self, cells: Tensor) -> Tensor:
@@ -144,6 +150,17 @@ class Fusion(nn.Module):
 
     def _pixels(self, frequencies: Tensor) -> Tensor:
         return functional.conv2d(frequencies, self.basis.T[:, :, None, None].to(frequencies.dtype))
+
+
+def leave_unseen(change: Tensor) -> Tensor:
+    """Leave out what is too small to be seen of changes of cells (N, C, h, w), by neighbourhood.
+
+    Args:
+        change: In frequencies of an orthonormal basis: their energy is that of the pixels.
+    """
+    energy = change.float().square().mean(1, keepdim=True)
+    around = functional.avg_pool2d(energy, 3, stride=1, padding=1, count_include_pad=False)
+    return change * (around / (around + _UNSEEN**2)).to(change.dtype)
 
 
 def take_colors(aligned: Tensor, frames: Tensor) -> Tensor:

@@ -83,7 +83,7 @@ def test_tiles_equal_the_whole(
 def test_the_halo_is_wider_than_what_the_network_sees() -> None:
     """Of the network that ships: a change further away than the halo must not show."""
     torch.manual_seed(0)
-    decoder = MiniDecoder(MiniConfig())
+    decoder = MiniDecoder(MiniConfig()).eval()
     for parameter in decoder.fusion.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     condition = torch.zeros(1, CONDITION_CHANNELS)

@@ -6,10 +6,13 @@ from torch.nn import functional
 
 from refvid.models.mini.condition import (
     CONDITION_CHANNELS,
+    doubt,
     measure_losses,
+    measure_naturalness,
     smooth_over_time,
 )
-from refvid.models.mini.fusion import ConditionedFilter, take_colors
+from refvid.models.mini.config import MiniConfig
+from refvid.models.mini.fusion import ConditionedFilter, Fusion, leave_unseen, take_colors
 from refvid.models.patch_codec import PatchCodec
 
 
@@ -47,6 +50,43 @@ def test_blocks_show(texture: torch.Tensor) -> None:
     blocky = codec.decode(codec.encode(smooth) * kept)
     steps = slice(160, 163)
     assert measure(blocky)[0, steps].max() > measure(smooth)[0, steps].max() + 0.5
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_stripes_say_nothing_of_what_they_lost(texture: torch.Tensor, *, turned: bool) -> None:
+    wave = torch.sin(torch.arange(128) * 0.57)[:, None].expand(128, 192)
+    stripes = (wave[:, :128].T if turned else wave).expand(1, 3, -1, -1)
+    codec = PatchCodec()
+    assert measure_naturalness(codec.encode(stripes)) == 0
+    assert measure_naturalness(codec.encode(texture)) == 1
+    # Two directions at once are a pattern as nets and buildings have it.
+    both = wave[:, :128] + wave[:, :128].T
+    assert measure_naturalness(codec.encode(both.expand(1, 3, -1, -1))) == 1
+
+
+def test_what_is_doubted_says_how_much_there_is_and_no_more(texture: torch.Tensor) -> None:
+    told = measure(texture)
+    assert torch.equal(doubt(told, 1.0), told)
+    doubted = doubt(told, 0.0)
+    assert not doubted[:, :-3].any()
+    assert torch.equal(doubted[:, -3:], told[:, -3:])
+
+
+def test_changes_that_nobody_sees_are_not_made() -> None:
+    """A level more everywhere would shift a clean picture's colours; detail stays as it is."""
+    level = 1 / 127.5
+    detail = torch.randn(1, 48, 16, 16, generator=torch.Generator().manual_seed(0)) * 6 * level
+    assert torch.allclose(leave_unseen(detail), detail, rtol=0.15)
+    assert leave_unseen(torch.full((1, 48, 16, 16), level)).max() < 0.4 * level
+
+
+def test_a_network_that_begins_at_zero_learns() -> None:
+    fusion = Fusion(MiniConfig()).train()
+    frames = torch.rand(1, 3, 32, 32) * 2 - 1
+    error = fusion(frames, torch.zeros(1, CONDITION_CHANNELS), None) - frames.roll(1, -1)
+    error.square().sum().backward()
+    assert fusion.out.weight.grad is not None
+    assert fusion.out.weight.grad.abs().max() > 0
 
 
 def test_the_condition_follows_slowly() -> None:

@@ -12,6 +12,7 @@ from refvid.models.mini.alignment import FramePlaced, find_coarse, gray
 from refvid.models.mini.mixing import mix
 from refvid.models.mini.placement import lay_over, place_reference
 from refvid.models.mini.shot import Shot, ShotFrames
+from refvid.training.degradations import Degradation, degrade
 
 
 def texture(seed: int, height: int = 240, width: int = 320) -> np.ndarray:
@@ -224,3 +225,18 @@ def test_no_more_than_a_few_keep_room(scene: np.ndarray, degraded: np.ndarray) -
         placed = {k for k, one in shot.references.items() if one.placed is not None}
         assert n in placed, "the nearest stays"
         assert len(placed) <= 3
+
+
+def test_grain_of_a_dark_shot_is_nobodys_detail() -> None:
+    """It is sharper in the clean reference than in what compression left, and never the same."""
+    rng = np.random.default_rng(3)
+    ground = cv2.GaussianBlur(texture(5) // 8, (0, 0), 2)
+    grain = rng.normal(0, 5, (2, *ground.shape))
+    clean = (ground + grain).round().clip(0, 255).astype(np.uint8)
+    lost = degrade(clean, Degradation(crf=36))[1]
+    shot = Shot(None)
+    shot.place({0: given(clean[0], is_placed=True)}, on(lost))
+    mixed = mix(gray(lost), shot.follow(gray(lost)))
+    assert mixed is not None
+    assert mixed.found[0][2] > 3, "it is sharper"
+    assert mixed.worth == 0
