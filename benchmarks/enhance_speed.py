@@ -104,6 +104,8 @@ def whole_command(
         "-o", str(source.with_name("out.mp4")), "-y", "-q", "--json", "--model", "mini", *words,
     ]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
+    # What is installed has its bytecode: without it, each run would compile every module anew.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     started = time.perf_counter()
     printed = subprocess.run(
         command, check=True, capture_output=True, text=True, env=environment
