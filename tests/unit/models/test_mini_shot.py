@@ -240,3 +240,22 @@ def test_grain_of_a_dark_shot_is_nobodys_detail() -> None:
     assert mixed is not None
     assert mixed.found[0][2] > 3, "it is sharper"
     assert mixed.worth == 0
+
+
+def test_a_soft_reference_takes_nothing_from_a_sharp_one(
+    scene: np.ndarray, degraded: np.ndarray
+) -> None:
+    """It looks more like the frame, and would win every cell."""
+    both, alone = (
+        {0: given(scene, is_placed=True), 1: given(degraded, is_placed=True)},
+        {0: given(scene, is_placed=True)},
+    )
+    errors = []
+    for references in (both, alone):
+        shot = Shot(None)
+        shot.place(references, on(degraded))
+        mixed = mix(gray(degraded), shot.follow(gray(degraded)))
+        assert mixed is not None
+        assert mixed.worth == 1
+        errors.append(np.abs(mixed.pixels.astype(float) - scene).mean())
+    assert errors[0] < errors[1] * 1.05 + 0.1
