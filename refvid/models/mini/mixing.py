@@ -104,9 +104,9 @@ def mix_cells(results: Sequence[Found], worths: Sequence[float]) -> Mixed:
     window = (_CHOICE_WINDOW, _CHOICE_WINDOW)
     correlation = np.stack([cv2.blur(one[0] + one[1], window) / 2 for one in trust])
     whole = np.array([found.likeness.correlation for found in results], np.float32)
-    correlation += _WHOLE_FRAME * whole[:, None, None]
+    correlation += (_WHOLE_FRAME * whole + np.array(worths, np.float32))[:, None, None]
     weights = np.exp(_CHOICE * (correlation - correlation.max(0)))
-    weights *= (trust[:, -1] + 1e-3) * (np.array(worths, np.float32)[:, None, None] + 1e-3)
+    weights *= trust[:, -1] + 1e-3
     weights /= weights.sum(0)
     height, width = results[0].pixels.shape[:2]
     mixed = np.zeros((height, width, 3), np.float32)
