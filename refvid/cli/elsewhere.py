@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from refvid.cli.batch import Batch
+from refvid.cli.comparing import page_beside
 from refvid.cli.console import Console
 from refvid.cli.jobs import Outcome
 from refvid.cli.remote import Said, WorkerSetup
@@ -17,6 +19,8 @@ from refvid.distribution.engine import MOST_LOSSES
 from refvid.distribution.places import share_of_cores
 from refvid.distribution.processes import run_in_processes
 from refvid.errors import DeviceError, OutputError, RefvidError
+from refvid.media.leftovers import remove_leftovers
+from refvid.media.publishing import Published
 from refvid.progress import Progress
 
 if TYPE_CHECKING:
@@ -122,15 +126,16 @@ def do_errands(
     """
     told = _Told(console, errands)
     setup = WorkerSetup(Path.cwd(), console.level)
-    calls = [errand.call for errand in errands]
     events: Generator[Event, None, None]
     if ray is None:
-        events = run_in_processes(calls, places, setup, share_of_cores(places))
+        events = run_in_processes(
+            told.calls, places, setup, share_of_cores(places), salvage=told.salvage
+        )
     else:
         from refvid.distribution.cluster import run_on_cluster
 
-        seen = tuple(_places_of(errands))
-        events = run_on_cluster(calls, ray, places, WorkerSetup(setup.folder, setup.level, seen))
+        setup = replace(setup, seen=tuple(_places_of(errands)))
+        events = run_on_cluster(told.calls, ray, places, setup, told.salvage)
     with closing(events):
         for event in events:
             for outcome in told.hear(event):
@@ -155,8 +160,14 @@ class _Told:
     """What was heard so far."""
 
     def __init__(self, console: Console, errands: Sequence[Errand]) -> None:
+        self.calls = [errand.call for errand in errands]
+        """What workers are given, when its turn comes."""
+
         self._console = console
         self._errands = errands
+        self._published: dict[int, dict[Path, Published]] = defaultdict(dict)
+        """Results of each job that were about to appear, by their names."""
+
         self._progress: dict[int, ProgressCallback] = {}
         self._done: dict[int, Outcome] = {}
         self._next = 0
@@ -176,6 +187,8 @@ class _Told:
                 self._progress[event.number](event.content)
         elif event.kind == "told" and isinstance(event.content, Said):
             console.relay(event.content.text)
+        elif event.kind == "told" and isinstance(event.content, Published):
+            self._published[event.number][event.content.output] = event.content
         elif event.kind == "lost":
             console.warning(f"{name}: {event.content}; it begins again")
         elif event.kind == "finished":
@@ -185,6 +198,28 @@ class _Told:
         while self._next in self._done:
             yield self._done.pop(self._next)
             self._next += 1
+
+    def salvage(self, number: int) -> dict[str, Any] | None:
+        """What became of a job whose worker has ended: done, if it came to give the result its
+        name and had nothing else to do.
+        """
+        job = self._errands[number].job
+        if not self._is_there(number, job.output):
+            return None
+        if self.calls[number].values.get("compare") and not self._is_there(
+            number, page_beside(job.output)
+        ):
+            self.calls[number] = self.calls[number].again("its page of comparison is missing")
+            return None
+        reason = "its process ended when the result was there"
+        return {**_names(job), "status": "done", "reason": reason}
+
+    def _is_there(self, number: int, output: Path) -> bool:
+        published = self._published[number].get(output)
+        if published is None:
+            return False
+        remove_leftovers(output)  # images may be on their way to their places
+        return published.is_there()
 
     def left(self) -> Iterator[Outcome]:
         """The outcomes that wait for others, which did not come."""

@@ -17,6 +17,7 @@ from refvid.cli.file_errors import named_error
 from refvid.cli.signals import check_stopped, clean_up_when_stopped
 from refvid.cli.task import Call, Models, Task, carry_out, understand
 from refvid.errors import InputError
+from refvid.media.publishing import hearing_of_results
 from refvid.progress import Progress
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ class _Worker:
         try:
             values = {**call.values, "device": self._place}
             with ExitStack() as stack:
+                stack.enter_context(hearing_of_results(tell))
                 task = understand(find_command(call.command), values, self._console, stack)
                 return self._carry_out(task)
         except Exception as error:  # noqa: BLE001 -- it must not cost the other jobs

@@ -81,6 +81,12 @@ class Call:
         values = {**self.values, **alone, "inputs": [job], "output": output}
         return Call(self.command, values)
 
+    def again(self, reason: str) -> Call:
+        """The same, of one job, once more: its result is there, but something beside it is not."""
+        (job,) = self.values["inputs"]
+        values = {"inputs": [replace(job, replaces=reason)], "skip_existing": False}
+        return Call(self.command, {**self.values, **values})
+
 
 @dataclass(frozen=True, slots=True)
 class Splits:
