@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from refvid.media.inputs import Job
     from refvid.rebuild.choose_backbone import LoadedBackbone
     from refvid.rebuild.existing import Existing
+    from refvid.rebuild.memory import Budget
     from refvid.rebuild.parts import Made, Part, PartMaker
     from refvid.rebuild.plan import Plan, Report
 
@@ -43,6 +44,8 @@ class Models:
         self._console = console
         self._key: Hashable = None
         self._loaded: LoadedBackbone | None = None
+        self._fitted: dict[Hashable, dict[tuple[int, int], Budget]] = {}
+        """What fitted into memory, of each model: it may be loaded again."""
 
     def load(self, choose: partial[LoadedBackbone], reason: str = "") -> LoadedBackbone:
         """Load the model that a command chooses, and say which and why.
@@ -58,6 +61,8 @@ class Models:
         with self._console.transfers() as on_transfer:
             loaded = asking_for_licence(self._console, lambda: choose(on_transfer))
         loaded = replace(loaded, reason=reason) if reason else loaded
+        loaded.fitted.update(self._fitted.get(key, {}))
+        self._fitted[key] = loaded.fitted
         self._key, self._loaded = key, loaded
         self._console.note(f"model {loaded.name}: {loaded.reason}")
         return loaded
