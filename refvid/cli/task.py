@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from refvid.rebuild.choose_backbone import LoadedBackbone
     from refvid.rebuild.existing import Existing
     from refvid.rebuild.memory import Budget
-    from refvid.rebuild.parts import Made, Part, PartMaker
+    from refvid.rebuild.parts import MakeParts, Part, PartMaker
     from refvid.rebuild.plan import Plan, Report
 
     Do = Callable[..., Plan | Report]
-    """Does one job, or with --dry-run plans it; takes its parts, where other processes rebuild
-    them (see `Splits`)."""
+    """Does one job, or with --dry-run plans it; takes what has its parts made, where other
+    processes rebuild them (see `Splits`)."""
 
 
 class Models:
@@ -103,8 +103,8 @@ class Splits:
     begin: Callable[[Models, Job], PartMaker]
     """Gets ready to make parts."""
 
-    join: Callable[[Models, Job, Iterator[Made]], Plan | Report]
-    """Does the job with all parts, in order."""
+    join: Callable[[Models, Job, MakeParts], Plan | Report]
+    """Does the job, while others make its parts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,7 @@ from refvid.media.work_journal import (
     sync_folder,
     whole_stretches,
 )
-from refvid.media.work_notes import NOTES, Note, append_note, read_notes, replace_notes
+from refvid.media.work_notes import NOTES, Note, append_note, has_files, read_notes, replace_notes
 
 _log = logging.getLogger(__name__)
 
@@ -88,6 +88,9 @@ class WorkFolder:
         self.path = work_folder_of(output)
         self.begin = begin
         """What it began with: where it is gone on with, that of the interrupted run."""
+
+        self.goes_on = False
+        """Whether an interrupted run has begun it."""
 
         self._output = output
         self._identity = identity
@@ -226,7 +229,7 @@ class WorkFolder:
         before, identity = journal.identity, self._identity
         names = dict.fromkeys((*identity, *before))
         changed = [name for name in names if before.get(name) != identity.get(name)]
-        if changed and journal.lines:
+        if changed and (journal.lines or has_files(self.path)):
             _log.warning(
                 "%s: starting anew, as the interrupted run had another %s",
                 self._output,
@@ -247,7 +250,7 @@ class WorkFolder:
         if not self.is_worth_keeping:
             self._notes = []
             return
-        self.begin = journal.begin
+        self.begin, self.goes_on = journal.begin, True
         cut_journal(self.path, len(stretches))
         replace_notes(self.path, self._notes)
         used = {self.path / JOURNAL, self.path / NOTES}

@@ -254,10 +254,15 @@ def open_work(
 
 def resumed(prepared: Prepared, work: WorkFolder | None) -> Prepared:
     """The same with the chunks of the interrupted run, whatever memory is free now."""
-    if work is None or not work.stretches:
+    if work is None or not work.goes_on:
         return prepared
     _log.warning("%s: going on with what an interrupted run has finished", prepared.plan.output)
     return replace(prepared, budget=unpack_budget(work.begin["budget"]))
+
+
+def finished_frames(work: WorkFolder) -> int:
+    """How many frames lie in finished stretches."""
+    return int(work.stretches[-1].facts["run"]["frames"]) if work.stretches else 0
 
 
 def finished_files(work: WorkFolder | None, output: Path) -> list[Path]:
