@@ -7,9 +7,12 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from refvid.cli.remote import WorkerSetup
+from refvid.distribution.engine import Perform
 from refvid.errors import DeviceError
 
 
@@ -38,3 +41,39 @@ class Doubling:
             return 2 * number, os.environ.get("SHARE"), os.getpid()
 
         return perform
+
+
+@dataclass(frozen=True)
+class Dying:
+    """Real workers; the first that finds the file `die` there is killed around a function."""
+
+    setup: WorkerSetup
+    function: str
+    """As in `package.module:Class.function`."""
+
+    is_before: bool
+
+    def __call__(self, place: str) -> Perform:
+        module, _, path = self.function.partition(":")
+        owner: Any = import_module(module)
+        *owners, name = path.split(".")
+        for each in owners:
+            owner = getattr(owner, each)
+        function = getattr(owner, name)
+
+        def killed(*args: Any, **more: Any) -> Any:
+            if self.is_before:
+                self._die()
+            result = function(*args, **more)
+            self._die()
+            return result
+
+        setattr(owner, name, killed)
+        return self.setup(place)
+
+    def _die(self) -> None:
+        try:
+            (self.setup.folder / "die").unlink()
+        except FileNotFoundError:
+            return
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from refvid.cli.events import EventProgress
 from refvid.cli.exit_codes import exit_code_of
+from refvid.cli.failure import Failure
 from refvid.errors import OutputError, RefvidError, is_out_of_memory
 from refvid.wording import counted
 
@@ -118,10 +119,10 @@ class Console:
         self._say(f"error: {message}")
 
     @contextmanager
-    def progress(self, label: str, unit: str = "frame") -> Iterator[ProgressCallback]:
+    def progress(self, label: str, unit: str = "frame", **facts: Any) -> Iterator[ProgressCallback]:
         """Show how far a workflow is: a bar on a terminal, a line now and then elsewhere.
 
-        `unit` is the word for one of what is done.
+        `unit` is the word for one of what is done; `facts` tell events apart.
         """
         if self.level == "quiet" and not self.tells_events:
             yield _ignore
@@ -129,7 +130,7 @@ class Console:
             with self._tqdm(label, unit) as callback:
                 yield callback
         else:
-            yield self.progress_lines(label, unit=unit)
+            yield self.progress_lines(label, unit=unit, **facts)
 
     def progress_lines(self, label: str, *, unit: str = "frame", **facts: Any) -> ProgressCallback:
         """Do the same in lines, for several workflows at once; `facts` tell events apart."""
@@ -203,6 +204,8 @@ def describe_error(error: BaseException) -> str:
 
 def error_document(error: BaseException) -> dict[str, Any]:
     """An error as it appears in JSON."""
+    if isinstance(error, Failure):
+        return error.document
     return {
         "type": type(error).__name__,
         "message": describe_error(error),

@@ -133,12 +133,11 @@ class _Run:
         if rules.fail_fast and self._failures:
             return
         errands = [self._errand(number) for number in numbers]
-        waiting = iter(numbers)
         do_errands(
             self._console,
             errands,
             places,
-            lambda outcome: self._hear(next(waiting), outcome),
+            lambda index, outcome: self._hear(numbers[index], outcome),
             ray=rules.ray,
             is_over=lambda: rules.fail_fast and bool(self._failures),
         )
@@ -149,9 +148,8 @@ class _Run:
         assert entry.job is not None
         assert entry.task is not None
         facts = {"job": number + 1, "line": entry.row.line}
-        return Errand(
-            entry.call.about(entry.job, len(entry.task.jobs)), entry.job, facts, entry.row.cells
-        )
+        about = entry.call.about(entry.job, len(entry.task.jobs))
+        return Errand(about, entry.job, facts, entry.task.splits, entry.row.cells)
 
     def _hear(self, number: int, outcome: Outcome) -> None:
         assert outcome.document is not None

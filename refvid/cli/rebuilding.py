@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from refvid.rebuild.choose_backbone import LoadedBackbone
     from refvid.rebuild.existing import Existing
     from refvid.rebuild.options import RebuildOptions, Styles
-    from refvid.rebuild.parts import Made, Part, PartMaker
+    from refvid.rebuild.parts import MakeParts, Part, PartMaker
     from refvid.rebuild.plan import Plan, Report
     from refvid.rebuild.reference_options import References
 
@@ -71,7 +71,7 @@ class Work(NamedTuple):
 
     rebuild: Callable[..., Report]
     """Takes job, conditions, options, the model, what hears of the progress, and if other processes
-    rebuild the parts, these."""
+    rebuild the parts, what has them made."""
 
     begin_parts: Callable[..., PartMaker]
     """Takes job, conditions, options and the model."""
@@ -133,13 +133,13 @@ def rebuilding_task(
         loaded = models.load(choose) if options.strength else no_model()
         trial = Trial()
 
-        def do(job: Job, *made: Iterator[Made]) -> Plan | Report:
+        def do(job: Job, *make_parts: MakeParts) -> Plan | Report:
             if compare:
                 comparing.check_page(job, overwrite=rules.overwrite)
             if rules.dry_run:
                 return plan(job, conditions, options, loaded, trial)
             with console.progress(job.source.name) as on_progress:
-                report = rebuild(job, conditions, options, loaded, on_progress, *made)
+                report = rebuild(job, conditions, options, loaded, on_progress, *make_parts)
             if compare:
                 comparing.compare_with_input(console, job, options, report.frames)
             return report
@@ -177,7 +177,7 @@ def _splits(
         choose, _, _, begin_parts = work()
         return begin_parts(job, conditions, options, models.load(choose))
 
-    def join(models: Models, job: Job, made: Iterator[Made]) -> Plan | Report:
-        return begin(models, [job])(job, made)
+    def join(models: Models, job: Job, make_parts: MakeParts) -> Plan | Report:
+        return begin(models, [job])(job, make_parts)
 
     return Splits(find, begin_parts, join)

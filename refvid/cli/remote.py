@@ -17,6 +17,7 @@ from refvid.cli.file_errors import named_error
 from refvid.cli.signals import check_stopped, clean_up_when_stopped
 from refvid.cli.task import Call, Models, Task, carry_out, understand
 from refvid.errors import InputError
+from refvid.media.publishing import hearing_of_results
 from refvid.progress import Progress
 
 if TYPE_CHECKING:
@@ -86,13 +87,16 @@ class PartCall:
     path: Path
     """Where its frames go."""
 
+    secure: bool
+    """Whether they are kept for a run that goes on."""
+
 
 class _Worker:
     """Keeps the model from one job to the next."""
 
     def __init__(self, place: str, level: LogLevel) -> None:
         self._place = place
-        self._console = _TellingConsole()
+        self._console = TellingConsole()
         self._console.start(level, as_json=True)
         self._models = Models(self._console)
         self._parts: tuple[Call, PartMaker] | None = None
@@ -106,6 +110,7 @@ class _Worker:
         try:
             values = {**call.values, "device": self._place}
             with ExitStack() as stack:
+                stack.enter_context(hearing_of_results(tell))
                 task = understand(find_command(call.command), values, self._console, stack)
                 return self._carry_out(task)
         except Exception as error:  # noqa: BLE001 -- it must not cost the other jobs
@@ -125,7 +130,7 @@ class _Worker:
                     task = understand(find_command(call.command), values, self._console, stack)
                 assert task.splits is not None, "else there are no parts"
                 self._parts = (call, task.splits.begin(self._models, job))
-            return self._parts[1].make(part.part, part.path)
+            return self._parts[1].make(part.part, part.path, secure=part.secure)
         except Exception as error:  # noqa: BLE001 -- as above
             check_stopped()
             self._console.error(error)
@@ -137,7 +142,7 @@ class _Worker:
         return dict(result)
 
 
-class _TellingConsole(Console):
+class TellingConsole(Console):
     """Tells another process what there is to say."""
 
     def __init__(self) -> None:
@@ -158,7 +163,12 @@ class _TellingConsole(Console):
                 self._say(line)
 
     @contextmanager
-    def progress(self, label: str, unit: str = "frame") -> Iterator[ProgressCallback]:  # noqa: ARG002
+    def progress(
+        self,
+        label: str,  # noqa: ARG002 -- base's
+        unit: str = "frame",  # noqa: ARG002
+        **facts: Any,  # noqa: ARG002
+    ) -> Iterator[ProgressCallback]:
         self.tell(Progress(0, None))
         yield _seldom(self.tell)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,12 +28,13 @@ if TYPE_CHECKING:
     from refvid.media.inputs import Job
     from refvid.rebuild.choose_backbone import LoadedBackbone
     from refvid.rebuild.existing import Existing
-    from refvid.rebuild.parts import Made, Part, PartMaker
+    from refvid.rebuild.memory import Budget
+    from refvid.rebuild.parts import MakeParts, Part, PartMaker
     from refvid.rebuild.plan import Plan, Report
 
     Do = Callable[..., Plan | Report]
-    """Does one job, or with --dry-run plans it; takes its parts, where other processes rebuild
-    them (see `Splits`)."""
+    """Does one job, or with --dry-run plans it; takes what has its parts made, where other
+    processes rebuild them (see `Splits`)."""
 
 
 class Models:
@@ -43,6 +44,8 @@ class Models:
         self._console = console
         self._key: Hashable = None
         self._loaded: LoadedBackbone | None = None
+        self._fitted: dict[Hashable, dict[tuple[int, int], Budget]] = {}
+        """What fitted into memory, of each model: it may be loaded again."""
 
     def load(self, choose: partial[LoadedBackbone], reason: str = "") -> LoadedBackbone:
         """Load the model that a command chooses, and say which and why.
@@ -58,6 +61,8 @@ class Models:
         with self._console.transfers() as on_transfer:
             loaded = asking_for_licence(self._console, lambda: choose(on_transfer))
         loaded = replace(loaded, reason=reason) if reason else loaded
+        loaded.fitted.update(self._fitted.get(key, {}))
+        self._fitted[key] = loaded.fitted
         self._key, self._loaded = key, loaded
         self._console.note(f"model {loaded.name}: {loaded.reason}")
         return loaded
@@ -81,6 +86,12 @@ class Call:
         values = {**self.values, **alone, "inputs": [job], "output": output}
         return Call(self.command, values)
 
+    def again(self, reason: str) -> Call:
+        """The same, of one job, once more: its result is there, but something beside it is not."""
+        (job,) = self.values["inputs"]
+        values = {"inputs": [replace(job, replaces=reason)], "skip_existing": False}
+        return Call(self.command, {**self.values, **values})
+
 
 @dataclass(frozen=True, slots=True)
 class Splits:
@@ -92,8 +103,8 @@ class Splits:
     begin: Callable[[Models, Job], PartMaker]
     """Gets ready to make parts."""
 
-    join: Callable[[Models, Job, Iterator[Made]], Plan | Report]
-    """Does the job with all parts, in order."""
+    join: Callable[[Models, Job, MakeParts], Plan | Report]
+    """Does the job, while others make its parts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TextIO, cast
 
-from refvid.distribution.engine import Event, Losses, MakePerform
+from refvid.distribution.engine import Event, Losses, MakePerform, Salvage, salvage_nothing
 from refvid.errors import DeviceError, OptionError, RefvidError
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,11 @@ long all may be lost."""
 
 
 def run_on_cluster(
-    tasks: Sequence[Any], address: str, places: Sequence[str], make: MakePerform
+    tasks: Sequence[Any],
+    address: str,
+    places: Sequence[str],
+    make: MakePerform,
+    salvage: Salvage = salvage_nothing,
 ) -> Generator[Event, None, None]:
     """Do all tasks, and tell what is heard of them.
 
@@ -41,6 +45,7 @@ def run_on_cluster(
         places: Of one machine: cpu, once for each worker; all else takes every graphics card, or
             the processors where there is none.
         make: Gets a worker ready.
+        salvage: Asked when a worker is lost in the middle of a task.
 
     Yields:
         As `run_in_processes`.
@@ -54,7 +59,7 @@ def run_on_cluster(
     sys.stdout = cast("TextIO", own)
     try:
         ray = _connect(address)
-        cluster = _Cluster(ray, tasks, places, make)
+        cluster = _Cluster(ray, tasks, places, make, salvage)
         try:
             yield from cluster.run()
         finally:
@@ -150,7 +155,12 @@ class _Worker:
 
 class _Cluster:
     def __init__(
-        self, ray: Any, tasks: Sequence[Any], places: Sequence[str], make: MakePerform
+        self,
+        ray: Any,
+        tasks: Sequence[Any],
+        places: Sequence[str],
+        make: MakePerform,
+        salvage: Salvage,
     ) -> None:
         self._ray = ray
         self._tasks = tasks
@@ -158,7 +168,7 @@ class _Cluster:
         self._per_node = places.count("cpu")
         self._actor = ray.remote(_Work)
         self._waiting = deque(range(len(tasks)))
-        self._losses = Losses()
+        self._losses = Losses(salvage)
         self._workers: list[_Worker] = []
         self._left = len(tasks)
         self._looked_at = 0.0

@@ -39,13 +39,25 @@ class Event:
     """What was told, the result, or in words how the worker ended."""
 
 
+Salvage = Callable[[int], Any]
+"""Gives the result of a task whose worker has ended, if the work was done; else None."""
+
+
+def salvage_nothing(_number: int) -> None:
+    """A task whose worker has ended begins again."""
+
+
 class Losses:
     """Counts how often the workers of each task have ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, salvage: Salvage) -> None:
+        self._salvage = salvage
         self._counts: dict[int, int] = {}
 
     def count(self, number: int, place: str, reason: str) -> Event:
         """Take note of one more, and tell what becomes of the task."""
+        result = self._salvage(number)
+        if result is not None:
+            return Event("finished", number, place, result)
         self._counts[number] = count = self._counts.get(number, 0) + 1
         return Event("failed" if count >= MOST_LOSSES else "lost", number, place, reason)

@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Final
 
-from refvid.distribution.engine import Event, Losses, MakePerform
+from refvid.distribution.engine import Event, Losses, MakePerform, Salvage, salvage_nothing
 from refvid.errors import DeviceError, RefvidError
 
 _SPAWN: Final = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
@@ -35,6 +35,7 @@ def run_in_processes(
     make: MakePerform,
     environment: Mapping[str, str],
     may_start: Callable[[int], bool] = lambda _number: True,
+    salvage: Salvage = salvage_nothing,
 ) -> Generator[Event, None, None]:
     """Do all tasks, and tell what is heard of them.
 
@@ -45,6 +46,7 @@ def run_in_processes(
         environment: Variables that workers have beside those of this process.
         may_start: Whether it is time for a task; asked in order, when something else is heard. One
             that was lost may always start.
+        salvage: Asked when a worker ends in the middle of a task.
 
     Yields:
         Events as they come. Every task ends with finished or failed. Closing the iterator stops
@@ -54,7 +56,7 @@ def run_in_processes(
         RefvidError: What `make` has raised.
         DeviceError: Workers end before they are ready.
     """
-    pool = _Pool(tasks, places, make, environment, may_start)
+    pool = _Pool(tasks, places, make, environment, may_start, salvage)
     try:
         yield from pool.run()
     finally:
@@ -80,13 +82,14 @@ class _Pool:
         make: MakePerform,
         environment: Mapping[str, str],
         may_start: Callable[[int], bool],
+        salvage: Salvage,
     ) -> None:
         self._tasks = tasks
         self._make = make
         self._environment = dict(environment)
         self._may_start = may_start
         self._waiting = deque(range(len(tasks)))
-        self._losses = Losses()
+        self._losses = Losses(salvage)
         self._false_starts = 0
         self._free = list(places)
         self._workers: list[_Worker] = []

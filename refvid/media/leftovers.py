@@ -12,7 +12,14 @@ from pathlib import Path
 from refvid.errors import OutputError
 from refvid.media.journal import carry_out, has_journal
 from refvid.media.unfinished import find_abandoned
-from refvid.media.work_journal import find_work_folders, is_spent
+from refvid.media.work_journal import (
+    DAMAGE,
+    JOURNAL,
+    find_work_folders,
+    inside,
+    read_journal,
+)
+from refvid.media.work_notes import has_files
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +39,7 @@ def remove_leftovers(output: Path) -> None:
         folders.add(output.parent.parent)
     for folder in folders:
         for path in find_work_folders(folder):
-            if is_spent(path):
+            if _is_spent(path):
                 _remove(path)
 
 
@@ -54,6 +61,23 @@ def _finish(work: Path) -> None:
         _log.warning("cannot finish what an interrupted run left in %s: %s", work, error)
     else:
         _log.warning("finished a sequence in %s that an interrupted run had left", work.parent)
+
+
+def _is_spent(work: Path) -> bool:
+    """Whether a work folder is of no use any more: its result is there, or nothing was finished."""
+    journal = read_journal(work)
+    if journal is None or not (journal.lines or has_files(work)):
+        return True
+    try:
+        if journal.lines and not inside(work, journal.lines[0]["files"][0][0]).exists():
+            return True  # the images are at their places
+        # A result comes after its last stretch.
+        result = work.parent / journal.output
+        return result.stat().st_mtime_ns >= (work / JOURNAL).stat().st_mtime_ns
+    except FileNotFoundError:
+        return False
+    except DAMAGE:
+        return True
 
 
 def _remove(path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Final
 from refvid.errors import OutputError
 from refvid.media.folders import is_folder, may
 from refvid.media.leftovers import remove_leftovers
+from refvid.media.publishing import tell_of_result
 from refvid.media.unfinished import cannot_write, create_unfinished_file
 
 ONE_BLOCK: Final = bytes(4096)
@@ -108,6 +109,7 @@ class PartialFile:
         if os.name == "nt":
             self._unlock()  # Windows renames no open file
         try:
+            tell_of_result(self._output, self.path, self._output)
             self.path.replace(self._output)
         except OSError as error:
             raise cannot_write(self._output, error) from error

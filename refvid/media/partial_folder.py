@@ -12,6 +12,7 @@ from refvid.media.folders import exists
 from refvid.media.journal import carry_out, has_journal, write_journal
 from refvid.media.leftovers import remove_leftovers
 from refvid.media.partial_file import ONE_BLOCK, check_target
+from refvid.media.publishing import tell_of_result
 from refvid.media.unfinished import cannot_write, create_unfinished_folder, move_unfinished
 from refvid.media.work_folder import WorkFolder
 
@@ -39,7 +40,8 @@ class PartialFolder:
         Raises:
             OutputError: It cannot be created, or the disk is full.
         """
-        self._folder = folder = output.parent
+        self._output, self._folder = output, output.parent
+        folder = self._folder
         self._descriptor: int | None = None
         self._work = work
         makes_folder = create_folder and not os.path.lexists(folder)
@@ -75,6 +77,7 @@ class PartialFolder:
             OutputError: The folder changed in the meantime.
             OSError: The files cannot be moved.
         """
+        tell_of_result(self._output, self.path / names[0], self._folder / names[0])
         if self.path.parent != self._folder and not exists(self._folder):
             self.path.rename(self._folder)
             return

@@ -34,9 +34,11 @@ from refvid.media.work_journal import (
     read_journal,
     remove_work,
     start_journal,
+    sync_file,
     sync_folder,
     whole_stretches,
 )
+from refvid.media.work_notes import NOTES, Note, append_note, has_files, read_notes, replace_notes
 
 _log = logging.getLogger(__name__)
 
@@ -87,9 +89,13 @@ class WorkFolder:
         self.begin = begin
         """What it began with: where it is gone on with, that of the interrupted run."""
 
+        self.goes_on = False
+        """Whether an interrupted run has begun it."""
+
         self._output = output
         self._identity = identity
         self._stretches: list[Stretch] = []
+        self._notes: list[Note] = []
         self._is_durable = self._is_finished = False
         self._lock = -1
 
@@ -97,6 +103,16 @@ class WorkFolder:
     def stretches(self) -> Sequence[Stretch]:
         """What is finished, in order."""
         return self._stretches
+
+    @property
+    def notes(self) -> Sequence[Note]:
+        """What is noted."""
+        return self._notes
+
+    @property
+    def is_worth_keeping(self) -> bool:
+        """Whether there is work in it that need not be done again."""
+        return bool(self._stretches) or any(note.file is not None for note in self._notes)
 
     def file(self, kind: str) -> Path:
         """The path for a file of the stretch to come, e.g. `file("packets")`."""
@@ -110,15 +126,32 @@ class WorkFolder:
         """
         try:
             append_stretch(self.path, stretch)
-            if not self._is_durable:
-                sync_folder(self.path.parent)
-                self._is_durable = True
+            self._make_durable()
             before = self._stretches[-1].state if self._stretches else None
             self._stretches.append(stretch)
             if before is not None:
                 before.unlink(missing_ok=True)
         except OSError as error:
             raise cannot_write(self._output, error) from error
+
+    def note(self, note: Note) -> None:
+        """Note something for a run that goes on; safe as a stretch is.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        try:
+            append_note(self.path, note)
+            self._make_durable()
+        except OSError as error:
+            raise cannot_write(self._output, error) from error
+        self._notes.append(note)
+
+    def _make_durable(self) -> None:
+        if not self._is_durable:
+            sync_file(self.path / JOURNAL)
+            sync_folder(self.path.parent)
+            self._is_durable = True
 
     def finish(self) -> None:
         """Note that the result is there."""
@@ -130,7 +163,7 @@ class WorkFolder:
             journal = read_journal(self.path)
             if journal is not None and self._fits(journal):
                 self._go_on(journal)
-            if not self._stretches:
+            if not self.is_worth_keeping:
                 self._clear(set())
                 start_journal(self.path, self._output.name, self._identity, self.begin)
         except BaseException as error:
@@ -147,7 +180,7 @@ class WorkFolder:
         traceback: TracebackType | None,
     ) -> None:
         self._leave()
-        if error is not None and self._stretches:
+        if error is not None and self.is_worth_keeping:
             _log.warning(
                 "%s: what is finished of it is kept: the same command goes on there", self._output
             )
@@ -156,7 +189,7 @@ class WorkFolder:
         if self._lock < 0:
             with suppress(OSError):
                 self.path.rmdir()  # only if it is empty
-        elif self._is_finished or not self._stretches:
+        elif self._is_finished or not self.is_worth_keeping:
             remove_work(self.path, self._unlock)
         else:
             self._unlock()
@@ -196,7 +229,7 @@ class WorkFolder:
         before, identity = journal.identity, self._identity
         names = dict.fromkeys((*identity, *before))
         changed = [name for name in names if before.get(name) != identity.get(name)]
-        if changed and journal.lines:
+        if changed and (journal.lines or has_files(self.path)):
             _log.warning(
                 "%s: starting anew, as the interrupted run had another %s",
                 self._output,
@@ -213,13 +246,18 @@ class WorkFolder:
                 len(journal.lines),
                 len(stretches),
             )
-        if not stretches:
+        self._stretches, self._notes = stretches, read_notes(self.path)
+        if not self.is_worth_keeping:
+            self._notes = []
             return
-        self.begin, self._stretches = journal.begin, stretches
+        self.begin, self.goes_on = journal.begin, True
         cut_journal(self.path, len(stretches))
-        used = {file for stretch in stretches for file in stretch.files}
-        last = stretches[-1].state
-        self._clear({*used, self.path / JOURNAL, *([] if last is None else [last])})
+        replace_notes(self.path, self._notes)
+        used = {self.path / JOURNAL, self.path / NOTES}
+        used |= {file for stretch in stretches for file in stretch.files}
+        used |= {self.path / note.file.name for note in self._notes if note.file is not None}
+        last = stretches[-1].state if stretches else None
+        self._clear(used if last is None else {*used, last})
 
     def _clear(self, used: set[Path]) -> None:
         """Remove what belongs to no finished stretch."""

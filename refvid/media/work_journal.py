@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from refvid.media.unfinished import lock_file
 
@@ -27,8 +27,19 @@ JOURNAL: Final = "journal.jsonl"
 _FORMAT: Final = 1
 _NAME: Final = re.compile(re.escape(PREFIX) + "[0-9a-f]{16}")
 _BLOCK: Final = 1 << 20
-_DAMAGE: Final = (OSError, ValueError, TypeError, KeyError, IndexError)
+DAMAGE: Final = (OSError, ValueError, TypeError, KeyError, IndexError)
 """What comes of a line that is not as it was written."""
+
+
+class FileEntry(NamedTuple):
+    """A file as it was when it was safe on the disk."""
+
+    name: str
+    """Inside the work folder."""
+
+    size: int
+    checksum: int
+    """CRC-32: tells damage, not malice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +122,7 @@ def read_journal(work: Path) -> Journal | None:
     if not lines or lines[0].get("format") != _FORMAT:
         return None
     header, *rest = lines
-    with suppress(*_DAMAGE):
+    with suppress(*DAMAGE):
         return Journal(
             output=Path(header["output"]).name,
             identity=dict(header["identity"]),
@@ -128,16 +139,16 @@ def whole_stretches(work: Path, lines: Iterable[Mapping[str, Any]]) -> list[Stre
     for line in lines:
         try:
             stretch = Stretch(
-                files=tuple(_checked(work, *entry) for entry in line["files"]),
+                files=tuple(checked_file(work, FileEntry(*entry)) for entry in line["files"]),
                 facts=dict(line["facts"]),
-                state=None if line["state"] is None else _inside(work, line["state"][0]),
+                state=None if line["state"] is None else inside(work, line["state"][0]),
             )
-        except _DAMAGE:
+        except DAMAGE:
             break
         stretches.append(stretch)
-        with suppress(*_DAMAGE):  # that of an earlier one is not kept
+        with suppress(*DAMAGE):  # that of an earlier one is not kept
             if line["state"] is not None:
-                _checked(work, *line["state"])
+                checked_file(work, FileEntry(*line["state"]))
             usable = len(stretches)
     return stretches[:usable]
 
@@ -170,23 +181,6 @@ def is_ours(work: Path) -> bool:
     return stat.S_ISDIR(status.st_mode) and (os.name == "nt" or status.st_uid == os.geteuid())
 
 
-def is_spent(work: Path) -> bool:
-    """Whether a work folder is of no use any more: its result is there, or nothing was finished."""
-    journal = read_journal(work)
-    if journal is None or not journal.lines:
-        return True
-    try:
-        if not _inside(work, journal.lines[0]["files"][0][0]).exists():
-            return True  # the images are at their places
-        # A result comes after its last stretch.
-        result = work.parent / journal.output
-        return result.stat().st_mtime_ns >= (work / JOURNAL).stat().st_mtime_ns
-    except FileNotFoundError:
-        return False
-    except _DAMAGE:
-        return True
-
-
 def remove_work(work: Path, unlock: Callable[[], None] = lambda: None) -> None:
     """Remove a work folder, its journal first: without it the rest is nothing."""
     with suppress(OSError):
@@ -208,21 +202,26 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _secure(work: Path, path: Path) -> tuple[str, int, int]:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-    return path.relative_to(work).as_posix(), path.stat().st_size, _checksum(path)
-
-
-def _checked(work: Path, name: str, size: int, checksum: int) -> Path:
-    """Raise `ValueError` where a file is not what was written."""
-    path = _inside(work, name)
-    if path.stat().st_size != size or _checksum(path) != checksum:
-        raise ValueError(name)
+def checked_file(work: Path, entry: FileEntry) -> Path:
+    """Give the path of a file; raises what is in `DAMAGE` where it is not as it was."""
+    path = inside(work, entry.name)
+    if path.stat().st_size != entry.size or _checksum(path) != entry.checksum:
+        raise ValueError(entry.name)
     return path
 
 
-def _inside(work: Path, name: str) -> Path:
+def sync_file(path: Path) -> None:
+    """Make what was written to a file safe."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _secure(work: Path, path: Path) -> FileEntry:
+    sync_file(path)
+    return FileEntry(path.relative_to(work).as_posix(), path.stat().st_size, _checksum(path))
+
+
+def inside(work: Path, name: str) -> Path:
     """Raise `ValueError` where a name leads out of the folder, whoever wrote it."""
     parts = Path(name).parts
     if len(parts) > 2 or ".." in parts or Path(name).is_absolute():
@@ -231,7 +230,7 @@ def _inside(work: Path, name: str) -> Path:
 
 
 def _checksum(path: Path) -> int:
-    """CRC-32 of a file: tells damage, not malice."""
+    """CRC-32 of a file."""
     value = 0
     with path.open("rb") as file:
         while block := file.read(_BLOCK):

@@ -124,7 +124,8 @@ def _encode(
             if chunk.index >= start.position:
                 boundary = keeper.before_chunk(chunk.index, chunk.index, starts_shot=False)
             pictures = [frame.pixels for frame in chunk.frames]
-            latents = session.encode(prepared.canvas.to_clip(pictures, loaded.device))
+            clip = prepared.canvas.to_clip(pictures, loaded.device)
+            latents = session.encode(clip, index=chunk.index)
             if chunk.index < start.position:
                 return _Encoded()
             return _Encoded(boundary, len(chunk.final), latents.cpu())

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from refvid.media.inputs import Job
 from refvid.progress import ProgressCallback, ignore_progress
 from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.options import RebuildOptions
-from refvid.rebuild.parts import Made, PartMaker
+from refvid.rebuild.parts import MakeParts, PartMaker
 from refvid.rebuild.plan import Plan, Report
 from refvid.rebuild.reference_options import References
 from refvid.rebuild.references import SceneReferences
@@ -36,15 +34,15 @@ def enhance(
     options: RebuildOptions,
     loaded: LoadedBackbone,
     on_progress: ProgressCallback = ignore_progress,
-    made: Iterator[Made] | None = None,
+    make_parts: MakeParts | None = None,
 ) -> Report:
     """Rebuild one video with its reference; see `rebuild` for what is raised."""
     conditioning = SceneReferences(references.of(job.source))
-    return rebuild(job, conditioning, options, loaded, on_progress, made)
+    return rebuild(job, conditioning, options, loaded, on_progress, make_parts)
 
 
 def enhance_parts(
     job: Job, references: References, options: RebuildOptions, loaded: LoadedBackbone
 ) -> PartMaker:
-    """Get ready to rebuild parts of one video, which `enhance` takes as `made`."""
+    """Get ready to rebuild parts of one video, for the `make_parts` of `enhance`."""
     return begin_parts(job, SceneReferences(references.of(job.source)), options, loaded)

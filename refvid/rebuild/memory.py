@@ -10,9 +10,9 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 from refvid.device import free_bytes
 from refvid.errors import OptionError, OutOfMemory
@@ -182,6 +182,29 @@ def pack_budget(budget: Budget) -> dict[str, Any]:
 def unpack_budget(packed: Mapping[str, Any]) -> Budget:
     """Read what `pack_budget` wrote."""
     return Budget(**{**packed, "lengths": ChunkLengths(**packed["lengths"])})
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Shrunk:
+    """Where memory ran out."""
+
+    chunk: int
+    """Position of the chunk in which it did."""
+
+    frame: int
+    """Of the first frame that did not fit, counted in the chunk."""
+
+    budget: Budget = field(compare=False)
+    """What was tried next."""
+
+    def pack(self) -> dict[str, Any]:
+        """Write it in plain JSON types."""
+        return {"chunk": self.chunk, "frame": self.frame, "budget": pack_budget(self.budget)}
+
+    @classmethod
+    def unpack(cls, packed: Mapping[str, Any]) -> Self:
+        """Read what `pack` wrote."""
+        return cls(packed["chunk"], packed["frame"], unpack_budget(packed["budget"]))
 
 
 def describe_budget(budget: Budget) -> str:

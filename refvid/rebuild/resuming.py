@@ -23,9 +23,10 @@ from refvid.media.sequence import is_image_sequence, is_pattern
 from refvid.media.video_writer import Part
 from refvid.media.work_folder import WorkFolder, forget_work
 from refvid.media.work_journal import Stretch
+from refvid.media.work_notes import Note
 from refvid.models.backbone import BackboneLimits
 from refvid.rebuild.chunks import ChunkLengths
-from refvid.rebuild.memory import pack_budget, unpack_budget
+from refvid.rebuild.memory import Shrunk, pack_budget, unpack_budget
 from refvid.rebuild.plan import Prepared
 from refvid.rebuild.reference_feed import ReferenceFeed
 from refvid.rebuild.session import Session
@@ -40,6 +41,9 @@ LEAST_FRAMES: Final = 96
 
 LEAST_PIXELS: Final = 40_000_000
 """Of a stretch, all frames together: finishing one takes some milliseconds."""
+
+_SHRUNK: Final = "shrunk"
+"""What a note calls a place where memory ran out."""
 
 _MORE_WITHOUT_MODEL: Final = 10
 """A stretch of frames that are only encoded is so much longer: it takes no longer to lose."""
@@ -157,6 +161,10 @@ class Keeper:
         self._shortest = shortest_stretch(*size, has_model=has_model)
         if work is not None and work.stretches:
             self._go_on(work.stretches, pace)
+        if work is not None:
+            known = [note.facts[_SHRUNK] for note in work.notes if _SHRUNK in note.facts]
+            self._session.expect(map(Shrunk.unpack, known))
+            self._session.on_shrink = lambda shrunk: work.note(Note({_SHRUNK: shrunk.pack()}))
         self._frames = self.start.frames
         self._uses_kept, self._cuts_kept = self._session.uses.pack(), len(self.cuts)
 
@@ -246,10 +254,15 @@ def open_work(
 
 def resumed(prepared: Prepared, work: WorkFolder | None) -> Prepared:
     """The same with the chunks of the interrupted run, whatever memory is free now."""
-    if work is None or not work.stretches:
+    if work is None or not work.goes_on:
         return prepared
     _log.warning("%s: going on with what an interrupted run has finished", prepared.plan.output)
     return replace(prepared, budget=unpack_budget(work.begin["budget"]))
+
+
+def finished_frames(work: WorkFolder) -> int:
+    """How many frames lie in finished stretches."""
+    return int(work.stretches[-1].facts["run"]["frames"]) if work.stretches else 0
 
 
 def finished_files(work: WorkFolder | None, output: Path) -> list[Path]:

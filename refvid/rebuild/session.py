@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -19,6 +19,7 @@ from refvid.rebuild.chunks import Chunk, next_length, pad_length
 from refvid.rebuild.findings import ReferenceTally
 from refvid.rebuild.memory import (
     Budget,
+    Shrunk,
     describe_budget,
     estimate_bytes,
     pack_budget,
@@ -83,6 +84,12 @@ class Session:
         self.uses = ReferenceTally()
         """What chunks found in their references."""
 
+        self.on_shrink: Callable[[Shrunk], None] = lambda _shrunk: None
+        """Hears of every budget that is tried because more did not fit."""
+
+        self._shrunk: list[Shrunk] = []
+        """Of an interrupted run, what lies before the next frames."""
+
         self._shot = self._start = 0
         self._video: int | None = None
         """References with this number and higher ones are frames of one video."""
@@ -116,6 +123,10 @@ class Session:
         if "state" in facts:
             self._packed = PackedState(tensors, facts["state"])
             self.state = ShotState()
+
+    def expect(self, shrunk: Iterable[Shrunk]) -> None:
+        """Begin with smaller budgets where memory ran out in an interrupted run."""
+        self._shrunk = sorted(shrunk)
 
     @contextmanager
     def untold(self) -> Iterator[None]:
@@ -170,8 +181,9 @@ class Session:
         return self._work(step, clip.shape[2], (height, width))
 
     @torch.inference_mode()
-    def encode(self, clip: Tensor) -> Tensor:
-        """Encode a chunk of frames, as for `rebuild`: (1, C, t, h, w) float32."""
+    def encode(self, clip: Tensor, *, index: int = 0) -> Tensor:
+        """Encode a chunk of frames from an index on, as for `rebuild`: (1, C, t, h, w) float32."""
+        self._start = index
 
         def step(start: int, length: int, state: ShotState | None) -> tuple[Tensor, ShotState]:
             padded = self._pad(clip[:, :, start : start + length], state)
@@ -250,10 +262,10 @@ class Session:
             size: Height and width of the clip [pixels].
             stride: Frames for each frame of what `step` gives.
         """
-        smaller = shrink(self.budget, self.backbone.limits, *size)
         done: list[Tensor] = []
         position = 0
         while position < frames:
+            self._shrink_as_before(position, size)
             lengths = self.budget.lengths
             shared = min(lengths.overlap, position)
             start = position - shared
@@ -274,7 +286,7 @@ class Session:
                 continue
             # Outside the handler: the error's traceback holds the tensors that did not fit.
             release_cached_memory(self.device)
-            next_budget = next(smaller, None)
+            next_budget = next(shrink(self.budget, self.backbone.limits, *size), None)
             if next_budget is None:
                 raise OutOfMemory(self._does_not_fit(size, failure))
             logger.warning(
@@ -283,7 +295,17 @@ class Session:
                 describe_budget(next_budget),
             )
             self.budget = next_budget
+            self.on_shrink(Shrunk(self._start, position, next_budget))
         return done[0] if len(done) == 1 else torch.cat(done, dim=2)
+
+    def _shrink_as_before(self, position: int, size: tuple[int, int]) -> None:
+        while self._shrunk and (self._shrunk[0].chunk, self._shrunk[0].frame) <= (
+            self._start,
+            position,
+        ):
+            budget = self._shrunk.pop(0).budget
+            if budget in shrink(self.budget, self.backbone.limits, *size):
+                self.budget = budget
 
     def _check_numbers(self, result: Tensor) -> None:
         # One pass: what is no number makes none of the sum. Values are about in [-1, 1].

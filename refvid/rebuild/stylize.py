@@ -7,7 +7,7 @@ but what the decoder is conditioned on is `rebuild`, as for `enhance`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -31,7 +31,7 @@ from refvid.rebuild.choose_backbone import LoadedBackbone, choose_backbone
 from refvid.rebuild.findings import Findings
 from refvid.rebuild.lightness import keep_chroma
 from refvid.rebuild.options import ModelOptions, RebuildOptions, Styles
-from refvid.rebuild.parts import Made, PartMaker
+from refvid.rebuild.parts import MakeParts, PartMaker
 from refvid.rebuild.plan import Plan, Report
 from refvid.rebuild.references import Conditions, check_frame_exists
 from refvid.rebuild.style import largest_scale, prepare_styles, style_size
@@ -80,16 +80,16 @@ def stylize(
     options: RebuildOptions,
     loaded: LoadedBackbone,
     on_progress: ProgressCallback = ignore_progress,
-    made: Iterator[Made] | None = None,
+    make_parts: MakeParts | None = None,
 ) -> Report:
     """Restyle one video; see `rebuild` for what is raised."""
-    return rebuild(job, _Painting(styles), options, loaded, on_progress, made)
+    return rebuild(job, _Painting(styles), options, loaded, on_progress, make_parts)
 
 
 def stylize_parts(
     job: Job, styles: Styles, options: RebuildOptions, loaded: LoadedBackbone
 ) -> PartMaker:
-    """Get ready to restyle parts of one video, which `stylize` takes as `made`."""
+    """Get ready to restyle parts of one video, for the `make_parts` of `stylize`."""
     return begin_parts(job, _Painting(styles), options, loaded)
 
 

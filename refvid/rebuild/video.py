@@ -28,7 +28,7 @@ from refvid.rebuild.hdr import domain_notes, find_domain
 from refvid.rebuild.identity import identify_run
 from refvid.rebuild.memory import plan_memory, remember_budget
 from refvid.rebuild.options import RebuildOptions
-from refvid.rebuild.parts import Assembler, Made, PartMaker
+from refvid.rebuild.parts import Assembler, MakeParts, PartMaker
 from refvid.rebuild.pixels import Pixels
 from refvid.rebuild.plan import (
     Plan,
@@ -123,7 +123,7 @@ def rebuild(
     options: RebuildOptions,
     loaded: LoadedBackbone,
     on_progress: ProgressCallback,
-    made: Iterator[Made] | None = None,
+    make_parts: MakeParts | None = None,
 ) -> Report:
     """Take one video through the model.
 
@@ -137,7 +137,7 @@ def rebuild(
         options: How it is rebuilt.
         loaded: The model.
         on_progress: Hears of every frame that is written.
-        made: All of its parts, where other processes rebuild them.
+        make_parts: Has other processes rebuild it, part by part.
 
     Raises:
         InputError, OutputError, OptionError: See `prepare`.
@@ -148,13 +148,12 @@ def rebuild(
     images, asked = conditioning.images, conditioning.asked
     identity = identify_run(job.source, options, loaded, images=images, conditions=asked)
     run = Run(started, prepared.plan, on_progress)
-    if made is not None:
-        # No state is kept where a stretch ends, since none is here: such a run begins anew.
-        identity = {**identity, "parts": "made by other processes"}
-    resume = options.resume and made is None
-    with open_work(job.output, prepared, identity, resume=resume) as work:
+    if make_parts is not None:
+        # Where a stretch ends no state is kept: one device alone cannot go on there.
+        identity = {**identity, "number of devices": "several"}
+    with open_work(job.output, prepared, identity, resume=options.resume) as work:
         found = _rebuild(
-            job, conditioning, options, loaded, resumed(prepared, work), run, work, made
+            job, conditioning, options, loaded, resumed(prepared, work), run, work, make_parts
         )
         finish_work(work)
     return run.report(**found)
@@ -168,18 +167,18 @@ def _rebuild(
     prepared: Prepared,
     run: Run,
     work: WorkFolder | None,
-    made: Iterator[Made] | None,
+    make_parts: MakeParts | None,
 ) -> dict[str, Any]:
     """Write the result; fields of the report about what was found on the way."""
     conditions = Conditions()
-    if options.strength > 0 and made is None:
+    if options.strength > 0 and make_parts is None:
         with out_of_memory_errors():
             conditions = conditioning.prepare(prepared.info, prepared.canvas, loaded)
     rebuilder = Rebuilder(
         loaded, conditions, prepared.budget, canvas=prepared.canvas, strength=options.strength
     )
-    if made is not None:
-        rebuilder = Assembler(made, rebuilder)
+    if make_parts is not None:
+        rebuilder = Assembler(make_parts, rebuilder, work)
     lengths, (width, height) = prepared.budget.lengths, prepared.canvas.size
     keeper = Keeper(
         work,
@@ -270,7 +269,7 @@ class _Rebuilt(NamedTuple):
 def begin_parts(
     job: Job, conditioning: Conditioning, options: RebuildOptions, loaded: LoadedBackbone
 ) -> PartMaker:
-    """Get ready to rebuild parts of one video, which `rebuild` takes as `made`; see `prepare`."""
+    """Get ready to rebuild parts of one video, for the `make_parts` of `rebuild`; see `prepare`."""
     return PartMaker(
         job, prepare(job, conditioning, options, loaded), conditioning, options, loaded
     )

@@ -64,7 +64,7 @@ class FakeWorkflow:
         self.may_fetch = may_fetch
         if self.load_error:
             raise self.load_error
-        return SimpleNamespace(name="fake", reason="a test", options=options)
+        return SimpleNamespace(name="fake", reason="a test", options=options, fitted={})
 
     def plan_enhance(
         self,

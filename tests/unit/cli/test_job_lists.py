@@ -29,6 +29,7 @@ def work_here(
     places: Sequence[str],
     setup: remote.WorkerSetup,
     environment: Mapping[str, str],
+    **_more: object,
 ) -> Iterator[Event]:
     """Does what workers do; the last task is done first where there are several."""
     perform = remote._Worker("cpu", setup.level).perform

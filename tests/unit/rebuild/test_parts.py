@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,13 @@ from refvid.errors import InputError
 from refvid.media.encoding import Encoding
 from refvid.media.frame_range import FrameRange
 from refvid.media.inputs import Job
+from refvid.media.work_folder import WorkFolder, work_folder_of
+from refvid.progress import Progress
 from refvid.rebuild import enhance as work
-from refvid.rebuild.choose_backbone import LoadedBackbone
-from refvid.rebuild.options import RebuildOptions
-from refvid.rebuild.parts import Made, Part, find_parts, join_shots
+from refvid.rebuild import resuming
+from refvid.rebuild.choose_backbone import LoadedBackbone, choose_backbone
+from refvid.rebuild.options import ModelOptions, RebuildOptions
+from refvid.rebuild.parts import Made, Part, find_parts, join_shots, parts_made_before
 from refvid.rebuild.reference_options import References, ReferenceSource
 from tests.job_lists import frames_of
 
@@ -70,33 +74,53 @@ REFERENCES = References(sources=(ReferenceSource(frame=0),))
 LOSSLESS = RebuildOptions(encoding=Encoding(codec="ffv1"))
 
 
+class Makers:
+    """Stand for the processes that make parts."""
+
+    def __init__(
+        self,
+        job: Job,
+        options: RebuildOptions,
+        loaded: LoadedBackbone,
+        order: Callable[[Any], Any] = iter,
+    ) -> None:
+        self.parts = find_parts(job, options, devices=1)
+        assert len(self.parts) > 1
+        self.numbers: list[int] = []
+        """Of those that were made."""
+
+        self._order = order
+        self._maker = work.enhance_parts(job, REFERENCES, options, loaded)
+
+    def make(self, first: int, folder: WorkFolder | None) -> Iterator[Made]:
+        """All parts that are needed, before the first is given."""
+        made = {} if folder is None else parts_made_before(folder)
+        needed = [part for part in self.parts if part.first + part.frames > first]
+        place = Path(mkdtemp()) if folder is None else folder.path
+        for part in self._order([part for part in needed if part not in made]):
+            one = self._maker.make(part, place / f"{part.first}", secure=folder is not None)
+            if folder is not None:
+                folder.note(one.note())
+            made[part] = pickle.loads(pickle.dumps(one))
+            self.numbers.append(self.parts.index(part))
+        for part in needed:
+            yield made[part]
+        self._maker.close()
+
+
 def in_parts(
     job: Job, options: RebuildOptions, loaded: LoadedBackbone, order: Callable[[Any], Any] = iter
 ) -> Any:
     """As several processes do it."""
-    parts = find_parts(job, options, devices=1)
-    assert len(parts) > 1
-    folder = job.output.parent / "parts"
-    folder.mkdir()
-    maker = work.enhance_parts(job, REFERENCES, options, loaded)
-    made: dict[int, Made] = {}
-    for number, part in order(list(enumerate(parts))):
-        made[number] = pickle.loads(pickle.dumps(maker.make(part, folder / str(number))))
-    maker.close()
-
-    def give() -> Iterator[Made]:
-        for number in range(len(parts)):
-            yield made[number]
-
-    report = work.enhance(job, REFERENCES, options, loaded, made=give())
-    assert len(list(folder.iterdir())) <= 1  # the last one goes with the folder
-    return report
+    makers = Makers(job, options, loaded, order)
+    return work.enhance(job, REFERENCES, options, loaded, make_parts=makers.make)
 
 
 @pytest.mark.parametrize("order", [iter, reversed], ids=["in order", "backwards"])
 @pytest.mark.parametrize("part", [FrameRange(), FrameRange(start=7, frames=90)])
-def test_the_result_is_that_of_one_process(source, loaded, tmp_path, order, part):
-    options = replace(LOSSLESS, range=part)
+@pytest.mark.parametrize("resume", [True, False])
+def test_the_result_is_that_of_one_process(source, loaded, tmp_path, order, part, resume):
+    options = replace(LOSSLESS, range=part, resume=resume)
     whole = Job(source=source, output=tmp_path / "whole.mkv")
     serial = work.enhance(whole, REFERENCES, options, loaded)
     shared = in_parts(Job(source=source, output=tmp_path / "shared.mkv"), options, loaded, order)
@@ -106,6 +130,81 @@ def test_the_result_is_that_of_one_process(source, loaded, tmp_path, order, part
     assert len(serial.cuts) == 3
     assert shared.frames == serial.frames
     assert shared.served == serial.served
+
+
+class Stop(Exception):
+    """Ends a run, as a signal does."""
+
+
+@pytest.mark.parametrize("stop", [1, 25, 40, 63, 105])
+@pytest.mark.parametrize("make_model", ["fake", "mini"])
+def test_a_run_that_was_stopped_goes_on_with_stretches_and_parts(
+    source, loaded, tmp_path, monkeypatch, stop, make_model
+):
+    monkeypatch.setattr(resuming, "LEAST_FRAMES", 10)
+    monkeypatch.setattr(resuming, "LEAST_PIXELS", 0)
+    if make_model == "mini":
+        loaded = choose_backbone(ModelOptions(model="mini", device="cpu", dtype="fp32"))
+    job = Job(source=source, output=tmp_path / "out.mkv")
+    calm = replace(job, output=tmp_path / "calm.mkv")
+    wanted = work.enhance(calm, REFERENCES, LOSSLESS, loaded)
+
+    def stop_there(progress: Progress) -> None:
+        if progress.done >= stop:
+            raise Stop
+
+    makers = Makers(job, LOSSLESS, loaded)
+    with pytest.raises(Stop):
+        work.enhance(job, REFERENCES, LOSSLESS, loaded, stop_there, makers.make)
+    assert [path.name for path in work_folder_of(job.output).glob("[0-9]*")]
+    assert makers.numbers == [0, 1, 2]
+
+    again = Makers(job, LOSSLESS, loaded)
+    report = work.enhance(job, REFERENCES, LOSSLESS, loaded, make_parts=again.make)
+    assert again.numbers == []  # their files go once the frames are in a stretch
+    shortest = SHOTS[0] if make_model == "fake" else 16  # no state goes beyond shots, or chunks
+    assert (report.resumed >= shortest) == (stop > shortest)
+    assert frames_of(calm.output) == frames_of(job.output)
+    assert (report.cuts, report.served) == (wanted.cuts, wanted.served)
+    assert report.references == wanted.references
+    assert not [*tmp_path.glob(".refvid*")]
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "missing"])
+def test_a_part_that_is_damaged_is_made_again(source, loaded, tmp_path, damage):
+    job = Job(source=source, output=tmp_path / "out.mkv")
+
+    def stop_at_once(_progress: Progress) -> None:
+        raise Stop
+
+    with pytest.raises(Stop):
+        work.enhance(
+            job, REFERENCES, LOSSLESS, loaded, stop_at_once, Makers(job, LOSSLESS, loaded).make
+        )
+    path = work_folder_of(job.output) / "30"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content[:-1] if damage == "cut" else content)
+    if damage == "missing":
+        path.unlink()
+    again = Makers(job, LOSSLESS, loaded)
+    work.enhance(job, REFERENCES, LOSSLESS, loaded, make_parts=again.make)
+    assert again.numbers == [1]
+
+
+def test_one_device_begins_anew_what_several_have_begun(source, loaded, tmp_path, caplog):
+    job = Job(source=source, output=tmp_path / "out.mkv")
+
+    def stop_at_once(_progress: Progress) -> None:
+        raise Stop
+
+    with pytest.raises(Stop):
+        work.enhance(
+            job, REFERENCES, LOSSLESS, loaded, stop_at_once, Makers(job, LOSSLESS, loaded).make
+        )
+    assert work.enhance(job, REFERENCES, LOSSLESS, loaded).resumed == 0
+    assert "another number of devices" in caplog.text
+    assert not [*tmp_path.glob(".refvid*")]
 
 
 def test_what_is_not_searched_for_cuts_has_no_parts(source, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,9 +103,12 @@ def mini() -> LoadedBackbone:
     return choose_backbone(ModelOptions(model="mini", device="cpu", dtype="fp32"))
 
 
-def two_shots() -> np.ndarray:
-    """(77, 64, 128, 3): widths with which x264 gives the same bits each time."""
-    one, other = moving_pattern(CUT, 64, 128, seed=1), moving_pattern(40, 64, 128, seed=5)
+def two_shots(height: int = 32, width: int = 48) -> np.ndarray:
+    """(77, height, width, 3)."""
+    one, other = (
+        moving_pattern(CUT, height, width, seed=1),
+        moving_pattern(40, height, width, seed=5),
+    )
     return np.concatenate([one, other])
 
 
@@ -231,7 +235,8 @@ def test_of_a_state_that_nobody_knows_only_whole_shots_are_kept(
 
 
 @pytest.mark.parametrize("name", ["out.mp4", "out.mkv"])
-def test_lossy_results_are_the_same(clip, tmp_path, name) -> None:
+def test_lossy_results_are_the_same(make_video, tmp_path, name) -> None:
+    clip = make_video(two_shots(64, 128))  # with this width x264 gives the same bits each time
     run = rebuild_with(no_model(), clip, strength=0.0, encoding=Encoding(codec="h264"))
     check(run, tmp_path / name, (30, 50))
 
@@ -278,6 +283,46 @@ def test_the_memory_of_wan_is_as_long_as_it_says(clip, photo, tmp_path, monkeypa
     run = rebuild_with(loaded, clip, photo, cut_detection=False)
     with pytest.raises(AssertionError):
         check(run, tmp_path / "out.mkv", (60,))
+
+
+class Starving:
+    """A model for which memory runs out late in the run, the first time."""
+
+    def __init__(self, backbone: Any, calls: int, most: int) -> None:
+        self._backbone, self._calls, self._most = backbone, calls, most
+        self.is_starving = True
+        self.lengths: list[int] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backbone, name)
+
+    def encode(self, clip: Any, state: Any = None) -> Any:
+        self.lengths.append(clip.shape[2])
+        if self.is_starving and len(self.lengths) > self._calls and clip.shape[2] > self._most:
+            raise MemoryError
+        return self._backbone.encode(clip, state)
+
+
+def test_where_memory_ran_out_smaller_chunks_are_taken_at_once(
+    clip, photo, tmp_path, monkeypatch
+) -> None:
+    """Of a model for which shorter chunks give other pixels: the result shows where they began."""
+    monkeypatch.setattr(resuming, "LEAST_FRAMES", 30)
+    calm = videovae_plus()
+    calm = replace(calm, backbone=Starving(calm.backbone, calls=5, most=9))
+    rebuild_with(calm, clip, photo)(tmp_path / "calm.mkv")
+    killed = videovae_plus()
+    starving = Starving(killed.backbone, calls=5, most=9)
+    killed = replace(killed, backbone=starving)
+    output = tmp_path / "out.mkv"
+    with pytest.raises(Stop):
+        rebuild_with(killed, clip, photo)(output, stop_after(56))
+    starving.is_starving, starving.lengths = False, []
+    report = rebuild_with(killed, clip, photo)(output)
+    assert report.resumed == CUT
+    assert starving.lengths.count(16) == 1
+    assert is_alike(tmp_path / "calm.mkv", output)
+    assert killed.fitted == calm.fitted
 
 
 @pytest.mark.parametrize("is_there", [False, True])
