@@ -30,6 +30,7 @@ from refvid.cli import (
     stylize,
     tokenize,
     train,
+    ui,
 )
 from refvid.cli.allocator import reuse_freed_memory, spare_address_space
 from refvid.cli.console import Console, error_document, visible
@@ -140,6 +141,7 @@ for _command in (
     evaluate.evaluate,
     metrics.metrics,
     train.train,
+    ui.ui,
 ):
     app.command(cls=PanelCommand, context_settings=_HELP)(_command)
 

@@ -1,7 +1,6 @@
 """The page of `refvid compare` in a real browser."""
 
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from fractions import Fraction
@@ -13,6 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from refvid.cli.app import app
+from tests.browser import chromium
 
 sync_api = pytest.importorskip(
     "playwright.sync_api",
@@ -92,15 +92,8 @@ def blind_report(folder, clips):
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_api.sync_playwright() as playwright:
-        named = os.environ.get("REFVID_CHROMIUM")
-        found = named or shutil.which("chromium") or shutil.which("google-chrome")
-        if found is None and not Path(playwright.chromium.executable_path).exists():
-            pytest.skip("needs Chromium: install it, or set REFVID_CHROMIUM to its path")
-        # Without a sandbox: containers that run as root have none, and the page is our own.
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 class Viewer:

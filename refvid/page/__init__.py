@@ -1,0 +1,1 @@
+"""The page of `refvid ui`: the functions of `import refvid`, in a browser."""

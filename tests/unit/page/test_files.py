@@ -1,0 +1,84 @@
+import pytest
+
+from refvid.errors import InputError, OptionError
+from refvid.media.video_info import read_video_info
+from refvid.page.files import choose_source, name_pictures, name_result
+
+
+@pytest.fixture
+def root(tmp_path):
+    root = tmp_path / "root"
+    (root / "below").mkdir(parents=True)
+    (tmp_path / "secret.png").touch()
+    (root / "link.png").symlink_to(tmp_path / "secret.png")
+    (root / "below" / "a.png").touch()
+    (root / "odd@2.png").touch()
+    return root.resolve()
+
+
+def test_a_path_in_the_folder(root):
+    assert choose_source(None, " below/a.png ", root) == root / "below" / "a.png"
+    assert choose_source(str(root / "odd@2.png"), "", root) == root / "odd@2.png"
+
+
+@pytest.mark.parametrize(
+    "words", ["../secret.png", "/etc/passwd", "link.png", "below/../../secret.png"]
+)
+def test_what_lies_outside(root, words):
+    for read in (
+        lambda: choose_source(None, words, root),
+        lambda: name_pictures([], "", f"{words}@3", root, has_frames=True),
+        lambda: name_pictures([], "", f"{words}:2", root, has_frames=False),
+    ):
+        with pytest.raises(InputError, match="outside of"):
+            read()
+
+
+@pytest.mark.parametrize("words", ["none.png", "below", "a\0b", "x" * 3000])
+def test_what_is_not_there(root, words):
+    with pytest.raises(InputError, match="There is no file"):
+        choose_source(None, words, root)
+
+
+def test_nothing_or_too_much_is_given(root):
+    with pytest.raises(InputError, match="nothing to work on"):
+        choose_source(None, "  ", root)
+    with pytest.raises(OptionError, match="not both"):
+        choose_source(str(root / "odd@2.png"), "below/a.png", root)
+    with pytest.raises(InputError, match="did not arrive"):
+        choose_source(str(root / "gone.mp4"), "", root)
+
+
+def test_pictures_and_their_places(root):
+    def name(uploads, places, typed, *, has_frames=True):
+        return name_pictures(uploads, places, typed, root, has_frames=has_frames)
+
+    assert name(["/u/a.png", "/u/b.png"], "", "") == ["/u/a.png", "/u/b.png"]
+    assert name(["/u/a.png", "/u/b.png"], "0, 1:30", "") == ["/u/a.png@0", "/u/b.png@1:30"]
+    assert name(None, "", "frame:0, time:1:30") == ["frame:0", "time:1:30"]
+    assert name(None, "", "below/a.png@40,odd@2.png") == [
+        f"{root}/below/a.png@40",
+        f"{root}/odd@2.png",
+    ]
+    with pytest.raises(OptionError, match="1 places for 2"):
+        name(["/u/a.png", "/u/b.png"], "4", "")
+    with pytest.raises(InputError, match="no file"):
+        name(None, "", "frame:0", has_frames=False)
+
+
+def test_a_result_replaces_nothing(root, make_video, tmp_path):
+    source = make_video(2, "clip.mp4")
+    info = read_video_info(source)
+    waiting = {root / "clip_refvid_3.mp4"}
+
+    def name(**other):
+        values = {"info": info, "codec": None, "is_taken": waiting.__contains__, **other}
+        return name_result(source, "_refvid", root, **values)
+
+    assert name() == root / "clip_refvid.mp4"
+    name().touch()
+    (root / "clip_refvid_2.mp4").symlink_to(tmp_path / "nowhere")
+    assert name() == root / "clip_refvid_4.mp4"
+    assert name(codec="prores").suffix == ".mov"
+    assert name(codec="ffv1").suffix == ".mkv"
+    assert name(info=None).suffix == ".mp4"

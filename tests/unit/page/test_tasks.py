@@ -1,0 +1,176 @@
+"""What the page makes of its options, against the library's own functions."""
+
+import inspect
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import refvid
+from refvid.cli.ui import _tasks
+from refvid.errors import InputError, OptionError
+from refvid.media.reader import open_video
+from refvid.page.jobs import Jobs
+from refvid.page.options import in_panels, read_options
+from refvid.page.show import describe_job, describe_report, describe_source, read_pair
+from refvid.page.tasks import Models, look_at, queue_work
+from tests.conftest import moving_pattern
+
+
+class Ended(BaseException):
+    pass
+
+
+@pytest.fixture
+def tasks():
+    return {task.name: task for task in _tasks()}
+
+
+@pytest.fixture
+def do(tmp_path):
+    """Does a piece of work as the page does."""
+    root, models = tmp_path / "root", Models()
+    root.mkdir()
+
+    def work(task, source, *, is_preview=False, **chosen):
+        jobs = Jobs(lambda error, job: str(error))
+        job = queue_work(jobs, models, task, source, root, chosen, is_preview=is_preview)
+
+        def end(job):
+            raise Ended
+
+        jobs.add(lambda _: root / "end", title="", source=source, begins=None, work=end)
+        with pytest.raises(Ended):
+            jobs.work()
+        assert job.state == "done", job.error
+        assert describe_job(job, jobs).startswith("Done:")
+        return job
+
+    return work
+
+
+def frames_of(path):
+    with open_video(path) as video:
+        return np.stack([frame.pixels for frame in video])
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "reference.png"
+    Image.fromarray(moving_pattern(31)[30]).save(path)
+    return path
+
+
+def test_options_are_the_flags_of_the_commands(tasks):
+    for task in tasks.values():
+        keywords = [option.keyword for option in task.options]
+        known = {
+            *inspect.signature(task.run).parameters,
+            *inspect.signature(refvid.load_model).parameters,
+        }
+        assert set(keywords) <= known
+        assert len(keywords) == len(set(keywords))
+        assert all(option.help for option in task.options)
+        # No file of the machine can be named.
+        assert not {"weights", "c2pa_cert", "c2pa_key", "refs", "output"} & {*keywords}
+    assert {"strength", "start", "scale", "model", "codec", "crf", "hdr", "ref_video"} <= {
+        option.keyword for option in tasks["Enhance"].options
+    }
+    assert {"structure", "style_scale", "preserve_color"} <= {
+        option.keyword for option in tasks["Stylize"].options
+    }
+    assert {"latent_scale", "layout", "fps"} <= {
+        option.keyword for option in tasks["Decode"].options
+    }
+
+
+def test_what_is_not_said_is_left_to_the_library(tasks):
+    for task in tasks.values():
+        options = [one for panel in in_panels(task.options).values() for one in panel]
+        values = [option.default for option in options]
+        usual = read_options(options, values)
+        usual.pop("device", None)
+        parameters = {
+            **inspect.signature(refvid.load_model).parameters,
+            **inspect.signature(task.run).parameters,
+        }
+        assert usual == {name: parameters[name].default for name in usual}
+    negated = next(one for one in tasks["Enhance"].options if one.keyword == "cut_detection")
+    assert read_options([negated], [True]) == {"cut_detection": False}
+    words = next(one for one in tasks["Enhance"].options if one.keyword == "start")
+    assert read_options([words], [" 1:30 "]) == {"start": "1:30"}
+    assert read_options([words], ["  "]) == {}
+
+
+@pytest.mark.parametrize(
+    ("keyword", "given", "read"),
+    [("crf", "18.5", 18.5), ("frames", "5", 5), ("scale", " 2 ", 2), ("strength", 0.5, 0.5)],
+)
+def test_numbers(tasks, keyword, given, read):
+    option = next(one for one in tasks["Enhance"].options if one.keyword == keyword)
+    assert read_options([option], [given]) == {keyword: read}
+    for wrong in ("many", "1e99", "-1", "nan"):
+        with pytest.raises(OptionError, match=f"{option.label}: {wrong} is not a"):
+            read_options([option], [wrong])
+
+
+def test_a_preview_is_what_the_library_gives(tasks, do, make_video, picture, tmp_path):
+    video = make_video(80)
+    job = do(tasks["Enhance"], video, is_preview=True, ref=[f"{picture}@30"], start="0.4", frames=3)
+    assert job.output.name == "video_refvid_preview.mp4"
+    expected = tmp_path / "expected.mp4"
+    refvid.enhance(video, expected, ref=f"{picture}@30", start=0.4, preview=2)
+    assert np.array_equal(frames_of(job.output), frames_of(expected))
+    assert len(frames_of(expected)) == 50
+    before, after = read_pair(job, 7)
+    assert np.array_equal(before, frames_of(video)[17])
+    assert np.array_equal(after, frames_of(expected)[7])
+    told = describe_report(job.report)
+    assert "reference.png" in told.replace("\\", "")
+    assert str(tmp_path) not in told.replace("\\", "")
+
+
+def test_a_preview_from_a_frame_on(tasks, do, make_video):
+    video = make_video(70)
+    job = do(tasks["Enhance"], video, is_preview=True, start="15f", strength=0.0)
+    assert job.report.frames == 50
+    before, after = read_pair(job, 49)
+    frames = frames_of(video)
+    assert np.array_equal(before, frames[64])
+    # It is coded again: the nearest one is meant.
+    assert np.abs(frames.astype(int) - after).mean(axis=(1, 2, 3)).argmin() == 64
+
+
+def test_an_enlarged_result_beside_its_source(tasks, do, make_video):
+    job = do(tasks["Enhance"], make_video(3), scale=2)
+    before, after = read_pair(job, 1)
+    assert before.shape == after.shape == (96, 128, 3)
+    assert before.dtype == after.dtype == np.uint8
+
+
+def test_stylize(tasks, do, make_video, picture, tmp_path):
+    video = make_video(4)
+    job = do(tasks["Stylize"], video, style=[str(picture)], structure=0.25, device="cpu")
+    assert job.output.name == "video_stylized.mp4"
+    refvid.stylize(video, tmp_path / "expected.mp4", style=picture, structure=0.25)
+    assert np.array_equal(frames_of(job.output), frames_of(tmp_path / "expected.mp4"))
+
+
+def test_decode(tasks, do, make_video, tmp_path):
+    latents = tmp_path / "latents.safetensors"
+    refvid.encode(make_video(9), latents, model="mini")
+    told = describe_source(look_at(tasks["Decode"], latents))
+    assert "64×48, 9 frames, latents of mini" in told
+    job = do(tasks["Decode"], latents, model="auto", fps="12")
+    refvid.decode(latents, tmp_path / "expected.mp4", fps=12)
+    assert np.array_equal(frames_of(job.output), frames_of(tmp_path / "expected.mp4"))
+    assert job.begins is None
+
+
+def test_files_of_another_kind(tasks, make_video, tmp_path):
+    latents, video = tmp_path / "latents.safetensors", make_video(9)
+    refvid.encode(video, latents, model="mini")
+    with pytest.raises(InputError, match="Decode makes videos"):
+        look_at(tasks["Enhance"], latents)
+    with pytest.raises(InputError, match="Enhance and Stylize take videos"):
+        look_at(tasks["Decode"], video)
