@@ -9,6 +9,7 @@ the video's own, so that every colour has a place and nothing is clipped on eith
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Self
 
@@ -28,6 +29,7 @@ from refvid.media.light import (
     light_of_hlg,
     light_of_pq,
     pq_of_light,
+    shown_by_hlg,
 )
 from refvid.media.pixel_conversion import Pixels, to_uint8, to_uint16
 
@@ -36,6 +38,9 @@ WHITE_LEVEL: Final = 0.7
 
 At 0.85 SDR's contrast would be kept better (97 instead of 95 % of the gain), but what is brighter
 would have so few steps left that references, which are 8 bits there, showed as bands in a sky."""
+
+SRGB: Final = ColorInfo(primaries=BT709, transfer=13)
+"""Of pictures that say nothing else."""
 
 _WHITE: Final = 65535
 _STRIP_ROWS: Final = 64
@@ -85,29 +90,58 @@ class Domain:
         """What `take` gives -> code values of the video, uint16 where HDR."""
         return frames if self._tables is None else self._tables.from_domain[to_uint16(frames)]
 
-    def bring(self, picture: Pixels) -> Pixels:
-        """A picture (h, w, 3) in sRGB -> the same for the model, of its type."""
-        brought = np.empty(picture.shape, np.uint16)
-        for top in range(0, len(picture), _STRIP_ROWS):
-            rows = slice(top, top + _STRIP_ROWS)
-            brought[rows] = self._bring(to_uint16(picture[rows]))
-        return to_uint8(brought) if picture.dtype == np.uint8 else brought
+    def bring(self, picture: Pixels, color: ColorInfo = SRGB) -> Pixels:
+        """A picture (h, w, 3) of other colours -> the same for the model, of its type."""
+        if (color.transfer, color.primaries) == (self.transfer, self.primaries):
+            return self.take(picture)
+        return _in_strips(picture, lambda rows: self._bring(rows, color))
 
-    def _bring(self, picture: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
-        if self._tables is not None:
-            return self._tables.to_domain[wrap_sdr(picture, self.transfer, self.primaries)]
-        light: Values = (picture / np.float32(_WHITE)) ** SDR_GAMMA
-        light = convert_primaries(light, BT709, self.primaries)
-        return _codes(np.maximum(light, 0) ** (1 / SDR_GAMMA))
+    def _bring(self, picture: Pixels, color: ColorInfo) -> npt.NDArray[np.uint16]:
+        codes = _code(_light(picture, color), color.primaries, self.transfer, self.primaries)
+        return codes if self._tables is None else self._tables.to_domain[codes]
+
+
+def bring_to_srgb(picture: Pixels, color: ColorInfo) -> Pixels:
+    """A picture (h, w, 3) of HDR or a wide gamut -> the same in sRGB, of its type: diffuse white is
+    white, and what is brighter, too.
+    """
+    return _in_strips(
+        picture,
+        lambda rows: _code(_light(rows, color), color.primaries, SRGB.transfer, BT709),
+    )
 
 
 def wrap_sdr(picture: Pixels, transfer: int, primaries: int) -> npt.NDArray[np.uint16]:
     """Code an SDR picture (h, w, 3) as HDR of the same looks, by BT.2408: its white is diffuse
     white.
     """
-    light: Values = (to_uint16(picture) / np.float32(_WHITE)) ** SDR_GAMMA
-    light = convert_primaries(light, BT709, primaries)
-    return _codes(pq_of_light(light) if transfer == PQ else hlg_of_light(light))
+    return _code(_light(picture, SRGB), BT709, transfer, primaries)
+
+
+def _in_strips(picture: Pixels, convert: Callable[[Pixels], npt.NDArray[np.uint16]]) -> Pixels:
+    converted = np.empty(picture.shape, np.uint16)
+    for top in range(0, len(picture), _STRIP_ROWS):
+        rows = slice(top, top + _STRIP_ROWS)
+        converted[rows] = convert(picture[rows])
+    return to_uint8(converted) if picture.dtype == np.uint8 else converted
+
+
+def _light(picture: Pixels, color: ColorInfo) -> Values:
+    """Light of code values (h, w, 3), in their own primaries."""
+    codes = to_uint16(picture) / np.float32(_WHITE)
+    if color.transfer == PQ:
+        return light_of_pq(codes)
+    return shown_by_hlg(codes) if color.transfer == HLG else np.asarray(codes**SDR_GAMMA)
+
+
+def _code(light: Values, source: int, transfer: int, primaries: int) -> npt.NDArray[np.uint16]:
+    """Code values of light (h, w, 3) that is in the primaries `source`."""
+    light = convert_primaries(light, source, primaries)
+    if transfer == PQ:
+        return _codes(pq_of_light(light))
+    if transfer == HLG:
+        return _codes(hlg_of_light(light))
+    return _codes(np.maximum(light, 0) ** (1 / SDR_GAMMA))
 
 
 def _make_tables(transfer: int) -> _Tables:

@@ -147,7 +147,7 @@ class SceneReferences:
         _check_apart(info, self._asked.sources)
         for number, source in enumerate(self._asked.sources):
             if source.image is not None:
-                self._numbers[number] = self._pictures.add_image(source.image)
+                self._numbers[number] = self._pictures.add_image(source.image, canvas.bring)
                 notes += notes_on_picture(source.image)
         if self._asked.video is not None:
             self._video, remarks = look_at_video(self._asked.video, info)
@@ -201,15 +201,9 @@ class SceneReferences:
             own = read_frame(info.path, index=frame, time=time, info=info)
             frame, time = own.index, None
             self._numbers[number] = self._pictures.add_pixels(canvas.to_domain(own.pixels))
-        picture, is_own = self._numbers[number], source.image is None
-
-        def read() -> Pixels:
-            pixels = self._pictures[picture]
-            return pixels if is_own else canvas.bring(pixels)
-
         return GivenReference(
             name=source.describe(),
-            read=read,
+            read=partial(self._pictures.__getitem__, self._numbers[number]),
             frame=frame,
             time=time,
         )

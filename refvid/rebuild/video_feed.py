@@ -6,7 +6,7 @@ references like any other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from types import MappingProxyType
@@ -19,7 +19,7 @@ from refvid.models.backbone import ReferenceUse
 from refvid.rebuild.pixels import Pixels
 from refvid.rebuild.reference_feed import Choices, ChunkView, Fed, GivenReference, ReferenceFeed
 from refvid.rebuild.reference_video import OriginalFrame
-from refvid.rebuild.same_moment import SameMoment
+from refvid.rebuild.same_moment import Copied, SameMoment
 from refvid.wording import counted
 
 _NO_MORE: Mapping[int, GivenReference] = MappingProxyType({})
@@ -132,23 +132,13 @@ class VideoFeed:
         return [remark]
 
     def feed(self, view: ChunkView, more: Mapping[int, GivenReference] = _NO_MORE) -> Fed:
-        assert view.picture is not None, "a video is held against frames"
         times = [moment.time for moment in view.moments]
         self._video.go_to(times[0], times[-1])
         if self._mask is not None:
             self._mask.go_to(times[0], times[-1])
         self._count_lacking(view)
         masks = [None if self._mask is None else self._mask.at(time) for time in times]
-        others = [self._video.at(time) for time in times]
-        copied = None
-        is_known = self._copies.is_known(view)
-        if not is_known and sum(other is not None for other in others) >= _NEARLY_ALL * len(times):
-            copied = self._same.copy(
-                [view.picture(number) for number in range(len(times))],
-                [None if other is None else other.pixels for other in others],
-                masks,
-                starts_shot=view.starts_shot,
-            )
+        copied = None if self._copies.is_known(view) else self._copy(view, masks)
         if not self._copies.make(view, lambda: copied is not None):
             middle = len(times) // 2
             around = self._video.around(times[middle])
@@ -167,6 +157,21 @@ class VideoFeed:
         )
         fed = self._pictures.feed(view, more)
         return replace(fed, copied=copied, uses=(use,), video=self._count)
+
+    def _copy(self, view: ChunkView, masks: Sequence[NDArray[np.float32] | None]) -> Copied | None:
+        """What frames of the same moments show, too; None where that cannot be told: latents have
+        no pictures to hold them against.
+        """
+        others = [self._video.at(moment.time) for moment in view.moments]
+        together = sum(other is not None for other in others)
+        if view.picture is None or together < _NEARLY_ALL * len(others):
+            return None
+        return self._same.copy(
+            [view.picture(number) for number in range(len(others))],
+            [None if other is None else other.pixels for other in others],
+            masks,
+            starts_shot=view.starts_shot,
+        )
 
     def _number(self, frame: OriginalFrame) -> int:
         return self._count + frame.index
