@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -351,7 +352,9 @@ def _prepare(
     remarks = picture.read(info, canvas)
     check_job_output(job, overwrite=options.overwrite, images=picture.images)
     output = plan_output(job.output, info, options.encoding)
-    memory = plan_memory(loaded, latents.path, info.height, info.width)
+    memory = plan_memory(
+        loaded, latents.path, info.height, info.width, partial(picture.held_bytes, canvas)
+    )
     lengths = stored_lengths(latents, memory.budget.lengths)
     memory = memory._replace(budget=replace(memory.budget, lengths=lengths))
     prepared = prepare_run(

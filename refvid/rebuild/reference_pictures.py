@@ -63,6 +63,11 @@ class ReferencePictures:
         """Keep (H, W, 3) pixels, and give their number."""
         return self._add(pixels, self._keep(pixels))
 
+    @property
+    def held_bytes(self) -> int:
+        """What is in memory [bytes]."""
+        return sum(pixels.nbytes for pixels in self._recent.values())
+
     def __getitem__(self, number: int) -> Pixels:
         """(H, W, 3) uint8 or uint16."""
         pixels = self._recent.pop(number, None)
@@ -80,9 +85,7 @@ class ReferencePictures:
         return number
 
     def _forget(self) -> None:
-        while len(self._recent) > 1 and (
-            sum(pixels.nbytes for pixels in self._recent.values()) > self._most_bytes
-        ):
+        while len(self._recent) > 1 and self.held_bytes > self._most_bytes:
             self._recent.popitem(last=False)
 
     def _keep(self, pixels: Pixels) -> Callable[[], Pixels]:

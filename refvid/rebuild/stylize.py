@@ -151,6 +151,9 @@ class _Painting:
         height, width = self._pixels[-1].shape[:2]
         return height, width
 
+    def held_bytes(self, canvas: Canvas, frames: int) -> int:  # noqa: ARG002 -- the protocol's
+        return sum(pixels.nbytes for pixels in self._pixels)
+
     def rehearse(self, frame: Pixels, loaded: LoadedBackbone) -> Any:
         asked, size = self._asked, (frame.shape[1], frame.shape[0])
         styles = [

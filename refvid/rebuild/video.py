@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -85,7 +86,13 @@ def prepare(
     ]
     if options.strength == 0 and larger is info:
         remarks.append(what_changes(info, output))
-    memory = plan_memory(loaded, info.path, larger.height, larger.width)
+    memory = plan_memory(
+        loaded,
+        info.path,
+        larger.height,
+        larger.width,
+        partial(conditioning.held_bytes, canvas),
+    )
     return prepare_run(
         "rebuild",
         job,
