@@ -202,7 +202,7 @@ def decode(
     rules = pipes.rules
     options = replace(options, resume=not rules.no_resume)
     check_result(rules.output, options.encoding)
-    jobs = find_jobs(pipes.inputs, rules, suffix=".mp4", accepts=holds_tensors)
+    jobs = pipes.attach(find_jobs(pipes.inputs, rules, suffix=".mp4", accepts=holds_tensors))
     references = references.for_inputs(count_inputs(jobs))
     check_replaces_no([job.output for job in jobs], references.files, "the reference")
 
@@ -250,6 +250,7 @@ def decode(
         check=check_latents,
         find_existing=partial(find_video, how=references.how(), model=model.registered),
         reads=references.files,
+        stays_here=pipes.are_streams,
         finish=pipes.finish,
     )
 

@@ -199,7 +199,7 @@ def _decode(
     pace = pace_of(latents, lengths)
     keeper = Keeper(work, FedSession(session, feed), pace, (info.height, info.width))
     start = keeper.start
-    run.go_on(finished_files(work, job.output), start.frames)
+    run.go_on([] if job.sink else finished_files(work, job.output), start.frames)
     dtype = np.dtype(np.uint16) if info.bit_depth > 8 else np.dtype(np.uint8)
     with (
         closing(conditions),
@@ -212,6 +212,7 @@ def _decode(
             create_folder=job.create_folder,
             origin=Provenance(prepared.plan.model, source.how).origin(latents.source_type, None),
             work=work,
+            sink=job.sink,
         ) as output,
     ):
 
@@ -266,12 +267,13 @@ def _decode(
                     duration=1,
                 )
                 output.write(picture, frame)
-                run.count_written(numbered_path(job.output, frame.index))
+                run.count_written(None if job.sink else numbered_path(job.output, frame.index))
 
         run_pipeline(read, compute, write)
         remember_budget(loaded, prepared, session.budget)
         # Inside the block: nothing is published if it fails.
         assert run.written == latents.frames, f"{latents.frames} planned, {run.written} out"
+    run.piped_bytes = job.sink.written if job.sink else 0
     return tell_references(session.uses, source.reference, conditions.remarks())
 
 
