@@ -102,7 +102,7 @@ class Domain:
         if curves is None:
             return frame
         return _in_strips(
-            to_uint16(frame), lambda rows: _see(self._light(rows, curves), curves.shoulder)
+            to_uint16(frame), lambda rows: _see(self._shown(rows, curves), curves.shoulder)
         )
 
     def give(self, frames: Pixels) -> Pixels:
@@ -126,7 +126,7 @@ class Domain:
         light = convert_primaries(light, color.primaries, BT709)
         return _see(light.astype(np.float32), self._curves.shoulder)
 
-    def _light(self, codes: Pixels, curves: _Curves) -> Floats:
+    def _shown(self, codes: Pixels, curves: _Curves) -> Floats:
         """Light in BT.709's primaries, negative where these cannot show it."""
         light = curves.light[codes]
         if self.transfer == HLG:
@@ -199,7 +199,8 @@ def _make_curves(transfer: int, primaries: int) -> _Curves:
     brightest = light[-1] * np.maximum(matrix, 0).sum(1).max()
     top = brightest ** (1 / SDR_GAMMA)
     shoulder = _find_shoulder(top)
-    levels = np.interp(codes, _with_shoulder(grid := np.linspace(0, top, 1 << 20), shoulder), grid)
+    grid = np.linspace(0, top, 1 << 20)
+    levels = np.interp(codes, _with_shoulder(grid, shoulder), grid)
     return _Curves(
         (light if transfer == PQ else scene_of_hlg(codes)).astype(np.float32),
         levels.astype(np.float32),
