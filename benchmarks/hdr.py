@@ -21,7 +21,15 @@ from refvid.evaluation.clips import find_clips, read_clip
 from refvid.evaluation.measures import frame_psnr
 from refvid.media.color import ColorInfo
 from refvid.media.domain import Domain, wrap_sdr
-from refvid.media.light import BT709, HLG, PQ, SDR_GAMMA, convert_primaries, light_of_pq
+from refvid.media.light import (
+    BT709,
+    HLG,
+    PQ,
+    SDR_GAMMA,
+    convert_primaries,
+    light_of_pq,
+    shown_by_hlg,
+)
 from refvid.rebuild.canvas import Canvas
 from refvid.rebuild.choose_backbone import LoadedBackbone, choose_backbone
 from refvid.rebuild.frames import rebuild_frames
@@ -110,14 +118,6 @@ def unwrap(frame: NDArray[np.uint16], transfer: int) -> Frames:
     light = light_of_pq(codes) if transfer == PQ else shown_by_hlg(codes)
     values = np.maximum(convert_primaries(light, _BT2020, BT709), 0) ** (1 / SDR_GAMMA)
     return (values.clip(0, 1) * 255).round().astype(np.uint8)
-
-
-def shown_by_hlg(codes: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Light on a screen of 1000 cd/m2 (BT.2100), relative to diffuse white."""
-    a, b, c = 0.17883277, 0.28466892, 0.55991073
-    scene = np.where(codes <= 0.5, codes**2 / 3, (np.exp((codes - c) / a) + b) / 12)
-    luminance = scene @ np.array([0.2627, 0.6780, 0.0593])
-    return scene * np.maximum(luminance, 1e-9)[..., None] ** 0.2 * (1000 / 203)
 
 
 if __name__ == "__main__":

@@ -1,81 +1,110 @@
 """What one, two and four references bring, by how far a frame is from the nearest of them.
 
-    python benchmarks/several_references.py CLIPS [--degradations crf36 half] [--model mini]
+    python benchmarks/several_references.py CLIPS [--frames 49] [--degradations crf36 half blur]
 
-Every clip of a folder with 49 frames or more is degraded as `refvid evaluate` does and brought back
-with its own clean frames as references: frame 0; frames 0 and 48; frames 0, 16, 32 and 48. Each is
-given with its place. Gain in PSNR over the degraded clip [dB], mean over frames, clips and
-degradations; the references' own frames stand apart.
+Every clip of a folder that has so many frames is degraded as `refvid evaluate` does and brought
+back with its own clean frames as references: the first; first and last; these and two between them.
+Each is given with its place. Gain in PSNR over the degraded clip [dB], mean over frames and clips,
+once for each degradation and once for all; the references' own frames stand apart.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from collections import defaultdict
 from pathlib import Path
 from statistics import fmean
 
+import numpy as np
+from numpy.typing import NDArray
+
 from refvid.evaluation.clips import find_clips, read_clip
 from refvid.evaluation.measures import frame_psnr
 from refvid.evaluation.rebuilding import rebuild_with
-from refvid.rebuild.choose_backbone import choose_backbone
+from refvid.rebuild.choose_backbone import LoadedBackbone, choose_backbone
 from refvid.rebuild.options import ModelOptions
-from refvid.training.degradations import EVALUATION_DEGRADATIONS, degrade
+from refvid.training.degradations import EVALUATION_DEGRADATIONS, Degradation, degrade
 
-FRAMES = 49
-PLACES = {1: (0,), 2: (0, 48), 4: (0, 16, 32, 48)}
+Frames = NDArray[np.uint8]
+"""(T, H, W, 3) RGB."""
+
+COUNTS = (1, 2, 4)
 GROUPS = ((0, 0), (1, 4), (5, 8), (9, 16), (17, 24), (25, 48))
 """Frames from the nearest reference, first and last."""
+
+Gains = dict[tuple[int, int], list[float]]
+"""Of frames, by the number of references and the distance to the nearest of them [dB]."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("clips", type=Path)
-    parser.add_argument("--degradations", nargs="+", default=["crf36", "half"])
+    parser.add_argument("--frames", type=int, default=49)
+    parser.add_argument("--degradations", nargs="+", default=list(EVALUATION_DEGRADATIONS))
     parser.add_argument("--model", default="mini")
     parser.add_argument("--max-clips", type=int)
-    parser.add_argument("--json", type=Path, help="also write every gain there")
     args = parser.parse_args()
     loaded = choose_backbone(ModelOptions(model=args.model))
-    gains: dict[tuple[int, int], list[float]] = defaultdict(list)  # by references, distance
+    gains: dict[str, Gains] = {name: defaultdict(list) for name in args.degradations}
+    clips = 0
     for path in find_clips(args.clips, args.max_clips):
-        clean = read_clip(path, FRAMES)
-        if len(clean) < FRAMES:
+        clean = read_clip(path, args.frames)
+        if len(clean) < args.frames:
             continue
+        clips += 1
         for name in args.degradations:
-            degraded = degrade(clean, EVALUATION_DEGRADATIONS[name])
-            before = frame_psnr(degraded, clean)
-            for count, places in PLACES.items():
-                rebuilt = rebuild_with(loaded, degraded, [clean[n] for n in places], places)
-                for index, psnr in enumerate(frame_psnr(rebuilt, clean)):
-                    distance = min(abs(index - place) for place in places)
-                    gains[count, distance].append(psnr - before[index])
-            told = {c: fmean(_all(gains, c)) for c in PLACES}
-            print(path.stem, name, {c: round(gain, 2) for c, gain in told.items()}, flush=True)
-            print_table(gains)  # so far: the last one is of all
-    if args.json is not None:
-        args.json.write_text(json.dumps({f"{c} {d}": g for (c, d), g in gains.items()}))
+            mine = measure(loaded, clean, EVALUATION_DEGRADATIONS[name])
+            for key, found in mine.items():
+                gains[name][key] += found
+            told = (f"{count}: {mean_of_all(mine, count):+.2f}" for count in COUNTS)
+            print(path.stem, name, *told, flush=True)
+    print(f"\n{clips} clips of {args.frames} frames")
+    everything: Gains = defaultdict(list)
+    for name, ones in gains.items():
+        print_table(name, ones)
+        for key, found in ones.items():
+            everything[key] += found
+    print_table("all", everything)
 
 
-def _all(gains: dict[tuple[int, int], list[float]], count: int) -> list[float]:
+def measure(loaded: LoadedBackbone, clean: Frames, degradation: Degradation) -> Gains:
+    """Gains of one clip (T, H, W, 3)."""
+    degraded = degrade(clean, degradation)
+    before = frame_psnr(degraded, clean)
+    gains: Gains = defaultdict(list)
+    for count in COUNTS:
+        places = places_of(count, len(clean))
+        rebuilt = rebuild_with(loaded, degraded, [clean[n] for n in places], places)
+        for index, psnr in enumerate(frame_psnr(rebuilt, clean)):
+            distance = min(abs(index - place) for place in places)
+            gains[count, distance].append(psnr - before[index])
+    return gains
+
+
+def places_of(count: int, frames: int) -> tuple[int, ...]:
+    """The first frame; of several, the last one, too, and those at equal steps between them."""
+    return tuple(round(n * (frames - 1) / max(1, count - 1)) for n in range(count))
+
+
+def mean_of_all(gains: Gains, count: int) -> float:
     """Of all frames but the references' own."""
-    return [gain for (c, d), found in gains.items() if c == count and d for gain in found]
+    return fmean(gain for (c, d), found in gains.items() if c == count and d for gain in found)
 
 
-def print_table(gains: dict[tuple[int, int], list[float]]) -> None:
+def print_table(name: str, gains: Gains) -> None:
     """Print gains by distance, a column for each number of references."""
-    print("\n| frames from the nearest | 1 reference | 2 references | 4 references |")
+    print(f"\n| {name}: frames from the nearest | 1 reference | 2 references | 4 references |")
     print("| --- | --- | --- | --- |")
     for first, last in GROUPS:
         cells = []
-        for count in PLACES:
+        for count in COUNTS:
             found = [g for d in range(first, last + 1) for g in gains.get((count, d), [])]
             cells.append(f"{fmean(found):+.2f} dB" if found else "")
-        words = "0, its own" if last == 0 else f"{first}-{last}"
-        print(f"| {words} | {' | '.join(cells)} |")
-    cells = [f"{fmean(_all(gains, count)):+.2f} dB" for count in PLACES]
-    print(f"| all | {' | '.join(cells)} |", flush=True)
+        if any(cells):
+            words = "0, its own" if last == 0 else f"{first}-{last}"
+            print(f"| {words} | {' | '.join(cells)} |")
+    cells = [f"{mean_of_all(gains, count):+.2f} dB" for count in COUNTS]
+    print(f"| all but its own | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

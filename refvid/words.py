@@ -205,8 +205,10 @@ def parse_latent_references(
     *,
     baseline: bool,
     joint: bool = False,
+    video: str | Path | None = None,
+    mask: str | Path | None = None,
 ) -> LatentReferences:
-    """`--ref`, `--refs`, `--ref-fit`, `--ref-joint` and `--baseline` of decode.
+    """What decode takes as `--ref`, `--refs`, `--ref-video` and so on, and `--baseline`.
 
     Raises:
         OptionError: A reference is no image, or they exclude each other.
@@ -214,7 +216,7 @@ def parse_latent_references(
     """
     from refvid.rebuild.latents_options import LatentReferences
 
-    references = parse_references(ref, refs, fit, joint=joint)
+    references = parse_references(ref, refs, fit, joint=joint, video=video, mask=mask)
     for source in references.sources:
         if source.image is None:
             raise OptionError(

@@ -190,12 +190,12 @@ def _list_styles(style: File | Pixels | Iterable[File | Pixels]) -> list[File | 
 
 def _read_style(style: File | Pixels) -> tuple[Pixels, float]:
     """A painting and its weight."""
-    from refvid.media.image import read_image
+    from refvid.media.srgb import read_srgb
 
     if not isinstance(style, str | Path):
         return style, 1.0
     source = parse_style(style)
-    return read_image(source.image, may_shrink=True), source.weight
+    return read_srgb(source.image, may_shrink=True), source.weight
 
 
 def _several_pictures(ref: Reference | Iterable[Reference] | None) -> list[Reference]:
@@ -208,7 +208,7 @@ def _several_pictures(ref: Reference | Iterable[Reference] | None) -> list[Refer
 
 def _find_picture(frames: Pixels | None, ref: Reference) -> GivenReference:
     """A reference for frames in memory, or for those that latents will give."""
-    from refvid.media.image import read_image
+    from refvid.media.srgb import read_srgb
     from refvid.rebuild.frames import check_pixels
     from refvid.rebuild.reference_feed import GivenReference
 
@@ -223,7 +223,7 @@ def _find_picture(frames: Pixels | None, ref: Reference) -> GivenReference:
             "frames in memory have no times: give the reference as frame:N, or as b.png@N"
         )
     if source.image is not None:
-        pixels = read_image(source.image)
+        pixels = read_srgb(source.image, may_shrink=True)
     elif frames is None:
         raise OptionError(f"{ref!r} is no image file; latents have no frames to take")
     else:

@@ -32,6 +32,8 @@ def decode(
     *,
     ref: File | Iterable[File] | None = None,
     refs: File | None = None,
+    ref_video: File | None = None,
+    mask: File | None = None,
     ref_joint: bool = False,
     ref_fit: ReferenceFit = "auto",
     baseline: bool = False,
@@ -62,6 +64,8 @@ def decode(
         output: See `enhance`, as for the others, and for what is returned and raised.
         ref: An image file, or one with its place as `b.png@40` or `b.png@2.5s`; or several.
         refs: A folder with images, see `enhance`; also by the name that is stored in the file.
+        ref_video: A clean video of the same moments: frames of each chunk's time are references.
+        mask: A picture or video, white where nothing of that video counts.
         baseline: The plain decoder without the reference attention, to compare with.
         key: Which tensor of the file; like the next two, None is what the file tells.
         layout: Order of its axes.
@@ -74,7 +78,9 @@ def decode(
     from refvid.latents.wishes import LatentWishes
     from refvid.rebuild.latents_options import DecodeOptions
 
-    references = parse_latent_references(ref, refs, ref_fit, baseline=baseline, joint=ref_joint)
+    references = parse_latent_references(
+        ref, refs, ref_fit, baseline=baseline, joint=ref_joint, video=ref_video, mask=mask
+    )
     options = DecodeOptions(
         wishes=LatentWishes(
             key=key, layout=layout, scale=latent_scale, item=item, drop=drop_latents

@@ -52,6 +52,15 @@ class Reference:
         ),
     ] = None
     refs: flags.Refs = None
+    ref_video: flags.RefVideo = None
+    mask: Annotated[
+        str | None,
+        _reference(
+            "--mask",
+            metavar="IMAGE|VIDEO",
+            help="White where nothing of --ref-video counts, as the latents show something else.",
+        ),
+    ] = None
     ref_joint: flags.RefJoint = False
     ref_fit: flags.RefFit = "auto"
     baseline: Annotated[
@@ -64,7 +73,13 @@ class Reference:
 
     def parse(self) -> LatentReferences:
         return parse_latent_references(
-            self.ref, self.refs, self.ref_fit, baseline=self.baseline, joint=self.ref_joint
+            self.ref,
+            self.refs,
+            self.ref_fit,
+            baseline=self.baseline,
+            joint=self.ref_joint,
+            video=self.ref_video,
+            mask=self.mask,
         )
 
 
@@ -164,8 +179,10 @@ def decode(
       refvid decode latents/ --refs images/ -o videos/ --skip-existing
       refvid decode latents.pt --baseline -o plain.mp4
     """
-    if compare and not reference.ref and reference.refs is None:
-        raise OptionError("--compare shows what a reference brings: give --ref or --refs")
+    if compare and not (reference.ref or reference.refs or reference.ref_video):
+        raise OptionError(
+            "--compare shows what a reference brings: give --ref, --refs or --ref-video"
+        )
 
     # Everything that can fail cheaply comes before torch, which takes seconds to import.
     from refvid.latents.containers import holds_tensors
@@ -185,7 +202,7 @@ def decode(
     rules = pipes.rules
     options = replace(options, resume=not rules.no_resume)
     check_result(rules.output, options.encoding)
-    jobs = find_jobs(pipes.inputs, rules, suffix=".mp4", accepts=holds_tensors)
+    jobs = pipes.attach(find_jobs(pipes.inputs, rules, suffix=".mp4", accepts=holds_tensors))
     references = references.for_inputs(count_inputs(jobs))
     check_replaces_no([job.output for job in jobs], references.files, "the reference")
 
@@ -233,6 +250,7 @@ def decode(
         check=check_latents,
         find_existing=partial(find_video, how=references.how(), model=model.registered),
         reads=references.files,
+        stays_here=pipes.are_streams,
         finish=pipes.finish,
     )
 

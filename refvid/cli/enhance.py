@@ -50,7 +50,14 @@ def enhance(
         return Work(choose, module.plan_enhance, module.enhance, module.enhance_parts)
 
     pipes = stack.enter_context(
-        open_pipes(console, inputs, rules, how.container, compare=how.compare)
+        open_pipes(
+            console,
+            inputs,
+            rules,
+            how.container,
+            compare=how.compare,
+            reads_once=not how.compare and not references.takes_frames,
+        )
     )
     return rebuilding_task(
         console,

@@ -102,6 +102,14 @@ Refs = Annotated[
         "names may be frames (48.png) or times (12s.png).",
     ),
 ]
+RefVideo = Annotated[
+    str | None,
+    _reference(
+        "--ref-video",
+        metavar="VIDEO",
+        help="A clean video of the same moments, as the original of an edited one is.",
+    ),
+]
 RefJoint = Annotated[
     bool,
     _reference(
@@ -201,14 +209,7 @@ class Reference:
         ),
     ] = None
     refs: Refs = None
-    ref_video: Annotated[
-        str | None,
-        _reference(
-            "--ref-video",
-            metavar="VIDEO",
-            help="A clean video of the same moments, as the original of an edited one is.",
-        ),
-    ] = None
+    ref_video: RefVideo = None
     mask: Annotated[
         str | None,
         _reference(

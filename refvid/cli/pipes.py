@@ -1,8 +1,8 @@
 """`-` in place of files: standard input and output.
 
-Videos are read more than once, and results appear when they are whole. So what is piped in is put
-into a temporary file first, and so is the result, which is passed on once nothing can fail any
-more: a program behind the pipe gets a whole video or nothing.
+y4m is read once and written as it comes. Other videos are read more than once, and other results
+appear when they are whole: these are put into a temporary file first, and a program behind the pipe
+gets a whole video or nothing.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from refvid.errors import InputError, OptionError, OutputError
 
 if TYPE_CHECKING:
     from refvid.media.inputs import Job
+    from refvid.media.piped_video import PipedResult, PipedVideo
 
 PIPE = "-"
 Container = Literal["matroska", "y4m"]
@@ -38,6 +39,23 @@ class Pipes:
     inputs: Sequence[str | Job]
     rules: BatchRules
     _stdout: BinaryIO | None = None
+    _video: PipedVideo | None = None
+    _sink: PipedResult | None = None
+
+    @property
+    def are_streams(self) -> bool:
+        """Whether anything is read or written as it comes."""
+        return self._video is not None or self._sink is not None
+
+    def attach(self, jobs: Sequence[Job]) -> list[Job]:
+        """Have jobs read and write what comes and goes only once."""
+        video = self._video
+        return [
+            replace(job, sink=self._sink)
+            if video is None or job.source != video.beginning
+            else replace(job, sink=self._sink, piped=video, info=video.info)
+            for job in jobs
+        ]
 
     def finish(self, code: int) -> int:
         """Pass the result on, if all went well: takes and gives the exit code.
@@ -45,7 +63,7 @@ class Pipes:
         Raises:
             OutputError: Nobody reads it to the end.
         """
-        if self._stdout is None or code != 0 or self.rules.dry_run:
+        if self._stdout is None or self._sink is not None or code != 0 or self.rules.dry_run:
             return code
         assert self.rules.output is not None, "it is a file of ours"
         try:
@@ -65,6 +83,7 @@ def open_pipes(
     container: Container | None = None,
     *,
     compare: bool = False,
+    reads_once: bool = False,
 ) -> Iterator[Pipes]:
     """Take the pipes among a command's inputs and output, if there are any.
 
@@ -74,6 +93,7 @@ def open_pipes(
         rules: As given.
         container: Of a result on standard output.
         compare: Whether a page beside the result is wanted.
+        reads_once: Whether the command takes what is piped in as it comes, where that can be.
 
     Raises:
         OptionError: They do not go together, or with a terminal.
@@ -85,21 +105,25 @@ def open_pipes(
     if not reads and not writes:
         yield Pipes(inputs, rules)
         return
+    from refvid.media.piped_video import PipedResult
+
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="refvid-pipe-")))
-        stdout = None
+        stdout = sink = video = None
         if writes:
             assert container is not None, "checked above"
             stdout = stack.enter_context(taken_stdout())
             console.prints_paths = False
             rules = replace(rules, output=str(folder / f"stdout{_SUFFIXES[container]}"))
+            if container == "y4m" and not rules.dry_run:
+                sink = PipedResult(stdout)
         if reads:
             piped = folder / "stdin"
-            _receive(piped)
+            video = _receive(piped, reads_once=reads_once)
             inputs = [str(piped) if word == PIPE else word for word in inputs]
         # What is piped is gone when the program ends.
         rules = replace(rules, no_resume=True)
-        yield Pipes(inputs, rules, stdout)
+        yield Pipes(inputs, rules, stdout, video, sink)
 
 
 def _check(
@@ -132,23 +156,34 @@ def _check(
         raise OptionError("-o - would fill the terminal: write > FILE or | PROGRAM behind it")
 
 
-def _receive(target: Path) -> None:
-    with target.open("wb") as file:
-        while block := _read_block():
-            try:
+def _receive(target: Path, *, reads_once: bool) -> PipedVideo | None:
+    """Put what is piped in into a file: its beginning, if that is all that need be kept of it."""
+    from refvid.media.piped_video import START, PipedVideo
+
+    block = _read_block(len(START))
+    if not block:
+        raise InputError("Nothing was piped in: standard input is empty.")
+    try:
+        if reads_once and block == START:
+            video = PipedVideo.begin(block, sys.stdin.buffer, target)
+            if video is not None:
+                return video
+            block = b""  # it is in the file
+        with target.open("ab") as file:
+            while block or (block := _read_block()):
                 file.write(block)
                 file.flush()
-            except OSError as error:
-                raise OutputError(
-                    f"What is piped in does not fit into {target.parent.parent}: "
-                    f"{error.strerror}. Set TMPDIR to a folder with more room."
-                ) from error
-    if target.stat().st_size == 0:
-        raise InputError("Nothing was piped in: standard input is empty.")
+                block = b""
+    except OSError as error:
+        raise OutputError(
+            f"What is piped in does not fit into {target.parent.parent}: {error.strerror}. Set "
+            "TMPDIR to a folder with more room."
+        ) from error
+    return None
 
 
-def _read_block() -> bytes:
+def _read_block(size: int = _BLOCK) -> bytes:
     try:
-        return sys.stdin.buffer.read(_BLOCK)
+        return sys.stdin.buffer.read(size)
     except OSError as error:
         raise InputError(f"Cannot read standard input: {error.strerror}.") from error

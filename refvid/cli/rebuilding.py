@@ -117,6 +117,7 @@ def rebuilding_task(
         style=style,
         picture_option="--style" if style else "--ref",
     )
+    jobs = pipes.attach(jobs)
     conditions = conditions.for_inputs(count_inputs(jobs))
     check_replaces_no([job.output for job in jobs], conditions.images, "the reference")
 
@@ -154,6 +155,7 @@ def rebuilding_task(
         check=check_video,
         find_existing=find_existing,
         reads=conditions.images,
+        stays_here=pipes.are_streams,
         finish=pipes.finish,
     )
 

@@ -19,6 +19,7 @@ _KEEPS_SIZE = "the result has the size that the latents have: scale it afterward
 _NO_OPTION = "inputs are given without an option, as in refvid {command} clip.mp4"
 _PICTURE = "the clean picture is given with --ref IMAGE"
 _PAINTING = "the painting is given with --style IMAGE"
+_PAINTED = "a video of your own painting is given frame by frame, with --keyframe IMAGE@FRAME"
 _CLEAN = "the clean video is given with --reference FILE"
 _DEVICE = "write --device cpu or --device cuda"
 _DTYPE = "write --dtype fp16, bf16 or fp32"
@@ -30,6 +31,7 @@ _HABITS: Mapping[str, Mapping[str | None, str]] = MappingProxyType(
         "--reference": {"--ref": _PICTURE, "--style": _PAINTING},
         "--refs": {"--ref": _PICTURE, "--style": _PAINTING},
         "--ref": {"--style": _PAINTING, "--reference": _CLEAN},
+        "--ref-video": {"--style": _PAINTED},
         "--image": {"--ref": _PICTURE, "--style": _PAINTING},
         "-s": {"--start": "a part is given with --start TIME and --end TIME"},
         "-t": {"--preview": "the first 5 seconds are given with --preview 5s"},

@@ -145,7 +145,14 @@ def stylize(
         )
 
     pipes = stack.enter_context(
-        open_pipes(console, inputs, rules, how.container, compare=how.compare)
+        open_pipes(
+            console,
+            inputs,
+            rules,
+            how.container,
+            compare=how.compare,
+            reads_once=not how.compare and not styles.keyframes,
+        )
     )
     return rebuilding_task(
         console,

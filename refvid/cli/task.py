@@ -122,6 +122,9 @@ class Task:
     find_existing: Callable[[Job], Existing | None]
     """Looks at what stands where a result would go."""
 
+    stays_here: bool = False
+    """Whether no other process can do it, since what is piped comes once."""
+
     splits: Splits | None = None
     """None where jobs cannot be split."""
 
@@ -164,7 +167,8 @@ def _carry_out(command: Callable[..., Task], values: Mapping[str, Any], console:
     places = parse_places(values["device"] or "auto")
     with ExitStack() as stack:
         task = understand(command, {**values, "device": places[0]}, console, stack)
-        if task.rules.dry_run or (len(places) == 1 and task.rules.ray is None):
+        is_here = len(places) == 1 and task.rules.ray is None
+        if task.rules.dry_run or task.stays_here or is_here:
             code = carry_out(console, task)
         else:
             from refvid.cli.elsewhere import carry_out_elsewhere

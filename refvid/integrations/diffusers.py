@@ -35,7 +35,8 @@ from torch import Tensor
 from refvid.checkpoints.load import load_backbone
 from refvid.errors import InputError
 from refvid.latents.wan import MEAN, STD
-from refvid.media.image import fit_image, read_image
+from refvid.media.image import fit_image
+from refvid.media.srgb import read_srgb
 from refvid.models.registry import WAN
 from refvid.models.wan.autoencoder import LIMITS, WanAutoencoder, WanBackbone
 from refvid.models.wan.config import WanConfig
@@ -267,7 +268,7 @@ class RefDecoderVAE(ModelMixin, AutoencoderMixin, ConfigMixin):  # type: ignore[
 def _to_pixels(picture: Picture) -> NDArray[Any]:
     """Give (H, W, 3) uint8 or uint16."""
     if isinstance(picture, str | Path):
-        return read_image(Path(picture), may_shrink=True)
+        return read_srgb(Path(picture), may_shrink=True)
     if isinstance(picture, Image.Image):
         return np.array(picture.convert("RGB"))
     if isinstance(picture, Tensor):

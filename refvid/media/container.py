@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Final
+from typing import Any, Final
 
 import av
 from av.codec.context import Flags, ThreadType
@@ -94,6 +94,18 @@ def open_unmanaged(path: Path) -> InputContainer:
             options=_DECODER_OPTIONS,  # libav decodes while it looks what there is
             container_options=dict(_OPTIONS),
         )
+
+
+def open_piped(source: Any, name: str) -> InputContainer:
+    """Open what can only be read (`source.read`), in a format that is known by libav's name.
+
+    Raises:
+        av.FFmpegError: It is damaged.
+    """
+    container: InputContainer = av.open(
+        source, format=name, metadata_errors="replace", options=_DECODER_OPTIONS
+    )
+    return container
 
 
 def _format_of(path: Path) -> str | None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import logging
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import IO, Any, Final, Literal, cast
+from typing import IO, Any, Final, Literal, TypeVar, cast
 
 import av
 import numpy as np
@@ -15,12 +17,23 @@ import numpy.typing as npt
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from refvid.errors import InputError, OutputError
+from refvid.media.color import ColorInfo
+from refvid.media.deep_image import (
+    BACKGROUND,
+    decode_colored,
+    decode_deep,
+    find_color,
+    is_deep_color,
+    turn_upright,
+)
 from refvid.media.image_marks import ImageMarks
 from refvid.media.partial_file import partial_file
 from refvid.media.pixel_conversion import Pixels, to_uint8, to_uint16
 from refvid.media.tiff import check_tiff, is_deep_tiff, is_planar, read_deep_tiff
 
 _log = logging.getLogger(__name__)
+
+_Read = TypeVar("_Read")
 
 # Formats that hold one picture and are decoded without running anything else (EPS would start
 # Ghostscript) or opening other files.
@@ -43,8 +56,7 @@ _TILE_HEIGHT: Final = 323
 _STRIP_PIXELS: Final = 2**20
 """What is converted at once, so that conversions take no memory worth mentioning."""
 
-# Mid-grey: 0 in a model's [-1, 1], and the least striking border on light and dark pictures.
-_BACKGROUND: Final = 128
+_HEIF_BRANDS: Final = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1")
 
 _SAVE_OPTIONS: Final[dict[str, dict[str, Any]]] = {
     ".jpg": {"quality": 95, "subsampling": 0},
@@ -57,6 +69,26 @@ _DEEP_FORMATS: Final = {
     ".tif": ("tiff", "rgb48le"),
     ".tiff": ("tiff", "rgb48le"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Still:
+    """A picture in its own colours."""
+
+    pixels: Pixels
+    """(H, W, 3), uint8 or uint16."""
+
+    color: ColorInfo | None = None
+    """Of HDR and wide gamuts, whose code values the pixels are; None: sRGB."""
+
+
+def read_still(path: Path, *, may_shrink: bool = False) -> Still:
+    """Read an image as `read_image` does, but PNG and AVIF of HDR or wide gamut as they are coded.
+
+    Raises:
+        InputError: See `read_image`.
+    """
+    return _read(path, _decode_still, may_shrink=may_shrink)
 
 
 def read_image(path: Path, *, may_shrink: bool = False) -> Pixels:
@@ -77,6 +109,12 @@ def read_image(path: Path, *, may_shrink: bool = False) -> Pixels:
     Raises:
         InputError: Missing, damaged, too large, or no image (a video, a text).
     """
+    return _read(path, _decode, may_shrink=may_shrink)
+
+
+def _read(
+    path: Path, decode: Callable[[Path, IO[bytes], Image.Image], _Read], *, may_shrink: bool
+) -> _Read:
     try:
         with warnings.catch_warnings():
             # Sizes are checked below; odd metadata in a photo is no concern of the user.
@@ -85,7 +123,7 @@ def read_image(path: Path, *, may_shrink: bool = False) -> Pixels:
             with path.open("rb") as file, Image.open(file, formats=_FORMATS) as image:
                 # Before anything is decoded: a header of a few bytes may ask for gigabytes.
                 _check_size(path, image, may_shrink=may_shrink)
-                return _decode(path, file, image)
+                return decode(path, file, image)
     except FileNotFoundError as error:
         raise InputError(f"The image {path} does not exist. Check the path.") from error
     except IsADirectoryError as error:
@@ -116,11 +154,14 @@ def read_image(path: Path, *, may_shrink: bool = False) -> Pixels:
 
 def _advice(path: Path) -> str:
     with path.open("rb") as file:
-        if file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-            return (
-                "It is a damaged TIFF, or one of a rare kind: save it again with 8 or 16 bits per "
-                "channel."
-            )
+        start = file.read(12)
+    if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return (
+            "It is a damaged TIFF, or one of a rare kind: save it again with 8 or 16 bits per "
+            "channel."
+        )
+    if start[4:8] == b"ftyp" and start[8:12] in _HEIF_BRANDS:
+        return "It is HEIF (HEIC): save it as AVIF, PNG or JPEG first."
     return "Give a PNG, JPEG, WebP, AVIF or TIFF file."
 
 
@@ -232,14 +273,14 @@ def _resize(
 def _check_size(path: Path, image: Image.Image, *, may_shrink: bool) -> None:
     """Refuse an image whose pixels would not fit, or have its decoder shrink it."""
     width, height = image.size
-    is_deep = _is_deep_color(image) or image.mode.startswith(("I", "F"))
+    is_deep = is_deep_color(image) or image.mode.startswith(("I", "F"))
     most = _MOST_BYTES // (6 if is_deep or image.format in _WASTEFUL_FORMATS else 3)
     if may_shrink and most < width * height <= _MOST_JPEG_PIXELS:
         factor = next((f for f in (2, 4) if -(-width // f) * -(-height // f) <= most), 8)
         # Does nothing but for JPEG.
         image.draft(image.mode, (width // factor, height // factor))
     if max(image.width * image.height, _tile_pixels(image)) > most:
-        raise InputError(f"{path} is too large ({width}x{height}): {_limits()} Make it smaller.")
+        raise _too_large(path, (width, height))
     if image.size != (width, height):
         _log.info("%s: read as %dx%d, as it is very large", path, *image.size)
 
@@ -250,6 +291,10 @@ def _tile_pixels(image: Image.Image) -> int:
     return int(tags.get(_TILE_WIDTH, 0)) * int(tags.get(_TILE_HEIGHT, 0))
 
 
+def _too_large(path: Path, size: tuple[int, int]) -> InputError:
+    return InputError(f"{path} is too large ({size[0]}x{size[1]}): {_limits()} Make it smaller.")
+
+
 def _limits() -> str:
     return (
         f"refvid reads up to {_MOST_BYTES // 3_000_000} megapixels, and up to "
@@ -257,15 +302,25 @@ def _limits() -> str:
     )
 
 
+def _decode_still(path: Path, file: IO[bytes], image: Image.Image) -> Still:
+    color = find_color(file, image)
+    if color is None:
+        return Still(_decode(path, file, image))
+    if image.width * image.height > _MOST_BYTES // 6:
+        raise _too_large(path, image.size)
+    _log.info("%s: %s in %s", path, color.transfer_name, color.primaries_name)
+    return Still(decode_colored(file, image), color)
+
+
 def _decode(path: Path, file: IO[bytes], image: Image.Image) -> Pixels:
     profile = image.info.get("icc_profile")
     check_tiff(image)
-    if _is_deep_color(image):
+    if is_deep_color(image):
         if profile:
             _log.warning("%s: its colour profile is ignored, as it has 16 bits per channel", path)
         if is_deep_tiff(image) and not is_planar(image):
             return read_deep_tiff(path, image)
-        return _apply_exif(_decode_deep(file, image), image)
+        return turn_upright(decode_deep(file, image), image)
     ImageOps.exif_transpose(image, in_place=True)
     is_gray16 = image.mode.startswith("I")
     pixels = np.empty((image.height, image.width, 3), np.uint16 if is_gray16 else np.uint8)
@@ -292,7 +347,7 @@ def _strip_pixels(strip: Image.Image, to_srgb: _SrgbConversion) -> npt.NDArray[A
         strip = strip.convert("RGB")
     colors = to_srgb(strip)
     if alpha is not None:
-        background = Image.new("RGB", colors.size, (_BACKGROUND,) * 3)
+        background = Image.new("RGB", colors.size, (BACKGROUND,) * 3)
         colors = Image.composite(colors, background, alpha)
     return np.asarray(colors)
 
@@ -321,61 +376,6 @@ class _SrgbConversion:
                 if converted is not None:
                     return converted
         return strip.convert("RGB")
-
-
-def _is_deep_color(image: Image.Image) -> bool:
-    """Whether the file holds 16-bit colour, which Pillow would cut to 8 bits."""
-    if is_deep_tiff(image) and image.mode != "CMYK":
-        return True
-    if image.mode not in ("RGB", "RGBA", "LA") or image.format not in ("PNG", "PPM"):
-        return False
-    for tile in getattr(image, "tile", []):
-        raw_mode = tile.args[0] if isinstance(tile.args, tuple) and tile.args else tile.args
-        if isinstance(raw_mode, str) and ";16" in raw_mode:
-            return True
-        if image.format == "PPM" and isinstance(tile.args, tuple) and tile.args[-1] > 255:
-            return True
-    return False
-
-
-def _decode_with_libav(file: IO[bytes], image: Image.Image) -> av.VideoFrame:
-    """The picture alone: the decoder, which holds another copy, is gone."""
-    file.seek(0)
-    # The open file and not its name, in which libav would see a pattern: `r_%d.png`.
-    with av.open(file, "r", format=f"{str(image.format).lower()}_pipe") as container:
-        stream = container.streams.video[0]
-        stream.codec_context.thread_count = 1  # more would hold more pictures
-        picture = next(container.decode(stream))
-    if (picture.width, picture.height) != image.size:
-        raise ValueError("its size is not clear")
-    return picture
-
-
-def _decode_deep(file: IO[bytes], image: Image.Image) -> npt.NDArray[np.uint16]:
-    picture = _decode_with_libav(file, image)
-    has_alpha = len(picture.format.components) in (2, 4)
-    picture = picture.reformat(format="rgba64le" if has_alpha else "rgb48le")
-    plane, channels = picture.planes[0], 4 if has_alpha else 3
-    lines = np.frombuffer(memoryview(plane), "<u2").reshape(plane.height, plane.line_size // 2)
-    given = lines[:, : plane.width * channels].reshape(plane.height, plane.width, channels)
-    if not has_alpha:
-        return given.copy()
-    pixels = np.empty((plane.height, plane.width, 3), np.uint16)
-    rows = max(1, _STRIP_PIXELS // plane.width)
-    for top in range(0, plane.height, rows):
-        strip = given[top : top + rows].astype(np.float32)
-        alpha = strip[:, :, 3:] / 65535
-        mixed = strip[:, :, :3] * alpha + _BACKGROUND * 257 * (1 - alpha)
-        pixels[top : top + rows] = np.rint(mixed)
-    return pixels
-
-
-def _apply_exif(pixels: Pixels, image: Image.Image) -> Pixels:
-    orientation = image.getexif().get(0x0112, 1)
-    if orientation in (2, 5, 7, 4):  # mirrored
-        pixels = pixels[:, ::-1]
-    turns = {3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}.get(orientation, 0)
-    return cast("Pixels", np.ascontiguousarray(np.rot90(pixels, turns)))
 
 
 def _encode_deep(pixels: npt.NDArray[np.uint16], encoder: str, pix_fmt: str) -> bytes:

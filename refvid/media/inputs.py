@@ -23,6 +23,7 @@ from refvid.media.sequence import find_images, is_sequence_pattern
 from refvid.media.similar_name import did_you_mean
 
 if TYPE_CHECKING:
+    from refvid.media.piped_video import PipedResult, PipedVideo
     from refvid.media.video_info import VideoInfo
 
 # fmt: off
@@ -69,6 +70,12 @@ class Job:
 
     info: VideoInfo | None = None
     """What was learned of the source while its output was named."""
+
+    piped: PipedVideo | None = None
+    """Where the source is piped in and can be read once: `source` is its beginning."""
+
+    sink: PipedResult | None = None
+    """Where the result goes in place of a file."""
 
     among: int = 1
     """How many jobs its command has, where it is done alone."""

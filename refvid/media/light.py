@@ -35,6 +35,8 @@ _M1, _M2 = 2610 / 16384, 2523 / 4096 * 128
 _C1, _C2, _C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
 _A, _B, _C = 0.17883277, 0.28466892, 0.55991073
 
+_BT2020_LUMINANCE: Final = np.array([0.2627, 0.6780, 0.0593], np.float32)
+
 # CIE 1931 x and y of red, green and blue; white is D65.
 _PRIMARIES: Final = MappingProxyType(
     {
@@ -65,18 +67,33 @@ def pq_of_light(light: Values) -> Values:
 
 def light_of_hlg(codes: Values) -> Values:
     """HLG, 0 to 1 -> light of a gray; of other colours, each channel as if it were one."""
-    scene = np.where(codes <= 0.5, codes**2 / 3, (np.exp((codes - _C) / _A) + _B) / 12)
-    return np.asarray(scene**_HLG_SYSTEM_GAMMA * (_HLG_PEAK / DIFFUSE_WHITE))
+    return np.asarray(scene_of_hlg(codes) ** _HLG_SYSTEM_GAMMA * (_HLG_PEAK / DIFFUSE_WHITE))
+
+
+def shown_by_hlg(codes: Values) -> Values:
+    """HLG of RGB (..., 3), 0 to 1 -> light, as a screen of 1000 cd/m2 shows it; BT.2020."""
+    return show_scene(scene_of_hlg(codes))
+
+
+def show_scene(scene: Values) -> Values:
+    """Light of a scene (..., 3), 0 to 1 -> light, as a screen of 1000 cd/m2 shows it; BT.2020."""
+    gain = np.maximum(scene @ _BT2020_LUMINANCE, 1e-9) ** (_HLG_SYSTEM_GAMMA - 1)
+    return np.asarray(scene * (gain[..., np.newaxis] * (_HLG_PEAK / DIFFUSE_WHITE)))
 
 
 def hlg_of_light(light: Values) -> Values:
     """Light of RGB (..., 3), as a screen of 1000 cd/m2 shows it -> HLG, in BT.2020's primaries."""
     shown = np.maximum(light, 0) * (DIFFUSE_WHITE / _HLG_PEAK)
-    luminance = shown @ np.array([0.2627, 0.6780, 0.0593])
+    luminance = shown @ _BT2020_LUMINANCE
     gain = np.maximum(luminance, 1e-9) ** (1 / _HLG_SYSTEM_GAMMA - 1)
     scene = np.clip(shown * gain[..., np.newaxis], 0, 1)
     high = _A * np.log(np.maximum(12 * scene - _B, 1e-9)) + _C
     return np.asarray(np.where(scene <= 1 / 12, np.sqrt(3 * scene), high))
+
+
+def scene_of_hlg(codes: Values) -> Values:
+    """HLG, 0 to 1 -> light of the scene."""
+    return np.asarray(np.where(codes <= 0.5, codes**2 / 3, (np.exp((codes - _C) / _A) + _B) / 12))
 
 
 def convert_primaries(light: Values, source: int, target: int) -> Values:
@@ -84,11 +101,16 @@ def convert_primaries(light: Values, source: int, target: int) -> Values:
 
     Primaries that are neither BT.709's nor wide are taken for BT.709's.
     """
+    matrix = primaries_matrix(source, target)
+    return light if np.array_equal(matrix, np.eye(3)) else np.asarray(light @ matrix.T)
+
+
+def primaries_matrix(source: int, target: int) -> npt.NDArray[np.float64]:
+    """(3, 3) from light in some primaries to light in others, see `convert_primaries`."""
     one, other = (_PRIMARIES.get(name, _PRIMARIES[BT709]) for name in (source, target))
     if one == other:
-        return light
-    matrix = np.linalg.inv(_rgb_to_xyz(other)) @ _rgb_to_xyz(one)
-    return np.asarray(light @ matrix.T)
+        return np.eye(3)
+    return np.asarray(np.linalg.inv(_rgb_to_xyz(other)) @ _rgb_to_xyz(one))
 
 
 def _rgb_to_xyz(primaries: tuple[tuple[float, float], ...]) -> npt.NDArray[np.float64]:

@@ -23,6 +23,7 @@ from refvid.media.origin_marks import Origin
 from refvid.media.output_plan import OutputPlan, add_video_stream, plan_output
 from refvid.media.packet_file import PacketFile, read_packets
 from refvid.media.partial_file import PartialFile, check_target
+from refvid.media.piped_video import PipedResult
 from refvid.media.pixel_conversion import Pixels, RgbWriter
 from refvid.media.reader import Frame, Trim
 from refvid.media.sequence import is_pattern
@@ -55,6 +56,7 @@ def create_video(
     create_folder: bool = False,
     origin: Origin | None = None,
     work: WorkFolder | None = None,
+    sink: PipedResult | None = None,
 ) -> VideoWriter:
     """Prepare to write a video in which everything but the pixels is the source's.
 
@@ -70,6 +72,8 @@ def create_video(
         origin: How it was made, to be said in it; left out where `encoding` does.
         work: Where finished stretches are kept. Those that are there begin the result:
             `frames_written` counts them, and the next frame follows them. None keeps none.
+        sink: Takes the result as it comes, in place of `output`: where nothing need be changed in
+            it afterwards, as in y4m.
 
     Returns:
         A writer; use it as a context manager. Leaving it finishes the file, or removes it if
@@ -92,7 +96,8 @@ def create_video(
             create_folder=create_folder,
             work=work,
         )
-    check_target(output, overwrite=overwrite)
+    if sink is None:
+        check_target(output, overwrite=overwrite)
     return _FileWriter(
         output,
         plan,
@@ -103,6 +108,7 @@ def create_video(
         origin=origin,
         credentials=encoding.credentials,
         work=work,
+        sink=sink,
     )
 
 
@@ -121,6 +127,7 @@ class _FileWriter(VideoWriter):
         origin: Origin | None,
         credentials: Credentials | None,
         work: WorkFolder | None,
+        sink: PipedResult | None,
     ) -> None:
         super().__init__(output, plan)
         self._like = like
@@ -130,6 +137,7 @@ class _FileWriter(VideoWriter):
         self._origin = origin
         self._credentials = credentials
         self._work = work
+        self._sink = sink
         self._partial: PartialFile | None = None
         self._to_picture = RgbWriter(plan.pix_fmt, plan.color)
         self._container: OutputContainer | None = None
@@ -151,10 +159,11 @@ class _FileWriter(VideoWriter):
         return first if self._trim.start or first < 0 else 0
 
     def _open(self) -> None:
-        self._partial = PartialFile(self.output, overwrite=self._overwrite)
+        if self._sink is None:
+            self._partial = PartialFile(self.output, overwrite=self._overwrite)
         tags = self._tags()
         self._container = av.open(
-            libav_name(self._partial.path),
+            self._sink if self._partial is None else libav_name(self._partial.path),
             "w",
             format=self.plan.container,
             container_options=self._muxer_options(tags),
@@ -325,7 +334,8 @@ class _FileWriter(VideoWriter):
             self._copier.finish(None if self._trim.is_open_ended else self._last_frame_end)
         container, self._container = self._container, None
         container.close()
-        assert self._partial is not None
+        if self._partial is None:
+            return
         if self._origin is not None:
             self._origin.finish(self._partial.path, self.plan.container)
             if self._credentials is not None:

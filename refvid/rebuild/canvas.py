@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from refvid.media.domain import Domain
+from refvid.media.color import ColorInfo
+from refvid.media.domain import SRGB, Domain, bring_to_srgb
 from refvid.media.pixel_conversion import to_uint8
 from refvid.rebuild.pixels import Pixels, clip_to_frames, enlarge, frames_to_clip
 
@@ -50,11 +51,13 @@ class Canvas:
         picture: Pixels = clip_to_frames(clip, seen.dtype)[0]
         return picture
 
-    def bring(self, picture: Pixels) -> Pixels:
-        """A picture (h, w, 3) from elsewhere, in sRGB -> the same as the model sees such a video;
-        its size stays.
+    def bring(self, picture: Pixels, color: ColorInfo | None = None) -> Pixels:
+        """A picture (h, w, 3) from elsewhere, of these colours or in sRGB -> the same as the model
+        sees such a video; its size stays.
         """
-        return picture if self.domain is None else self.domain.bring(picture)
+        if self.domain is not None:
+            return self.domain.bring(picture, color or SRGB)
+        return picture if color is None else bring_to_srgb(picture, color)
 
     def enlarges(self, frame: Pixels) -> bool:
         """Whether a frame (h, w, 3) is not yet as large as the result."""

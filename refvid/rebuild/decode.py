@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -37,7 +40,6 @@ from refvid.progress import ProgressCallback, TransferCallback, ignore_progress,
 from refvid.rebuild.canvas import Canvas
 from refvid.rebuild.choose_backbone import LoadedBackbone, choose_backbone
 from refvid.rebuild.chunks import ChunkLengths
-from refvid.rebuild.findings import ReferenceTally
 from refvid.rebuild.hdr import stored_domain
 from refvid.rebuild.identity import identify_run
 from refvid.rebuild.latents_options import DecodeOptions, LatentReferences
@@ -174,9 +176,9 @@ def decode(
     run = Run(started, prepared.plan, on_progress)
     with open_work(job.output, prepared, identity, resume=options.resume) as work:
         source = replace(source, prepared=resumed(prepared, work))
-        uses = _decode(job, source, options, replace(loaded, backbone=backbone), run, work)
+        found = _decode(job, source, options, replace(loaded, backbone=backbone), run, work)
         finish_work(work)
-    return run.report(**tell_references(uses, picture))
+    return run.report(**found)
 
 
 def _decode(
@@ -186,28 +188,33 @@ def _decode(
     loaded: LoadedBackbone,
     run: Run,
     work: WorkFolder | None,
-) -> ReferenceTally:
-    """Write the result; what was found in references."""
+) -> dict[str, Any]:
+    """Write the result; fields of the report about what was found in references."""
     prepared, latents, info = source.prepared, source.latents, source.prepared.info
     with out_of_memory_errors():
-        feed = source.reference.prepare(info, prepared.canvas, loaded).feed
+        conditions = source.reference.prepare(info, prepared.canvas, loaded)
+    feed = conditions.feed
     session = Session(loaded.backbone, loaded.device, prepared.budget)
     lengths = prepared.budget.lengths
     pace = pace_of(latents, lengths)
     keeper = Keeper(work, FedSession(session, feed), pace, (info.height, info.width))
     start = keeper.start
-    run.go_on(finished_files(work, job.output), start.frames)
+    run.go_on([] if job.sink else finished_files(work, job.output), start.frames)
     dtype = np.dtype(np.uint16) if info.bit_depth > 8 else np.dtype(np.uint8)
-    with create_video(
-        job.output,
-        like=info,
-        encoding=options.encoding,
-        plan=prepared.output,
-        overwrite=options.overwrite or bool(job.replaces),
-        create_folder=job.create_folder,
-        origin=Provenance(prepared.plan.model, source.how).origin(latents.source_type, None),
-        work=work,
-    ) as output:
+    with (
+        closing(conditions),
+        create_video(
+            job.output,
+            like=info,
+            encoding=options.encoding,
+            plan=prepared.output,
+            overwrite=options.overwrite or bool(job.replaces),
+            create_folder=job.create_folder,
+            origin=Provenance(prepared.plan.model, source.how).origin(latents.source_type, None),
+            work=work,
+            sink=job.sink,
+        ) as output,
+    ):
 
         def read(check_stop: CheckStop) -> Iterator[LatentChunk]:
             for piece in latents.chunks(
@@ -260,13 +267,14 @@ def _decode(
                     duration=1,
                 )
                 output.write(picture, frame)
-                run.count_written(numbered_path(job.output, frame.index))
+                run.count_written(None if job.sink else numbered_path(job.output, frame.index))
 
         run_pipeline(read, compute, write)
         remember_budget(loaded, prepared, session.budget)
         # Inside the block: nothing is published if it fails.
         assert run.written == latents.frames, f"{latents.frames} planned, {run.written} out"
-    return session.uses
+    run.piped_bytes = job.sink.written if job.sink else 0
+    return tell_references(session.uses, source.reference, conditions.remarks())
 
 
 def pace_of(latents: Latents, lengths: ChunkLengths) -> Pace:
@@ -346,7 +354,9 @@ def _prepare(
     remarks = picture.read(info, canvas)
     check_job_output(job, overwrite=options.overwrite, images=picture.images)
     output = plan_output(job.output, info, options.encoding)
-    memory = plan_memory(loaded, latents.path, info.height, info.width)
+    memory = plan_memory(
+        loaded, latents.path, info.height, info.width, partial(picture.held_bytes, canvas)
+    )
     lengths = stored_lengths(latents, memory.budget.lengths)
     memory = memory._replace(budget=replace(memory.budget, lengths=lengths))
     prepared = prepare_run(

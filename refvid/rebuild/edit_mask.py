@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from refvid.media.image import read_image
 from refvid.media.mask import mask_weights
 from refvid.media.video_info import VideoInfo, read_video_info
 from refvid.rebuild.pixels import Pixels
-from refvid.rebuild.reference_video import ReferenceVideo
+from refvid.rebuild.reference_video import ReferenceVideo, held_bytes
 
 _SAME_SHAPE = 0.02
 """Proportions that differ by less are the same."""
@@ -56,10 +57,15 @@ class EditMask:
         if self._video is not None:
             self._video.close()
 
-    def go_to(self, first: Fraction, last: Fraction) -> None:
-        """Read what belongs to frames from one time to another [s]."""
+    def go_to(self, times: Sequence[Fraction]) -> None:
+        """Read what belongs to frames of some times [s], in order."""
         if self._video is not None:
-            self._video.go_to(first, last)
+            self._video.go_to(times)
+
+    def held_bytes(self, frames: int) -> int:
+        """What is held for chunks of so many frames [bytes], at most."""
+        masks = 4 * self._size[0] * self._size[1] * frames
+        return masks + (held_bytes(self._video.info, self._size, frames) if self._video else 0)
 
     def at(self, time: Fraction) -> NDArray[np.float32]:
         """The mask at a time that was gone to.

@@ -20,7 +20,7 @@ class LatentReferences:
     """What `decode` conditions the decoder on."""
 
     references: References = References()  # noqa: RUF009 - frozen
-    """Image files alone: latents have no frames that could be taken."""
+    """Files alone: latents have no frames that could be taken."""
 
     baseline: bool = False
     """Skip the reference attention: the plain decoder, for comparison."""
@@ -31,7 +31,7 @@ class LatentReferences:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The images, or the folder."""
+        """The images, or the folder, and the video."""
         return self.references.images
 
     def for_inputs(self, count: int) -> LatentReferences:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
@@ -64,8 +64,24 @@ class MemoryPlan(NamedTuple):
     """For the user."""
 
 
-def plan_memory(loaded: LoadedBackbone, source: str | Path, height: int, width: int) -> MemoryPlan:
+Held = Callable[[int], int]
+"""Takes frames per chunk; gives what is in main memory for them beside the model's work [bytes]."""
+
+
+def _nothing(frames: int) -> int:  # noqa: ARG001 -- see `Held`
+    return 0
+
+
+def plan_memory(
+    loaded: LoadedBackbone,
+    source: str | Path,
+    height: int,
+    width: int,
+    held: Held = _nothing,
+) -> MemoryPlan:
     """Choose chunk and tile for frames; messages name where they come from.
+
+    `held` counts where the model works in main memory, too.
 
     Raises:
         OutOfMemory: It does not fit, even in the smallest chunks and tiles.
@@ -79,7 +95,9 @@ def plan_memory(loaded: LoadedBackbone, source: str | Path, height: int, width: 
     limit = None if free is None else f"{_amount(free)} are free on {loaded.device}"
     if asked.memory is not None and (free is None or asked.memory <= free):
         free, limit = asked.memory, f"{_amount(asked.memory)} are allowed"
-    planned = plan_budget(backbone, height, width, known or wanted, free)
+    if loaded.device.type != "cpu":
+        held = _nothing
+    planned = plan_budget(backbone, height, width, known or wanted, free, held)
     if known is not None and planned.budget == known:
         note = f"{describe_budget(known)}, as more did not fit before"
         return MemoryPlan(known, planned.memory_bytes, [note])
@@ -137,7 +155,12 @@ def choose_budget(
 
 
 def plan_budget(
-    backbone: Backbone, height: int, width: int, wanted: Budget, free: int | None
+    backbone: Backbone,
+    height: int,
+    width: int,
+    wanted: Budget,
+    free: int | None,
+    held: Held = _nothing,
 ) -> PlannedBudget:
     """Find the largest budget, from the wanted one down, that fits the free memory [bytes].
 
@@ -146,7 +169,7 @@ def plan_budget(
     needed = 0
     budget = wanted
     for budget in (wanted, *shrink(wanted, backbone.limits, height, width)):
-        needed = estimate_bytes(backbone, height, width, budget)
+        needed = estimate_bytes(backbone, height, width, budget) + held(budget.lengths.longest)
         if free is None or needed <= free * _USABLE_SHARE:
             return PlannedBudget(budget, needed, fits=True)
     return PlannedBudget(budget, needed, fits=False)

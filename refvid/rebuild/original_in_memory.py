@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -22,7 +23,7 @@ class OriginalInMemory:
     def __init__(self, frames: Pixels) -> None:
         self._frames = frames
 
-    def go_to(self, first: Fraction, last: Fraction) -> None:
+    def go_to(self, times: Sequence[Fraction]) -> None:
         """All of it is there."""
 
     def at(self, time: Fraction) -> OriginalFrame | None:
@@ -64,7 +65,7 @@ class MaskInMemory:
             )
         self._masks, self._size = mask, size
 
-    def go_to(self, first: Fraction, last: Fraction) -> None:
+    def go_to(self, times: Sequence[Fraction]) -> None:
         """All of it is there."""
 
     def at(self, time: Fraction) -> NDArray[np.float32]:

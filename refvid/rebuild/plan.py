@@ -257,6 +257,9 @@ class Run:
         self._plan = plan
         self._on_progress = on_progress
         self._files: set[Path] = set()
+        self.piped_bytes = 0
+        """That went to a pipe."""
+
         self._resumed = 0
 
     def go_on(self, files: Iterable[Path], frames: int) -> None:
@@ -271,10 +274,11 @@ class Run:
             self.read += 1
             yield frame
 
-    def count_written(self, file: Path, frames: int = 1) -> None:
-        """Take note of frames that went to a file."""
+    def count_written(self, file: Path | None, frames: int = 1) -> None:
+        """Take note of frames that went to a file, or to a pipe."""
         self.written += frames
-        self._files.add(file)
+        if file is not None:
+            self._files.add(file)
         total = self._plan.frames
         # An estimate of the total may be too low.
         self._on_progress(
@@ -290,7 +294,7 @@ class Run:
             frames=self.written,
             resumed=self._resumed,
             seconds=time.monotonic() - self._started,
-            bytes_written=sum(path.stat().st_size for path in self._files),
+            bytes_written=self.piped_bytes + sum(path.stat().st_size for path in self._files),
             **found,
         )
 

@@ -145,6 +145,11 @@ class References:
         return not self.sources and self.folder is None and self.video is None
 
     @property
+    def takes_frames(self) -> bool:
+        """Whether some of them are frames of the input."""
+        return any(source.image is None for source in self.sources)
+
+    @property
     def images(self) -> tuple[Path, ...]:
         """All files that are read beside the input; of a folder, itself."""
         images = [source.image for source in self.sources]

@@ -12,7 +12,8 @@ from typing import IO
 import numpy as np
 
 from refvid.errors import InputError
-from refvid.media.image import read_image
+from refvid.media.color import ColorInfo
+from refvid.media.image import read_still
 from refvid.media.unchanged import check_unchanged, file_state
 from refvid.rebuild.pixels import Pixels
 
@@ -33,24 +34,39 @@ class ReferencePictures:
         self._recent: OrderedDict[int, Pixels] = OrderedDict()
         self._file: IO[bytes] | None = None
 
-    def add_image(self, path: Path) -> int:
+    def add_image(
+        self, path: Path, take: Callable[[Pixels, ColorInfo | None], Pixels] = lambda p, _: p
+    ) -> int:
         """Read an image file, and give the number that it has from now on.
+
+        `take` turns its pixels (H, W, 3) into what the model would see; it also gets their colours,
+        or None for sRGB.
 
         Raises:
             InputError: It cannot be read.
         """
-        pixels = read_image(path, may_shrink=True)
+
+        def read() -> Pixels:
+            still = read_still(path, may_shrink=True)
+            return take(still.pixels, still.color)
+
+        pixels = read()
         state = file_state(path)
 
         def read_again() -> Pixels:
             check_unchanged(path, state)
-            return read_image(path, may_shrink=True)
+            return read()
 
         return self._add(pixels, read_again)
 
     def add_pixels(self, pixels: Pixels) -> int:
         """Keep (H, W, 3) pixels, and give their number."""
         return self._add(pixels, self._keep(pixels))
+
+    @property
+    def held_bytes(self) -> int:
+        """What is in memory [bytes]."""
+        return sum(pixels.nbytes for pixels in self._recent.values())
 
     def __getitem__(self, number: int) -> Pixels:
         """(H, W, 3) uint8 or uint16."""
@@ -69,9 +85,7 @@ class ReferencePictures:
         return number
 
     def _forget(self) -> None:
-        while len(self._recent) > 1 and (
-            sum(pixels.nbytes for pixels in self._recent.values()) > self._most_bytes
-        ):
+        while len(self._recent) > 1 and self.held_bytes > self._most_bytes:
             self._recent.popitem(last=False)
 
     def _keep(self, pixels: Pixels) -> Callable[[], Pixels]:

@@ -7,7 +7,7 @@ chunk at work can need.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
@@ -28,6 +28,13 @@ _SAME_TIME = Fraction(1, 4)
 _LARGEST_SHARE = 4
 """Frames of more pixels than so many times the video's are made smaller: nothing of what they
 have more could be shown."""
+
+
+_MOST_PER_FRAME = 2
+"""Frames for each of the video's: the one that is shown, and one that follows nearly at once."""
+
+_AHEAD = 4
+"""Frames that are decoded, are being decoded and are being made smaller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,11 @@ class ReferenceVideo:
         self._stack = ExitStack()
         self._frames: Iterator[Frame] | None = None
         self._window: deque[OriginalFrame] = deque()
+        self._nearly = step * _SAME_TIME
+        self._before: Fraction | None = None
+        self._last: Fraction | None = None
+        """Times of the two frames that were read last."""
+
         self._is_over = False
 
     @property
@@ -77,26 +89,40 @@ class ReferenceVideo:
         """Stop reading."""
         self._stack.close()
 
-    def go_to(self, first: Fraction, last: Fraction) -> None:
-        """Read what is shown from one time to another, and the frame behind [s]."""
-        frames = self._open(first)
-        while not self._is_over and not (self._window and self._window[-1].time > last):
+    def go_to(self, times: Sequence[Fraction]) -> None:
+        """Read what is shown at some times [s], in order, and the frame behind the last."""
+        frames = self._open(times[0])
+        while not self._is_over and not (self._window and self._window[-1].time > times[-1]):
             frame = next(frames, None)
             if frame is None:
                 self._is_over = True
-            else:
-                time = frame.time - self.info.start_time
-                pixels = self._take(self._limit(frame.pixels))
-                self._window.append(OriginalFrame(frame.index, time, pixels))
-                self._forget(first)
-        self._forget(first)
+                break
+            time = frame.time - self.info.start_time
+            if self._window and not self._is_of_use(self._window[-1].time, time, times):
+                self._window.pop()
+            self._before, self._last = self._last, time
+            pixels = self._take(self._limit(frame.pixels))
+            self._window.append(OriginalFrame(frame.index, time, pixels))
+            self._forget(times[0])
+        self._forget(times[0])
+
+    def _is_of_use(self, time: Fraction, behind: Fraction, times: Sequence[Fraction]) -> bool:
+        """Whether the frame that was read last, and has another one behind it, is asked for at one
+        of the times: faster videos have many that are not.
+        """
+        before = self._before
+        return any(
+            time <= one < behind
+            or (time - self._nearly <= one < time and (before is None or before < one))
+            for one in times
+        )
 
     def at(self, time: Fraction) -> OriginalFrame | None:
         """The frame of the same time; None where there is none."""
-        for frame in self._window:
-            if abs(frame.time - time) <= self._step * _SAME_TIME:
-                return frame
-        return None
+        nearest = min(self._window, key=lambda frame: abs(frame.time - time), default=None)
+        if nearest is None or abs(nearest.time - time) > self._nearly:
+            return None
+        return nearest
 
     def around(self, time: Fraction) -> list[OriginalFrame]:
         """The frame shown at a time and the one behind it, as far as there are such."""
@@ -137,6 +163,16 @@ class ReferenceVideo:
             return pixels
         size = (max(1, round(width / share)), max(1, round(height / share)))
         return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), pixels.dtype)
+
+
+def held_bytes(info: VideoInfo, size: tuple[int, int], frames: int) -> int:
+    """What is held of a video in step with chunks of so many frames of a size (width, height)
+    [bytes], at most.
+    """
+    pixel = 3 if info.bit_depth == 8 else 6
+    whole, area = info.width * info.height, size[0] * size[1]
+    kept = min(whole, area * _LARGEST_SHARE)
+    return pixel * (kept * (_MOST_PER_FRAME * frames + 2) + whole * _AHEAD)
 
 
 def look_at_video(path: Path, info: VideoInfo) -> tuple[VideoInfo, list[str]]:

@@ -29,7 +29,7 @@ from refvid.rebuild.reference_feed import GivenReference, ReferenceFeed
 from refvid.rebuild.reference_options import ReferenceFit, References, ReferenceSource
 from refvid.rebuild.reference_pictures import ReferencePictures
 from refvid.rebuild.reference_video import ReferenceVideo, look_at_video
-from refvid.rebuild.video_feed import VideoFeed
+from refvid.rebuild.video_feed import VideoFeed, held_in_step
 
 _USUAL_RATE = Fraction(24)
 
@@ -97,6 +97,12 @@ class Conditioning(Protocol):
         """
         ...
 
+    def held_bytes(self, canvas: Canvas, frames: int) -> int:
+        """What is in main memory beside the model's work, once it was read, for chunks of so many
+        frames [bytes].
+        """
+        ...
+
     def rehearse(self, frame: Pixels, loaded: LoadedBackbone) -> Any:
         """Make what `Backbone.decode` takes as `reference` for a trial, with a frame (H, W, 3) of
         it in place of pictures of the scene.
@@ -147,7 +153,7 @@ class SceneReferences:
         _check_apart(info, self._asked.sources)
         for number, source in enumerate(self._asked.sources):
             if source.image is not None:
-                self._numbers[number] = self._pictures.add_image(source.image)
+                self._numbers[number] = self._pictures.add_image(source.image, canvas.bring)
                 notes += notes_on_picture(source.image)
         if self._asked.video is not None:
             self._video, remarks = look_at_video(self._asked.video, info)
@@ -155,6 +161,12 @@ class SceneReferences:
         if self._asked.mask is not None:
             self._mask = EditMask(self._asked.mask, info, canvas.size)
         return notes
+
+    def held_bytes(self, canvas: Canvas, frames: int) -> int:
+        held = self._pictures.held_bytes
+        if self._video is not None:
+            held += held_in_step(self._video, self._mask, canvas.size, frames)
+        return held
 
     def rehearse(self, frame: Pixels, loaded: LoadedBackbone) -> Any:
         count = min(len(self.names), _TRIED_TOGETHER)
@@ -201,15 +213,9 @@ class SceneReferences:
             own = read_frame(info.path, index=frame, time=time, info=info)
             frame, time = own.index, None
             self._numbers[number] = self._pictures.add_pixels(canvas.to_domain(own.pixels))
-        picture, is_own = self._numbers[number], source.image is None
-
-        def read() -> Pixels:
-            pixels = self._pictures[picture]
-            return pixels if is_own else canvas.bring(pixels)
-
         return GivenReference(
             name=source.describe(),
-            read=read,
+            read=partial(self._pictures.__getitem__, self._numbers[number]),
             frame=frame,
             time=time,
         )

@@ -82,6 +82,9 @@ _SAME_SHAPE = 0.01
 _ALL_BUT_NOTHING = 0.9
 """Share of a frame that has changed from which on the two have nothing in common."""
 
+COMPARED_BYTES = 200
+"""For each pixel, while a frame is compared [bytes]."""
+
 _PLAIN = 0.02
 """Share of a frame with texture below which correlation says nothing."""
 

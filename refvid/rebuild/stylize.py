@@ -17,7 +17,7 @@ from torch import Tensor
 
 from refvid.media.color import luma_weights
 from refvid.media.file_kind import notes_on_picture
-from refvid.media.image import fit_image, read_image
+from refvid.media.image import fit_image, read_still
 from refvid.media.inputs import Job
 from refvid.media.pixel_conversion import Pixels
 from refvid.media.reader import read_frame
@@ -120,7 +120,7 @@ class _Painting:
     def read(self, info: VideoInfo, canvas: Canvas) -> Sequence[str]:
         asked, notes = self._asked, []
         for style in asked.styles:
-            height, width = self._read(style.image)
+            height, width = self._read(style.image, canvas)
             seen = style_size((width, height), canvas.size, asked.style_scale)
             if math.sqrt(seen[0] * seen[1] / (width * height)) > _MUCH_LARGER:
                 notes.append(
@@ -135,7 +135,7 @@ class _Painting:
         for keyframe in asked.keyframes:
             if keyframe.frame is not None:
                 check_frame_exists(info, keyframe.frame, f"the keyframe {keyframe.image}")
-            height, width = self._read(keyframe.image)
+            height, width = self._read(keyframe.image, canvas)
             if abs(width * info.height / (height * info.width) - 1) > _SAME_SHAPE:
                 notes.append(
                     f"{keyframe.image} is {width}x{height}, but the clip {info.width}x"
@@ -145,10 +145,14 @@ class _Painting:
             notes += notes_on_picture(image)
         return notes
 
-    def _read(self, image: Path) -> tuple[int, int]:
-        self._pixels.append(read_image(image, may_shrink=True))
+    def _read(self, image: Path, canvas: Canvas) -> tuple[int, int]:
+        still = read_still(image, may_shrink=True)
+        self._pixels.append(canvas.bring(still.pixels, still.color))
         height, width = self._pixels[-1].shape[:2]
         return height, width
+
+    def held_bytes(self, canvas: Canvas, frames: int) -> int:  # noqa: ARG002 -- the protocol's
+        return sum(pixels.nbytes for pixels in self._pixels)
 
     def rehearse(self, frame: Pixels, loaded: LoadedBackbone) -> Any:
         asked, size = self._asked, (frame.shape[1], frame.shape[0])
@@ -167,15 +171,12 @@ class _Painting:
         backbone, asked = cast("StyleBackbone", loaded.backbone), self._asked  # no other is chosen
         pixels, self._pixels = iter(self._pixels), []  # not for the whole run
         styles = [
-            (
-                fit_style(canvas.bring(next(pixels)), canvas.size, asked.style_scale),
-                style.weight,
-            )
+            (fit_style(next(pixels), canvas.size, asked.style_scale), style.weight)
             for style in asked.styles
         ]
         keyframes = [
             (
-                fit_image(canvas.bring(next(pixels)), *canvas.size, "stretch"),
+                fit_image(next(pixels), *canvas.size, "stretch"),
                 # The clip's own frame at its place.
                 canvas.to_picture(
                     read_frame(info.path, index=key.frame, time=key.time, info=info).pixels

@@ -8,13 +8,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from refvid.media.inputs import Job, check_job_output
 from refvid.media.output_plan import plan_output
 from refvid.media.pipeline import CheckStop, run_pipeline
-from refvid.media.reader import Frame, open_video
+from refvid.media.reader import Frame, VideoReader, open_video
 from refvid.media.sequence import numbered_path
 from refvid.media.work_folder import WorkFolder
 from refvid.media.writer import create_video
@@ -85,7 +86,13 @@ def prepare(
     ]
     if options.strength == 0 and larger is info:
         remarks.append(what_changes(info, output))
-    memory = plan_memory(loaded, info.path, larger.height, larger.width)
+    memory = plan_memory(
+        loaded,
+        info.path,
+        larger.height,
+        larger.width,
+        partial(conditioning.held_bytes, canvas),
+    )
     return prepare_run(
         "rebuild",
         job,
@@ -189,7 +196,7 @@ def _rebuild(
     )
     start, rebuilder.cuts = keeper.start, [*keeper.cuts]
     read_from = max(0, min(start.first, start.position - FRAMES_BEFORE))
-    run.go_on(finished_files(work, job.output), start.frames)
+    run.go_on([] if job.sink else finished_files(work, job.output), start.frames)
     run.read = read_from
     # What is not to be changed goes from decoder to encoder, not by way of RGB.
     is_unchanged = options.strength == 0 and prepared.canvas.size == prepared.info.size
@@ -200,9 +207,7 @@ def _rebuild(
     zero = prepared.info.start_time
     with (
         closing(conditions),
-        open_video(
-            job.source, options.range, info=prepared.info, keep_decoded=is_unchanged
-        ) as video,
+        _open(job, options, prepared, keep_decoded=is_unchanged) as video,
         create_video(
             job.output,
             like=prepared.info,
@@ -213,6 +218,7 @@ def _rebuild(
             create_folder=job.create_folder,
             origin=origin,
             work=work,
+            sink=job.sink,
         ) as output,
     ):
         video.skip(read_from)
@@ -246,14 +252,23 @@ def _rebuild(
                     output.write_unchanged(frame)
                 else:
                     output.write(pixels, frame)
-                run.count_written(_file_of(frame, job.output))
+                run.count_written(None if job.sink else _file_of(frame, job.output))
 
         run_pipeline(read, compute, write)
         remember_budget(loaded, prepared, rebuilder.session.budget)
         # Inside the block: nothing is published if it fails.
         assert run.written == run.read, f"{run.read} in, {run.written} out"
+    run.piped_bytes = job.sink.written if job.sink else 0
     found = tell_references(rebuilder.session.uses, conditioning, conditions.remarks())
     return {"cuts": tuple(rebuilder.cuts), **found}
+
+
+def _open(
+    job: Job, options: RebuildOptions, prepared: Prepared, *, keep_decoded: bool
+) -> VideoReader:
+    if job.piped is not None:
+        return job.piped.open(options.range, keep_decoded=keep_decoded)
+    return open_video(job.source, options.range, info=prepared.info, keep_decoded=keep_decoded)
 
 
 class _Rebuilt(NamedTuple):

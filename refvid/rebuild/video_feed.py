@@ -6,7 +6,7 @@ references like any other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from types import MappingProxyType
@@ -15,11 +15,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from refvid.media.video_info import VideoInfo
 from refvid.models.backbone import ReferenceUse
+from refvid.rebuild.edit_mask import EditMask
 from refvid.rebuild.pixels import Pixels
 from refvid.rebuild.reference_feed import Choices, ChunkView, Fed, GivenReference, ReferenceFeed
-from refvid.rebuild.reference_video import OriginalFrame
-from refvid.rebuild.same_moment import SameMoment
+from refvid.rebuild.reference_video import OriginalFrame, held_bytes
+from refvid.rebuild.same_moment import COMPARED_BYTES, Copied, SameMoment
 from refvid.wording import counted
 
 _NO_MORE: Mapping[int, GivenReference] = MappingProxyType({})
@@ -37,8 +39,8 @@ class FramesInStep(Protocol):
         """In words, for people."""
         ...
 
-    def go_to(self, first: Fraction, last: Fraction) -> None:
-        """Make ready for frames from one time to another [s]."""
+    def go_to(self, times: Sequence[Fraction]) -> None:
+        """Make ready for frames of some times [s], in order."""
         ...
 
     def at(self, time: Fraction) -> OriginalFrame | None:
@@ -61,8 +63,8 @@ class FramesInStep(Protocol):
 class MasksInStep(Protocol):
     """Masks by the times of the video's frames; see `EditMask`."""
 
-    def go_to(self, first: Fraction, last: Fraction) -> None:
-        """Make ready for frames from one time to another [s]."""
+    def go_to(self, times: Sequence[Fraction]) -> None:
+        """Make ready for frames of some times [s], in order."""
         ...
 
     def at(self, time: Fraction) -> NDArray[np.float32]:
@@ -132,23 +134,13 @@ class VideoFeed:
         return [remark]
 
     def feed(self, view: ChunkView, more: Mapping[int, GivenReference] = _NO_MORE) -> Fed:
-        assert view.picture is not None, "a video is held against frames"
         times = [moment.time for moment in view.moments]
-        self._video.go_to(times[0], times[-1])
+        self._video.go_to(times)
         if self._mask is not None:
-            self._mask.go_to(times[0], times[-1])
+            self._mask.go_to(times)
         self._count_lacking(view)
         masks = [None if self._mask is None else self._mask.at(time) for time in times]
-        others = [self._video.at(time) for time in times]
-        copied = None
-        is_known = self._copies.is_known(view)
-        if not is_known and sum(other is not None for other in others) >= _NEARLY_ALL * len(times):
-            copied = self._same.copy(
-                [view.picture(number) for number in range(len(times))],
-                [None if other is None else other.pixels for other in others],
-                masks,
-                starts_shot=view.starts_shot,
-            )
+        copied = None if self._copies.is_known(view) else self._copy(view, masks)
         if not self._copies.make(view, lambda: copied is not None):
             middle = len(times) // 2
             around = self._video.around(times[middle])
@@ -168,6 +160,21 @@ class VideoFeed:
         fed = self._pictures.feed(view, more)
         return replace(fed, copied=copied, uses=(use,), video=self._count)
 
+    def _copy(self, view: ChunkView, masks: Sequence[NDArray[np.float32] | None]) -> Copied | None:
+        """What frames of the same moments show, too; None where that cannot be told: latents have
+        no pictures to hold them against.
+        """
+        others = [self._video.at(moment.time) for moment in view.moments]
+        together = sum(other is not None for other in others)
+        if view.picture is None or together < _NEARLY_ALL * len(others):
+            return None
+        return self._same.copy(
+            [view.picture(number) for number in range(len(others))],
+            [None if other is None else other.pixels for other in others],
+            masks,
+            starts_shot=view.starts_shot,
+        )
+
     def _number(self, frame: OriginalFrame) -> int:
         return self._count + frame.index
 
@@ -185,6 +192,19 @@ class VideoFeed:
                 first = moment.index if self._lacking is None else self._lacking[0]
                 self._lacking = first, moment.index
                 self._lacking_count += 1
+
+
+def held_in_step(
+    video: VideoInfo, mask: EditMask | None, size: tuple[int, int], frames: int
+) -> int:
+    """What a video and its mask take beside the model's work, for chunks of so many frames of a
+    size (width, height) [bytes].
+    """
+    area = size[0] * size[1]
+    pixel = 3 if video.bit_depth == 8 else 6
+    copied = area * frames * (pixel + 1)
+    masks = 0 if mask is None else mask.held_bytes(frames)
+    return held_bytes(video, size, frames) + copied + masks + area * COMPARED_BYTES
 
 
 def _paint_over(pixels: Pixels, mask: NDArray[np.float32]) -> Pixels:

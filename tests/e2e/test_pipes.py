@@ -6,13 +6,16 @@ import io
 import os
 import subprocess
 import sys
+import threading
 from fractions import Fraction
 from pathlib import Path
+from typing import IO
 
 import av
 import numpy as np
 import pytest
 
+from refvid.media.image import write_image
 from refvid.media.reader import open_video
 from tests.unit.media.conftest import build_video
 
@@ -94,6 +97,84 @@ def test_y4m_is_what_other_programs_read(source: Path, scratch: Path, tmp_path: 
     with av.open(str(tmp_path / "back.mkv")) as back, av.open(str(source)) as first:
         pairs = zip(back.decode(video=0), first.decode(video=0), strict=True)
         assert all(np.array_equal(a.to_ndarray(), b.to_ndarray()) for a, b in pairs)
+
+
+def write_y4m(path: Path, frames: int) -> bytes:
+    build_video(path.with_suffix(".mkv"), frames=frames, color=(1, 1, 1, 1), size=(96, 64))
+    words = ["enhance", path.with_suffix(".mkv"), "--strength", "0", "-o", path, "-q"]
+    subprocess.run([sys.executable, "-m", "refvid", *map(str, words)], check=True)
+    return path.read_bytes()
+
+
+def test_y4m_comes_out_while_it_still_goes_in(scratch: Path, tmp_path: Path) -> None:
+    """With little on disk, and to the byte what comes of a file."""
+    clip, photo = tmp_path / "clip.y4m", tmp_path / "photo.png"
+    piped = write_y4m(clip, 60)
+    write_image(photo, read_frames(clip)[0])
+    words = ["--ref", str(photo), "--model", "mini", "-d", "cpu", "-o", "-", "--container", "y4m"]
+    as_file = refvid("enhance", clip, *words, scratch=scratch)
+    command = [sys.executable, "-m", "refvid", "enhance", "-", *words]
+    some_is_out = threading.Event()
+    waited: list[bool] = []
+    temporary: list[int] = []
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(scratch), "TEMP": str(scratch), "TMP": str(scratch)},
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+
+        def feed(stdin: IO[bytes]) -> None:
+            stdin.write(piped[: len(piped) * 4 // 5])
+            stdin.flush()
+            waited.append(some_is_out.wait(120))
+            stdin.write(piped[len(piped) * 4 // 5 :])
+            stdin.close()
+
+        feeder = threading.Thread(target=feed, args=(process.stdin,))
+        feeder.start()
+        given = process.stdout.read(len(piped) // 4)
+        temporary = [file.stat().st_size for file in scratch.rglob("*") if file.is_file()]
+        some_is_out.set()
+        given += process.stdout.read()
+        feeder.join()
+    assert process.returncode == 0
+    assert waited == [True], "nothing came before the end of the input"
+    assert sum(temporary) < len(piped) / 4
+    assert given == as_file.stdout
+    assert list(scratch.iterdir()) == []
+
+
+def test_y4m_that_must_be_read_twice(scratch: Path, tmp_path: Path) -> None:
+    """A frame of the input is the reference: then it waits in a file."""
+    piped = write_y4m(tmp_path / "clip.y4m", FRAMES)
+    words = ("--ref", f"frame:{FRAMES - 1}", "--model", "mini", "-d", "cpu", "-o")
+    done = refvid(
+        *("enhance", "-", *words, "-", "--container", "y4m"), scratch=scratch, piped=piped
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert len(done.stdout) > len(piped) * 0.9
+
+
+def test_nobody_reads_on(scratch: Path, tmp_path: Path) -> None:
+    clip = tmp_path / "clip.y4m"
+    write_y4m(clip, 60)
+    words = ["enhance", clip, "--strength", "0", "-o", "-", "--container", "y4m"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "refvid", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.read(100)
+        process.stdout.close()
+        said = process.stderr.read()
+    assert process.returncode == 4, said
+    assert b"Cannot write to standard output" in said
+    assert b"Traceback" not in said
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,57 @@ def test_an_edit_stays_and_the_rest_comes_back(
     assert [one["frames"] for one in report["served"]] == [FRAMES, FRAMES]
 
 
+@pytest.fixture(scope="module")
+def latents(folder: Path) -> Path:
+    path = folder / "latents.safetensors"
+    words = ["encode", folder / "clip.mkv", "-o", path, "--model", "mini", "--device", "cpu"]
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == 0, result.stderr
+    return path
+
+
+@pytest.mark.parametrize("kind", ["same", "shorter", "masked"])
+def test_latents_with_the_original(
+    folder: Path, latents: Path, clean: np.ndarray, tmp_path: Path, kind: str
+) -> None:
+    """Frames of each chunk's time are references; a mask hides what is edited."""
+
+    def decode(*words: object) -> tuple[np.ndarray, dict[str, Any]]:
+        output = tmp_path / "out.mkv"
+        asked = ["decode", latents, *words, "-o", output, "-c", "ffv1", "-y", "--json"]
+        result = CliRunner().invoke(app, [str(word) for word in [*asked, "--device", "cpu"]])
+        assert result.exit_code == 0, result.stderr
+        (document,) = json.loads(result.stdout)["results"]
+        return read(output), document["report"]
+
+    original = clean[: FRAMES // 2] if kind == "shorter" else clean
+    write(tmp_path / "original.mkv", original)
+    white = tmp_path / "white.png"
+    write_image(white, np.full(clean.shape[1:], 255, np.uint8))
+    words: list[object] = ["--ref-video", tmp_path / "original.mkv"]
+    result, report = decode(*words, *(["--mask", white] if kind == "masked" else []))
+    before, after = quality(read(folder / "clip.mkv"), clean), quality(result, clean)
+    if kind == "masked":
+        assert after < before + 0.5, "nothing of it counts"
+    else:
+        assert after > before + 1
+        assert report["served"][0]["name"].endswith("original.mkv")
+    warned = any("does not cover 6 frames (6 to 11)" in one for one in report["warnings"])
+    assert warned == (kind == "shorter")
+
+
+def test_latents_and_a_bad_original(folder: Path, latents: Path) -> None:
+    for words, code, said in (
+        (("--ref-video", "nowhere.mp4"), 3, "there is no such file"),
+        (("--mask", folder / "0.png"), 2, "give --ref-video, too"),
+        (("--ref-video", folder / "original.mkv", "--baseline"), 2, "takes no reference"),
+    ):
+        asked = ["decode", latents, *words, "-o", folder / "never.mkv", "--device", "cpu"]
+        result = CliRunner().invoke(app, [str(word) for word in asked])
+        assert result.exit_code == code, result.stderr
+        assert said in result.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

@@ -16,6 +16,7 @@ from refvid.media.light import (
     light_of_hlg,
     light_of_pq,
     pq_of_light,
+    shown_by_hlg,
 )
 
 BT2020, P3 = 9, 12
@@ -69,6 +70,35 @@ def test_every_code_comes_back(transfer: int, depth: int) -> None:
 
 
 @BOTH
+@pytest.mark.parametrize("primaries", [1, P3, BT2020])
+def test_every_color_comes_back(transfer: int, primaries: int) -> None:
+    """Whatever the video can show, up to its brightest: within what nobody can see."""
+    random = np.random.default_rng(3)
+    light = random.uniform(0, 1, (40, 40, 3)) ** 4 * random.choice([0.01, 1, 4.9], (40, 40, 1))
+    light[0, :8] = np.array(np.meshgrid([0, 1], [0, 1], [0, 1])).reshape(3, 8).T
+    codes = pq_of_light(light) if transfer == PQ else hlg_of_light(light)
+    frame = np.rint(codes * 65535).astype(np.uint16)
+    domain = domain_of(transfer, primaries)
+    seen = domain.take(frame)
+    back = domain.give(seen)
+    assert _differ(frame, back, transfer).max() < 1
+    both: np.ndarray = np.stack([seen, seen])
+    assert np.array_equal(back, domain.give(both)[1])
+
+
+def _differ(one: np.ndarray, other: np.ndarray, transfer: int) -> np.ndarray:
+    """Differences of BT.2124; 1 is just noticeable."""
+    both = []
+    for codes in (one, other):
+        values = codes / 65535
+        light = light_of_pq(values) if transfer == PQ else shown_by_hlg(values)
+        cones = light @ (np.array([[1688, 2146, 262], [683, 2951, 462], [99, 309, 3688]]).T / 4096)
+        matrix = np.array([[2048, 2048, 0], [6610, -13613, 7003], [17933, -17390, -543]])
+        both.append(pq_of_light(cones) @ (matrix.T / 4096))
+    return np.asarray(720 * np.linalg.norm((both[0] - both[1]) * (1, 0.5, 1), axis=-1))
+
+
+@BOTH
 def test_sdr_in_hdr_is_seen_as_sdr(transfer: int) -> None:
     seen = domain_of(transfer).take(wrap_sdr(grays(np.uint8), transfer, BT2020))
     assert seen / 65535 == pytest.approx(grays(np.uint8) / 255 * WHITE_LEVEL, abs=2e-3)
@@ -84,7 +114,11 @@ def test_sdr_pictures_are_brought_to_where_the_video_has_them(transfer: int, dty
     brought = domain.bring(picture)
     assert brought.dtype == dtype
     seen = domain.take(wrap_sdr(picture, transfer, BT2020))
-    assert brought / np.iinfo(dtype).max == pytest.approx(seen / 65535, abs=1 / 255)
+    assert brought / np.iinfo(dtype).max == pytest.approx(seen / 65535, abs=1.5 / 255)
+    # Colours that are not very strong are in HDR what they are in SDR.
+    straight = picture.min(2) > 0.3 * picture.max(2)
+    shown = picture[straight] / np.iinfo(dtype).max * WHITE_LEVEL
+    assert brought[straight] / np.iinfo(dtype).max == pytest.approx(shown, abs=1.5 / 255)
 
 
 def test_wide_gamut_changes_references_only() -> None:
@@ -111,6 +145,6 @@ def test_highlights_keep_enough_steps(transfer: int, brightest: int) -> None:
     top = (pq_of_light(light) if transfer == PQ else hlg_of_light(light)) * 65535
     domain = domain_of(transfer)
     highest = int(domain.take(top.astype(np.uint16))[0, 0, 0])
-    seen = np.arange(0, highest, 257).astype(np.uint16)[:, None, None]
-    steps = np.diff(domain.give(seen).astype(int).ravel())
+    seen = np.arange(0, highest, 257).astype(np.uint16)[:, None, None].repeat(3, 2)
+    steps = np.diff(domain.give(seen)[:, 0, 1].astype(int))
     assert steps.max() < 2.5 * 257

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image, ImageCms
 
 from refvid.errors import InputError, OutputError
-from refvid.media.image import _apply_exif, fit_image, read_image, write_image
+from refvid.media.deep_image import turn_upright
+from refvid.media.image import fit_image, read_image, write_image
 
 
 def gradient(height=20, width=30, peak=255):
@@ -98,7 +99,7 @@ def test_exif_orientation(tmp_path, orientation):
     expected = np.asarray(_transposed(plain, orientation))
     assert np.array_equal(read_image(tmp_path / "a.png"), expected)
     with Image.open(tmp_path / "a.png") as image:  # 16-bit images are turned by our own code
-        deep = _apply_exif(gradient().astype(np.uint16), image)
+        deep = turn_upright(gradient().astype(np.uint16), image)
     assert np.array_equal(deep, expected)
 
 

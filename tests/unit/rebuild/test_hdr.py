@@ -46,6 +46,7 @@ from tests.asking import (
     plan_enhance,
 )
 from tests.conftest import moving_pattern
+from tests.hdr_pictures import write_png
 
 BT2020 = 9
 SIZE = (96, 64)
@@ -153,6 +154,38 @@ def test_the_model_sees_sdr(tmp_path: Path, fake_backbone, still, transfer: int)
     )
     enhance(own, load(backbone))
     assert (references[0][0] - seen[0][0, :, 0]).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("video", [None, PQ, HLG])
+@pytest.mark.parametrize("photo", [PQ, HLG])
+def test_hdr_photos_are_seen_as_what_they_show(
+    tmp_path: Path, fake_backbone, still, video: int | None, photo: int
+) -> None:
+    """By SDR video, too: their code values would pass for a pale picture."""
+    if video is None:
+        source = tmp_path / "in"
+        source.mkdir()
+        for index, frame in enumerate(still):
+            Image.fromarray(frame).save(source / f"{index}.png")
+    else:
+        source = write_hdr(tmp_path / "in.mkv", still, video)
+    codes = wrap_sdr(still[0], photo, BT2020)
+    picture = write_png(tmp_path / "photo.png", codes, photo, BT2020)
+    references: list[torch.Tensor] = []
+    backbone = fake_backbone()
+
+    def note(reference: torch.Tensor) -> torch.Tensor:
+        references.append(reference)
+        return reference
+
+    backbone.prepare_reference = note
+    options = EnhanceOptions(
+        source=source, output=tmp_path / "o_%d.png", reference=ReferenceSource(image=picture)
+    )
+    enhance(options, load(backbone))
+    as_sdr = frames_to_clip([still[0]], torch.device("cpu"))[0, :, 0]
+    wanted = as_sdr if video is None else (as_sdr + 1) * WHITE_LEVEL - 1
+    assert (references[0][0] - wanted).abs().max() < 0.02
 
 
 @BOTH

@@ -65,12 +65,12 @@ def test_one_mp4_is_opened_three_times(
 
     def read(path: Path, **how: Any) -> Any:
         pictures.append(path)
-        return image.read_image(path, **how)
+        return image.read_still(path, **how)
 
     def attempt(plan: Any) -> None:
         tried.append(plan.codec)
 
-    monkeypatch.setattr(reference_pictures, "read_image", read)
+    monkeypatch.setattr(reference_pictures, "read_still", read)
     monkeypatch.setattr(output_plan, "_try", attempt)
     loaded = LoadedBackbone(
         backbone=fake_backbone(), device=torch.device("cpu"), dtype=torch.float32, reason="a test"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ from refvid.media.video_info import read_video_info
 from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.edit_mask import EditMask
 from refvid.rebuild.frames import enhance_frames
+from refvid.rebuild.memory import plan_memory
 from refvid.rebuild.options import ModelOptions, RebuildOptions
 from refvid.rebuild.reference_options import References, ReferenceSource
-from refvid.rebuild.reference_video import ReferenceVideo
+from refvid.rebuild.reference_video import ReferenceVideo, held_bytes
 from tests.asking import EnhanceOptions, enhance, plan_enhance
 from tests.unit.rebuild.test_same_moment import degrade, scene
 
@@ -51,29 +53,51 @@ def ask(source: Path, output: Path, **references: Any) -> EnhanceOptions:
     return asked
 
 
+def times(first: int, last: int) -> list[Fraction]:
+    return [Fraction(number, 24) for number in range(first, last + 1)]
+
+
 class TestReading:
     def test_frames_of_the_same_time(self, make_video) -> None:
         info = read_video_info(make_video(40, rate=30))
         video = ReferenceVideo(info, info.size, STEP)
-        video.go_to(Fraction(0), Fraction(7, 24))
+        video.go_to(times(0, 7))
         assert [frame.index for frame in [video.at(Fraction(n, 24)) for n in (0, 4)]] == [0, 5]
         assert video.at(Fraction(2, 24)) is None
         assert [frame.index for frame in video.around(Fraction(2, 24))] == [2, 3]
         assert len(video._window) <= 11, "no more than a chunk"
-        video.go_to(Fraction(24, 24), Fraction(31, 24))
+        video.go_to(times(24, 31))
         assert len(video._window) <= 11
         assert video.at(Fraction(1)).index == 30
         assert video.covers(Fraction(31, 24))
-        video.go_to(Fraction(32, 24), Fraction(40, 24))
+        video.go_to(times(32, 40))
         assert not video.covers(Fraction(34, 24))
         assert video.around(Fraction(36, 24)) == []
+        video.close()
+
+    @pytest.mark.parametrize("rate", [12, 24, 30, 60, 240])
+    def test_no_more_is_held_than_is_planned(self, make_video, rate: int) -> None:
+        """Of a faster video nothing that no frame would ask for; all that a slower one has."""
+        info = read_video_info(make_video(3 * rate, rate=rate))
+        video = ReferenceVideo(info, info.size, STEP)
+        for first in (0, 8, 16, 24):
+            video.go_to(times(first, first + 7))
+            assert len(video._window) <= 2 * 8 + 2
+            held = sum(frame.pixels.nbytes for frame in video._window)
+            assert held <= held_bytes(info, info.size, 8)
+            for number in range(first, first + 8):
+                found, shown = video.at(Fraction(number, 24)), number * rate // 24
+                if number * rate % 24 == 0:
+                    assert found is not None
+                    assert found.index == shown
+                assert video.around(Fraction(number, 24))[0].index == shown
         video.close()
 
     def test_from_the_middle_on(self, make_video) -> None:
         info = read_video_info(make_video(40, rate=24))
         for first in (20, 39, 41):
             video = ReferenceVideo(info, info.size, STEP)
-            video.go_to(Fraction(first, 24), Fraction(first + 7, 24))
+            video.go_to(times(first, first + 7))
             found = video.at(Fraction(first, 24))
             assert (None if found is None else found.index) == (first if first < 40 else None)
             assert video.covers(Fraction(first, 24)) == (first < 40)
@@ -82,7 +106,7 @@ class TestReading:
     def test_large_frames_are_made_smaller(self, make_video) -> None:
         info = read_video_info(make_video(3))
         video = ReferenceVideo(info, (16, 12), STEP)
-        video.go_to(Fraction(0), Fraction(0))
+        video.go_to(times(0, 0))
         height, width = video.at(Fraction(0)).pixels.shape[:2]
         assert height * width <= 4 * 16 * 12
         video.close()
@@ -169,6 +193,48 @@ class TestEnhance:
         )
         report = enhance(asked, loaded)
         assert [one.runs for one in report.served] == [((0, 7),), ((0, 7),)]
+
+
+class TestMemory:
+    def test_a_video_counts_in_the_plan(self, loaded, tmp_path: Path) -> None:
+        source = write(tmp_path / "in", moving(12))
+        video = write(tmp_path / "original", moving(12))
+        alone = plan_enhance(ask(source, tmp_path / "a/f_%04d.png"), loaded)
+        beside = plan_enhance(ask(source, tmp_path / "b/f_%04d.png", video=video), loaded)
+        frames = 240 * 160 * 3 * alone.chunk
+        assert beside.memory_bytes > alone.memory_bytes + 2 * frames
+        mask = write(tmp_path / "mask", moving(12))
+        masked = ask(source, tmp_path / "c/f_%04d.png", video=video, mask=mask)
+        assert plan_enhance(masked, loaded).memory_bytes > beside.memory_bytes + frames
+
+    def test_less_memory_makes_chunks_shorter(self, loaded, tmp_path: Path) -> None:
+        source = write(tmp_path / "in", moving(12))
+        video = write(tmp_path / "original", moving(12))
+        plan = plan_enhance(ask(source, tmp_path / "a/f_%04d.png", video=video), loaded)
+        asked = ask(source, tmp_path / "b/f_%04d.png", video=video)
+        asked._model = ModelOptions(memory=plan.memory_bytes)
+        smaller = plan_enhance(asked, loaded)
+        assert smaller.memory_bytes <= plan.memory_bytes
+        assert smaller.chunk < plan.chunk
+
+    def test_pictures_count_in_the_plan(self, loaded, tmp_path: Path) -> None:
+        source = write(tmp_path / "in", moving(2))
+        plain = plan_enhance(ask(source, tmp_path / "a/f_%04d.png"), loaded)
+        images = [tmp_path / f"{number}.png" for number in range(3)]
+        for number, image in enumerate(images):
+            write_image(image, np.full((400, 600, 3), number, np.uint8))
+        sources = tuple(ReferenceSource(image=image) for image in images)
+        several = plan_enhance(ask(source, tmp_path / "b/f_%04d.png", sources=sources), loaded)
+        assert several.memory_bytes == plain.memory_bytes + 3 * 400 * 600 * 3
+
+    def test_memory_of_other_devices_holds_no_frames(self, loaded) -> None:
+        plan = plan_memory(loaded, "clip.mp4", 160, 240, lambda frames: 10**9 * frames)
+        assert plan.memory_bytes > 10**9
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("refvid.rebuild.memory.free_bytes", lambda device: None)
+            elsewhere = replace(loaded, device=torch.device("cuda"))
+            plan = plan_memory(elsewhere, "clip.mp4", 160, 240, lambda frames: 10**9 * frames)
+        assert plan.memory_bytes < 10**9
 
 
 class TestInMemory:

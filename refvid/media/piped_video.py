@@ -1,0 +1,112 @@
+"""y4m from a pipe and into one: read once from the front, and written as it comes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO, Final, Self
+
+from refvid.errors import OutputError
+from refvid.media.container import MOST_PIXELS, find_video_stream, input_errors, open_piped
+from refvid.media.decoding import decoded_pictures
+from refvid.media.frame_range import FrameRange
+from refvid.media.reader import VideoReader
+from refvid.media.video_info import VideoInfo, read_video_info
+from refvid.media.y4m import Y4M
+
+START: Final = b"YUV4MPEG2 "
+_LONGEST_HEADER: Final = 1 << 10
+_MOST_PER_PIXEL: Final = 6
+"""Bytes: three channels of 16 bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class PipedVideo:
+    """What is known of it before it is read: its beginning, in a file, and what that tells."""
+
+    beginning: Path
+    """Header and first frame, and all that was read with them."""
+
+    info: VideoInfo
+    """As of a file; how long it is nobody knows."""
+
+    _rest: BinaryIO
+
+    @classmethod
+    def begin(cls, start: bytes, stream: BinaryIO, beginning: Path) -> Self | None:
+        """Look at a stream of which the first bytes are read.
+
+        What is read is put into the file `beginning`. None where it is no y4m, or of a size that
+        nothing here works on.
+
+        Raises:
+            InputError: It is damaged.
+            OSError: The file cannot be written.
+        """
+        header = start + stream.readline(_LONGEST_HEADER)
+        beginning.write_bytes(header)
+        if not header.startswith(START) or not header.endswith(b"\n"):
+            return None
+        sides = [re.search(rb" %c(\d{1,5})\b" % side, header) for side in b"WH"]
+        pixels = [int(side[1]) for side in sides if side is not None]
+        if len(pixels) < 2 or not 0 < pixels[0] * pixels[1] <= MOST_PIXELS:
+            return None
+        left = pixels[0] * pixels[1] * _MOST_PER_PIXEL + _LONGEST_HEADER
+        with beginning.open("ab") as file:
+            while left > 0 and (block := stream.read(min(left, 1 << 20))):
+                file.write(block)
+                left -= len(block)
+        info = read_video_info(beginning, companions=True)
+        info = replace(info, frame_count=None, frame_count_is_exact=False, duration=None)
+        return cls(beginning, info, stream)
+
+    def open(self, part: FrameRange, *, keep_decoded: bool = False) -> VideoReader:
+        """Read it: once."""
+        source = _Joined(self.beginning.open("rb"), self._rest)
+        with input_errors(self.beginning):
+            container = open_piped(source, Y4M)
+        stream = find_video_stream(container, self.beginning)
+        pictures = decoded_pictures(container, stream, self.info, 0)
+
+        def close() -> None:
+            container.close()
+            source.close()
+
+        return VideoReader(self.info, pictures, close, part, keep_decoded=keep_decoded)
+
+
+class _Joined:
+    """A file, then what follows it in a stream: nothing for libav to seek in."""
+
+    def __init__(self, first: BinaryIO, then: BinaryIO) -> None:
+        self._first, self._then = first, then
+
+    def read(self, size: int) -> bytes:
+        return self._first.read(size) or self._then.read(size)
+
+    def close(self) -> None:
+        self._first.close()
+
+
+class PipedResult:
+    """Where a y4m video goes frame by frame: standard output."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.written = 0
+        """Bytes."""
+
+    def write(self, data: bytes) -> int:
+        """Pass bytes on.
+
+        Raises:
+            OutputError: Nobody reads them.
+        """
+        try:
+            self._stream.write(data)
+            self._stream.flush()
+        except OSError as error:
+            raise OutputError(f"Cannot write to standard output: {error.strerror}.") from error
+        self.written += len(data)
+        return len(data)
