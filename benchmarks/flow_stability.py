@@ -1,8 +1,14 @@
-"""Warping error of restyled clips with optical flow instead of refvid's own block motion.
+"""Warping error of restyled clips with motion found by other means than refvid's own.
 
-A check of `refvid evaluate --task style` by other means: OpenCV's dense inverse search (Kroeger et
-al., 2016) finds the motion of the input, forward and backward; where both agree, the frame before
-is moved bilinearly and compared. Needs `pip install opencv-python-headless`.
+A check of `refvid evaluate --task style` in three ways, each from the input alone:
+
+- `search`: OpenCV's dense inverse search (Kroeger et al., 2016), by which paint is carried, too;
+- `farneback`: dense flow by polynomials (Farneback, 2003), which knows nothing of the other. On
+  plain ground no flow is defined and the two part, where strokes are strongest;
+- `tracks`: points with corners, followed by pyramids of Lucas and Kanade to a fraction of a pixel,
+  and the pixels around them.
+
+Dense flow is checked there and back to a pixel, tracks to a fifth of one.
 
     python benchmarks/flow_stability.py CLIPS --styles PAINTINGS
 """
@@ -28,9 +34,15 @@ from refvid.rebuild.style import prepare_styles
 from refvid.rebuild.stylize import choose_stylizer, fit_style
 
 Frame = NDArray[np.uint8]
+Map = NDArray[np.float32]
+Motion = tuple[Map, Map, NDArray[np.bool_]]
+"""Places now and before (..., 2) [x, y] of the same shape, and which of them can be believed."""
 
-_AGREEMENT = 1.0
-"""Forward and backward flow may differ by so much [pixels]."""
+_AGREEMENT, _TRACK_AGREEMENT = 1.0, 0.2
+"""Motion there and back may differ by so much [pixels]."""
+
+_WINDOW = 11
+"""Side of the square of pixels around a track that are compared."""
 
 
 def main() -> None:
@@ -42,7 +54,7 @@ def main() -> None:
     options = parser.parse_args()
     loaded = choose_stylizer(ModelOptions(weights=options.weights))
     styles = sorted(p for p in options.styles.iterdir() if p.suffix in {".webp", ".png", ".jpg"})
-    ratios = []
+    every: dict[str, list[tuple[float, float]]] = {name: [] for name in MOTIONS}
     for number, path in enumerate(find_clips(options.clips, None)):
         frames = read_clip(path, options.frames)
         style = styles[number * len(styles) // 9 % len(styles)]
@@ -51,40 +63,78 @@ def main() -> None:
         output = rebuild_conditioned(loaded, frames, Conditions(reference=prepared))
         picture = to_uint8(read_image(style))
         recoloured = [transfer_optimal(frame, picture) for frame in frames]
-        own, tinted, restyled = [], [], []
-        for t in range(1, len(frames)):
-            flow, valid = find_flow(frames[t], frames[t - 1])
-            own.append(error(frames[t], frames[t - 1], flow, valid))
-            tinted.append(error(recoloured[t], recoloured[t - 1], flow, valid))
-            restyled.append(error(output[t], output[t - 1], flow, valid))
-        ratios.append((fmean(tinted) / fmean(own), fmean(restyled) / fmean(own)))
-        print(
-            f"{path.stem:24} {style.stem:32} input {fmean(own):.4f}  to it: colour transfer "
-            f"{ratios[-1][0]:.2f}, restyled {ratios[-1][1]:.2f}",
-            flush=True,
-        )
-    transfer, restyle = (fmean(column) for column in zip(*ratios, strict=True))
-    print(f"mean of ratios: colour transfer {transfer:.2f}, restyled {restyle:.2f}")
+        words = []
+        for name, find in MOTIONS.items():
+            motions = [find(frames[t], frames[t - 1]) for t in range(1, len(frames))]
+            own, tinted, restyled = (
+                fmean(error(clip[t + 1], clip[t], motion) for t, motion in enumerate(motions))
+                for clip in (frames, recoloured, output)
+            )
+            every[name].append((tinted / own, restyled / own))
+            words.append(
+                f"{name}: input {own:.4f}, colour transfer {tinted / own:.2f}, restyled "
+                f"{restyled / own:.2f}"
+            )
+        print(f"{path.stem}, {style.stem}; {'; '.join(words)}", flush=True)
+    for name, ratios in every.items():
+        transfer, restyle = (fmean(column) for column in zip(*ratios, strict=True))
+        print(f"{name}: mean of ratios: colour transfer {transfer:.2f}, restyled {restyle:.2f}")
 
 
-def find_flow(now: Frame, before: Frame) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Where every pixel was (H, W, 2) [x, y], and whether that can be believed."""
+def find_search(now: Frame, before: Frame) -> Motion:
     search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    grays = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (now, before)]
-    there = search.calc(grays[0], grays[1], None)
-    back = search.calc(grays[1], grays[0], None)
-    height, width = grays[0].shape
+    grays = gray(now), gray(before)
+    return checked(search.calc(*grays, None), search.calc(*grays[::-1], None))
+
+
+def find_farneback(now: Frame, before: Frame) -> Motion:
+    grays = gray(now), gray(before)
+    there, back = (
+        cv2.calcOpticalFlowFarneback(*pair, None, 0.5, 5, 21, 5, 7, 1.5, 0)
+        for pair in (grays, grays[::-1])
+    )
+    return checked(there, back)
+
+
+def checked(there: Map, back: Map) -> Motion:
+    """Dense motion, believed where the way back ends where it began."""
+    height, width = there.shape[:2]
     grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
     place = grid + there
     returned = cv2.remap(back, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     inside = ((place >= 0) & (place <= (width - 1, height - 1))).all(-1)
-    return place, inside & (np.linalg.norm(there + returned, axis=-1) < _AGREEMENT)
+    return grid, place, inside & (np.linalg.norm(there + returned, axis=-1) < _AGREEMENT)
 
 
-def error(now: Frame, before: Frame, place: NDArray[np.float32], valid: NDArray[np.bool_]) -> float:
-    """Mean |now - moved before|; 1 is the whole pixel range."""
-    moved = cv2.remap(before, place, None, cv2.INTER_LINEAR).astype(np.float32)
-    return float(np.abs(now.astype(np.float32) - moved)[valid].mean() / 255)
+def find_tracks(now: Frame, before: Frame) -> Motion:
+    grays = gray(now), gray(before)
+    points = cv2.goodFeaturesToTrack(grays[0], 1500, 0.005, 5)
+    follow = {"winSize": (21, 21), "maxLevel": 4}
+    places, found, _ = cv2.calcOpticalFlowPyrLK(*grays, points, None, **follow)
+    returned, back, _ = cv2.calcOpticalFlowPyrLK(*grays[::-1], places, None, **follow)
+    apart = np.linalg.norm(returned - points, axis=-1)[:, 0]
+    sure = (found[:, 0] == 1) & (back[:, 0] == 1) & (apart < _TRACK_AGREEMENT)
+    reach = np.arange(_WINDOW, dtype=np.float32) - _WINDOW // 2
+    window = np.stack(np.meshgrid(reach, reach), -1).reshape(1, -1, 2)
+    squares = [(ends[sure] + window).astype(np.float32) for ends in (points, places)]
+    return squares[0], squares[1], np.ones(squares[0].shape[:2], np.bool_)
+
+
+MOTIONS = {"search": find_search, "farneback": find_farneback, "tracks": find_tracks}
+
+
+def gray(frame: Frame) -> Frame:
+    return cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+
+
+def error(now: Frame, before: Frame, motion: Motion) -> float:
+    """Mean |now - before where it was|; 1 is the whole pixel range."""
+    here, there, valid = motion
+    values = [
+        cv2.remap(frame, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        for frame, places in ((now, here), (before, there))
+    ]
+    return float(np.abs(values[0].astype(np.float32) - values[1])[valid].mean() / 255)
 
 
 if __name__ == "__main__":

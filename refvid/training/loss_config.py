@@ -68,6 +68,9 @@ class StyleLossConfig:
     """Weight of the distance of VGG16's Gram matrices, which see strokes and large shapes. It needs
     `pip install stlpips-pytorch`, and a step takes several times as long."""
 
+    content: float = 0.2
+    """Weight of the distance of its features from the content's, where `features` are asked for."""
+
     beside_pairs: float = 0.0
     """Weight of all of it beside the error against known stylised pictures."""
 
@@ -79,6 +82,7 @@ class StyleLossConfig:
             "temporal",
             "perceptual_weight",
             "features",
+            "content",
             "beside_pairs",
         ):
             if getattr(self, name) < 0:

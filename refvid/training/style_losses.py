@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from refvid.metrics.st_lpips import load_st_lpips_network
+from refvid.metrics.st_lpips import SMALLEST_SIDE, load_st_lpips_network
 from refvid.models.mini_style.motion import Motion, find_motion
 from refvid.models.mini_style.smooth import box_mean
 from refvid.training.loss_config import StyleLossConfig
@@ -34,6 +34,12 @@ _DIRECTIONS = 32
 
 _LEAST_SPREAD = 1e-2
 """Directions in which a style hardly varies are not weighed without bound."""
+
+_SIZES = (2, 4)
+"""By how much pictures are made smaller for trained features."""
+
+_CONTENT_DEPTH = 2
+"""Of five: shapes are told there, and texture no more."""
 
 _FAINT = 0.02
 """Strokes fainter than this are lost on everybody."""
@@ -66,7 +72,7 @@ class StyleLoss(nn.Module):
             f"structure + {config.temporal:g} steadiness"
         )
         if self.vgg is not None:
-            words += f" + {config.features:g} VGG features"
+            words += f" + {config.features:g} VGG features + {config.content:g} VGG content"
         return words if self.lpips is None else f"{words} + {config.perceptual_weight:g} LPIPS"
 
     def forward(self, output: Tensor, content: Tensor, style: Tensor, painted: Tensor) -> Tensor:
@@ -92,7 +98,8 @@ class StyleLoss(nn.Module):
         if self.lpips is not None:
             loss = loss + config.perceptual_weight * self.lpips(frames, paintings).mean()
         if self.vgg is not None:
-            loss = loss + config.features * features_distance(self.vgg, frames, styles)
+            apart, lost = features_distance(self.vgg, frames, styles, contents)
+            loss = loss + config.features * apart + config.content * lost
         if output.shape[2] > 1:
             loss = loss + config.temporal * unsteadiness(output, content)
         return loss
@@ -129,24 +136,53 @@ def texture_distance(output: Tensor, style: Tensor) -> Tensor:
     return torch.stack(distances).mean()
 
 
-def features_distance(network: Any, output: Tensor, style: Tensor) -> Tensor:
-    """How far Gram matrices of features are apart, in sizes of the style's (Gatys et al. 2016).
+def features_distance(
+    network: Any, output: Tensor, style: Tensor, content: Tensor
+) -> tuple[Tensor, Tensor]:
+    """How far trained features are from the style's statistics, and from the content's shapes.
+
+    Pictures are seen at a half and at a quarter of their size: strokes are a few positions of the
+    deeper layers, and a step costs a quarter.
 
     Args:
         network: What `load_st_lpips_network` gives.
-        output: (N, 3, H, W) in [-1, 1], at least 21 pixels a side.
+        output: (N, 3, H, W) in [-1, 1], at least twice `SMALLEST_SIDE` pixels a side.
         style: (N, 3, h, w).
+        content: Of the shape of `output`.
 
     Returns:
-        A scalar: the mean over the depths of squared relative distances.
+        Two scalars: squared distances of Gram matrices, in sizes of the style's, over depths and
+        sizes (Gatys et al. 2016); and of features at a middle depth whose mean and spread are taken
+        away, so that colours do not count.
     """
-    with torch.no_grad():
-        wanted = [_gram(features) for features in network.features(style.float())]
-    apart = []
-    for features, theirs in zip(network.features(output), wanted, strict=True):
-        size = theirs.square().sum((1, 2)) + _LEAST_SPREAD**2
-        apart.append(((_gram(features) - theirs).square().sum((1, 2)) / size).mean())
-    return torch.stack(apart).mean()
+    styles, contents = [], []
+    for halvings in _SIZES:
+        ours, theirs = (
+            functional.avg_pool2d(picture.float(), halvings) for picture in (output, style)
+        )
+        if min(*ours.shape[2:], *theirs.shape[2:]) < SMALLEST_SIDE:
+            continue
+        features = network.features(ours)
+        with torch.no_grad():
+            wanted = [_gram(maps) for maps in network.features(theirs)]
+            shown = network.features(functional.avg_pool2d(content.float(), halvings))
+        for maps, gram in zip(features, wanted, strict=True):
+            size = gram.square().sum((1, 2)) + _LEAST_SPREAD**2
+            styles.append(((_gram(maps) - gram).square().sum((1, 2)) / size).mean())
+        shapes, kept = (_standardised(maps[_CONTENT_DEPTH]) for maps in (features, shown))
+        contents.append((shapes - kept).square().mean())
+    if not styles:
+        nothing = output.sum() * 0
+        return nothing, nothing
+    return torch.stack(styles).mean(), torch.stack(contents).mean()
+
+
+def _standardised(features: Tensor) -> Tensor:
+    """(N, C, h, w) with mean 0 and spread 1 in each map."""
+    centred = features.float() - features.float().mean((2, 3), keepdim=True)
+    variance = centred.square().mean((2, 3), keepdim=True)
+    # Maps in which hardly anything is seen are not made as strong as the others.
+    return centred / (variance + 0.1 * variance.mean(1, keepdim=True) + 1e-8).sqrt()
 
 
 def _gram(features: Tensor) -> Tensor:

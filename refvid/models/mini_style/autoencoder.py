@@ -159,7 +159,7 @@ class MiniStyleBackbone:
 _BASE_BYTES = 96 << 20
 """Scratch of libraries and of the search, whatever the size."""
 
-_STYLE_BYTES = 5
+_STYLE_BYTES = 11
 """Bytes per pixel and turn of a style: its pixels, and the descriptors of its patches."""
 
 _FRAME_BYTES = 54

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from refvid.models.mini_style.bands import lightness
 from refvid.models.mini_style.optical_flow import Flow
 from refvid.models.mini_style.patch_choice import PatchChoice
+from refvid.models.mini_style.smooth import box_mean
 from refvid.models.mini_style.style_index import LevelIndex, StyleIndex
 from refvid.models.mini_style.tokens import (
     CELL,
@@ -19,9 +21,33 @@ from refvid.models.mini_style.tokens import (
     STRIDE,
     cut_patches,
     describe,
+    edge_strength,
     join_patches,
     pad_for_tokens,
+    with_edge_strength,
 )
+
+_INSISTENCE = (1.0, 3.0, 20.0)
+"""How much more the look of a token counts where the frame has contours, from coarse to fine: large
+pieces stay whole on plain ground, and small ones draw what is there."""
+
+_PLAIN, _MOST = 0.5, 2.0
+"""Contrast that is no contour, and by how much more it counts at most, over the frame's mean."""
+
+_FAINT = 0.02
+"""Added to the mean contrast, of a range of 2: there need not be any contour."""
+
+_LIGHT_SHIFT, _COLOUR_SHIFT = 0.7, 0.35
+"""Share of a patch's difference from the frame that is taken away where it lies alone."""
+
+_TOGETHER = 2
+"""So far off may a piece go on beside another [pixels]."""
+
+_AROUND = 5
+"""Side of the boxes in which that is looked at [tokens]."""
+
+_ALONE = 2.0
+"""Half of the neighbours from elsewhere make a patch lie alone."""
 
 Corners = tuple[Tensor, ...]
 """(rows, columns, 3) float32 of every level: picture, row and column [pixels of the canvas]."""
@@ -53,7 +79,8 @@ def choose_patches(
         factor = level.factor
         small = functional.avg_pool2d(canvas[None], factor)[0]
         queries = describe(pad_for_tokens(small))[:: STRIDE // CELL, :: STRIDE // CELL]
-        choice = PatchChoice(queries, level)
+        queries = with_edge_strength(queries, _as_strong(edge_strength(queries), level.strengths))
+        choice = PatchChoice(queries, level, _insistence(small, _INSISTENCE[number]))
         carried = trust = None
         if before is not None and flow is not None:
             carried, trust = _carried(before[number], factor, flow)
@@ -77,23 +104,50 @@ def choose_patches(
     return tuple(found), prices
 
 
-def lay_patches(corners: Corners, style: StyleIndex, size: tuple[int, int]) -> Tensor:
-    """The painting (3, *size) of a canvas, in about [-1, 1].
+def lay_patches(corners: Corners, style: StyleIndex, canvas: Tensor) -> Tensor:
+    """The painting (3, H, W) of a canvas of that shape, in about [-1, 1].
 
     What is coarse in it comes from large patches that fade into each other over a wide distance,
-    and what is fine from small ones that lie within these: there are no seams to be seen.
+    and what is fine from small ones that lie within these. A patch that lies alone takes on the
+    light and dark of the frame, so that no seams are seen and what is shaded stays shaded; where a
+    piece of the style is whole, its own are kept.
     """
     level, chosen = style.levels[-1], corners[-1]
+    size = canvas.shape[1:]
     rows, columns = size[0] // STRIDE + 1, size[1] // STRIDE + 1
     like = chosen.new_empty(rows, columns)
     fine_corners = _split(chosen, level.factor, 1, like)
-    fine = _laid(style.pictures, fine_corners)
+    fine = _laid(style.pictures, fine_corners, canvas)
     if level.factor == 1:
         return fine
-    coarse = _laid(level.pictures, _at_level(chosen, level.factor))
+    small_canvas = functional.avg_pool2d(canvas[None], level.factor)[0]
+    coarse = _laid(level.pictures, _at_level(chosen, level.factor), small_canvas)
     small = functional.avg_pool2d(fine[None], level.factor)[0]
     rest = functional.interpolate((coarse - small)[None], size=list(size), mode="bilinear")
     return fine + rest[0]
+
+
+def _as_strong(strength: Tensor, wanted: Tensor) -> Tensor:
+    """Edges (rows, columns) as strong as the style's (K,) ascending, in the order of the frame's.
+
+    A painting has its things where the frame has its own: stars and seals go where something is,
+    and not on a plain cheek.
+    """
+    flat = strength.flatten()
+    # Ties, of a plain ground, get the middle of their ranks.
+    ascending = flat.sort().values
+    rank = torch.searchsorted(ascending, flat) + torch.searchsorted(ascending, flat, right=True)
+    place = rank.float() * ((len(wanted) - 1) / (2 * len(flat)))
+    return wanted[place.round().long()].view_as(strength)
+
+
+def _insistence(picture: Tensor, most: float) -> Tensor:
+    """(rows, columns) what the look of each token of (3, H, W) counts, at least 1."""
+    light = pad_for_tokens(picture.mean(0, keepdim=True))[None]
+    mean, square = (functional.avg_pool2d(part, PATCH, STRIDE) for part in (light, light.square()))
+    contrast = (square - mean.square()).clamp_min(0).sqrt()[0, 0]
+    over_mean = contrast / (contrast.mean() + _FAINT)
+    return 1 + most * (over_mean - _PLAIN).clamp(0, _MOST)
 
 
 def split_corners(corners: Tensor, factor: int, level: LevelIndex, queries: Tensor) -> Tensor:
@@ -116,12 +170,31 @@ def _split(corners: Tensor, coarse: int, fine: int, like: Tensor) -> Tensor:
     return split
 
 
-def _laid(pictures: Tensor, corners: Tensor) -> Tensor:
+def _laid(pictures: Tensor, corners: Tensor, canvas: Tensor) -> Tensor:
     last = pictures.shape[1] - PATCH
     inside = torch.cat((corners[..., :1], corners[..., 1:].round().clamp(0, last)), -1).long()
     patches = cut_patches(pictures, inside.view(-1, 3)).float().div_(127.5).sub_(1)
+    wanted = functional.avg_pool2d(pad_for_tokens(canvas)[None], PATCH, STRIDE)[0]
+    shift = wanted - patches.mean((1, 2)).T.view_as(wanted)
+    light = lightness(shift)
+    shift = _LIGHT_SHIFT * light + _COLOUR_SHIFT * (shift - light)
+    shift = shift * (_ALONE * (1 - _whole(corners))).clamp(max=1)
+    patches += shift.flatten(1).T[:, None, None]
     rows, columns = corners.shape[:2]
     return join_patches(patches, (rows, columns))
+
+
+def _whole(corners: Tensor) -> Tensor:
+    """(rows, columns) share of neighbours that go on with each other's piece of the style."""
+    down, across = corners[1:] - corners[:-1], corners[:, 1:] - corners[:, :-1]
+    down, across = (
+        (apart - apart.new_tensor(step)).abs().amax(-1).le(_TOGETHER).float()[None, None]
+        for apart, step in ((down, (0, STRIDE, 0)), (across, (0, 0, STRIDE)))
+    )
+    down = functional.pad(down, (0, 0, 1, 1), mode="replicate")
+    across = functional.pad(across, (1, 1, 0, 0), mode="replicate")
+    share = (down[..., 1:, :] + down[..., :-1, :] + across[..., 1:] + across[..., :-1]) / 4
+    return box_mean(share, _AROUND)[0, 0]
 
 
 def _carried(corners: Tensor, factor: int, flow: Flow) -> tuple[Tensor, Tensor]:

@@ -157,7 +157,7 @@ def paint(
     corners, prices = choose_patches(canvas, style, before, small_flow, prices, phase)
     height, width = frame.shape[1:]
     size = [-(-side // style.canvas) for side in (height, width)]
-    painted = lay_patches(corners, style, (canvas.shape[1], canvas.shape[2]))
+    painted = lay_patches(corners, style, canvas)
     painted = painted[:, : size[0], : size[1]]
     if state is not None and small_flow is not None:
         painted = _carried_along(painted, state.painted, small_flow)

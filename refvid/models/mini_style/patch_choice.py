@@ -15,7 +15,7 @@ from refvid.models.mini_style.style_index import TURNS, LevelIndex
 from refvid.models.mini_style.style_search import search_each_style, search_varied
 from refvid.models.mini_style.tokens import CELL, PATCH, STRIDE
 
-_COHERENCE = 0.8
+_COHERENCE = 1.2
 """What a neighbour's patch from elsewhere in the style costs; in units of squared descriptors."""
 
 _REPETITION = 0.6
@@ -52,8 +52,9 @@ _AROUND = (
 class PatchChoice:
     """Which patch of the style paints which token of a frame, (rows, columns, 3) corners."""
 
-    def __init__(self, queries: Tensor, style: LevelIndex) -> None:
-        self.queries, self.style = queries, style
+    def __init__(self, queries: Tensor, style: LevelIndex, weight: Tensor | None = None) -> None:
+        """Tokens (rows, columns, D), and how much each insists on its own look (rows, columns)."""
+        self.queries, self.style, self.weight = queries, style, weight
         self.rows, self.columns = queries.shape[:2]
         device = queries.device
         row = torch.arange(self.rows, device=device)
@@ -197,6 +198,8 @@ class PatchChoice:
         found = self.style.descriptors.flatten(0, 2).index_select(0, place.flatten())
         score = (found.view_as(self.queries) - self.queries).square_().sum(-1)
         score += self.prices[corners[..., 0] // TURNS]
+        if self.weight is not None:
+            score *= self.weight
         score += _COHERENCE * (~_is_near(goes_on, corners, 1)).sum(0)
         score += _REPETITION * _is_near(around, corners, STRIDE - 1).sum(0)
         if self.carried is not None:

@@ -1,7 +1,7 @@
 """A style made ready: its palette, its texture statistics and every patch that can be taken.
 
-Patches are taken at one or two sizes. At the coarser one a patch is a ninth of the painting high:
-a swirl, a plane, a contour, that is moved as a whole.
+Patches are taken at up to three sizes. At the coarsest a patch is a ninth of the painting high: a
+swirl, a plane, a contour, that is moved as a whole; at the finest it is a stroke.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from refvid.models.mini_style.palette import Moments, measure_moments, mix_moments
-from refvid.models.mini_style.tokens import CELL, PATCH, STRIDE, describe
+from refvid.models.mini_style.tokens import CELL, PATCH, STRIDE, describe, edge_strength
 from refvid.models.mini_style.tones import measure_tones
 
 TURNS = 8
@@ -32,6 +32,9 @@ MAX_STYLE_PIXELS = 1 << 21
 
 _COARSE_SIDE = 140
 """Side of a square style at the coarsest level, about [pixels]."""
+
+_LEVELS = 3
+"""Most sizes at which patches are taken, each half of the one before."""
 
 _PATCHES_PER_TURN = 1024
 """Patches of a style among which one is searched anywhere; between them it is found by steps."""
@@ -61,6 +64,9 @@ class LevelIndex:
 
     key_counts: tuple[int, ...]
     """How many of them are of each style; those of a style lie together."""
+
+    strengths: Tensor
+    """(K,) how strong the edges of these patches are, ascending."""
 
     shares: Tensor
     """(styles,) how much of the frame each should paint; they sum to 1."""
@@ -113,20 +119,21 @@ def index_styles(styles: Sequence[tuple[Tensor, float]]) -> StyleIndex:
     weights = torch.tensor([weight for _, weight in styles], device=pictures[0].device)
     shares = weights / weights.sum()
     tones = torch.stack([measure_tones(picture) for picture, _ in styles])
+    turned = _turned(pictures)
     return StyleIndex(
         mix_moments([(measure_moments(picture), weight) for picture, weight in styles]),
         (tones * shares[:, None]).sum(0),
         sum_statistics(styles),
-        _turned(pictures),
+        turned,
         canvas,
-        tuple(_index_level(pictures, factor, shares) for factor in factors),
+        tuple(_index_level(pictures, turned, factor, shares) for factor in factors),
     )
 
 
 def _choose_factors(side: float) -> tuple[int, ...]:
     """Levels for a painting whose area is that of a square of this side [pixels]."""
     coarse: int = 2 ** max(0, round(math.log2(side / _COARSE_SIDE)))
-    return (coarse, coarse // 2) if coarse > 1 else (1,)
+    return tuple(coarse >> number for number in range(_LEVELS) if coarse >> number)
 
 
 def _fitted(picture: Tensor, canvas: int, factor: int) -> Tensor:
@@ -157,7 +164,9 @@ def _turned(pictures: Sequence[Tensor]) -> Tensor:
     )
 
 
-def _index_level(pictures: Sequence[Tensor], factor: int, shares: Tensor) -> LevelIndex:
+def _index_level(
+    pictures: Sequence[Tensor], turned: Tensor, factor: int, shares: Tensor
+) -> LevelIndex:
     small = [
         _resized(picture, [side // factor for side in picture.shape[1:]]) for picture in pictures
     ]
@@ -171,13 +180,15 @@ def _index_level(pictures: Sequence[Tensor], factor: int, shares: Tensor) -> Lev
             places.append(place)
             described.append(_described_square(descriptor, side))
         counts.append(sum(len(place) for place in places[-TURNS:]))
+    searched = torch.cat(keys)
     return LevelIndex(
         factor,
-        _turned(small),
+        turned if factor == 1 else _turned(small),
         torch.stack(described),
-        torch.cat(keys),
+        searched,
         torch.cat(places),
         tuple(counts),
+        edge_strength(searched).sort().values,
         shares,
     )
 

@@ -20,7 +20,7 @@ PATCH = 2 * STRIDE
 CELL = PATCH // 4
 """Descriptors exist at every multiple of this [pixels]."""
 
-_LIGHT, _COLOUR, _DIRECTION, _STRENGTH = 1.0, 3.0, 0.6, 5.0
+_LIGHT, _COLOUR, _DIRECTION, _STRENGTH = 1.0, 3.0, 0.6, 10.0
 """Weights of what a descriptor tells."""
 
 _FAINT = 0.05
@@ -53,6 +53,16 @@ def describe(picture: Tensor) -> Tensor:
     )
     rows, columns = coarse.shape[2] - 3, coarse.shape[3] - 3
     return told.T.reshape(rows, columns, -1)
+
+
+def edge_strength(descriptors: Tensor) -> Tensor:
+    """(...,) of descriptors (..., D) from `describe`: how strong the edges in a patch are."""
+    return descriptors[..., -1]
+
+
+def with_edge_strength(descriptors: Tensor, strength: Tensor) -> Tensor:
+    """Descriptors (..., D) with another strength (...,) of edges."""
+    return torch.cat((descriptors[..., :-1], strength[..., None]), -1)
 
 
 def cut_patches(pictures: Tensor, corners: Tensor) -> Tensor:

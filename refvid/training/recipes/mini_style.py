@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from refvid.errors import OptionError
@@ -36,7 +37,11 @@ class MiniStyleRecipe(FramewiseRecipe):
         recoloured, painted = (
             part.transpose(1, 2).flatten(0, 1) for part in (made.recoloured, made.painted)
         )
-        output: Tensor = self.decoder(recoloured, painted, made.statistics.flatten(0, 1))
+        # Its few numbers decide on pixels: they are not worth less than single precision.
+        with torch.autocast(painted.device.type, enabled=False):
+            output: Tensor = self.decoder(
+                recoloured.float(), painted.float(), made.statistics.flatten(0, 1).float()
+            )
         return output.view(clips, length, *output.shape[1:]).transpose(1, 2)
 
     def painter(self) -> Paint:

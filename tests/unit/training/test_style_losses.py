@@ -123,9 +123,25 @@ def test_features_of_vgg_lead_to_the_style() -> None:
     from refvid.metrics.st_lpips import load_st_lpips_network
 
     network = load_st_lpips_network("vgg").requires_grad_(False)
-    style, output = noise(5, 3), noise(6).requires_grad_()
-    before = features_distance(network, output, style)
+    style, content = noise(5, 3), noise(7, 9) * 2
+    output = noise(6).requires_grad_()
+    before = sum(features_distance(network, output, style, content))
     before.backward()
-    assert features_distance(network, style, style) < 1e-6
-    after = features_distance(network, (output - 0.02 * output.grad.sign()).detach(), style)
-    assert 0 < after < before
+    there = (output - 0.02 * output.grad.sign()).detach()
+    assert 0 < sum(features_distance(network, there, style, content)) < before
+    apart, _ = features_distance(network, style, style, content)
+    assert apart < 1e-6
+    _, lost = features_distance(network, content, style, content)
+    _, others = features_distance(network, noise(8, 9) * 2, style, content)
+    assert lost < 1e-6 < others
+
+
+@pytest.mark.skipif(find_spec("stlpips_pytorch") is None, reason="needs stlpips-pytorch")
+def test_pictures_too_small_for_vgg_cost_nothing() -> None:
+    from refvid.metrics.st_lpips import load_st_lpips_network
+
+    network = load_st_lpips_network("vgg").requires_grad_(False)
+    apart, lost = features_distance(
+        network, noise(6, size=24), noise(5, size=24), noise(7, size=24)
+    )
+    assert apart == lost == 0

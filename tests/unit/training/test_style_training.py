@@ -157,6 +157,14 @@ def test_training_decodes_as_inference_does(recipe: MiniStyleRecipe) -> None:
     torch.testing.assert_close(trained.clamp(-1, 1), decoded, atol=1e-4, rtol=1e-4)
 
 
+def test_half_precision_changes_no_pixel(recipe: MiniStyleRecipe) -> None:
+    batch = make_batch(recipe)
+    with torch.no_grad():
+        exact = recipe(batch)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(recipe(batch), exact)
+
+
 def test_only_frames_that_follow_each_other_will_do(recipe: MiniStyleRecipe) -> None:
     recipe.check_samples(SampleOptions(consecutive=True))
     with pytest.raises(OptionError, match=r"samples\.consecutive"):
