@@ -49,6 +49,7 @@ class TokenWriter:
         self._open = ExitStack()
         self._spools: dict[str, IO[bytes]] = {}
         self._rows = dict.fromkeys(_SPOOLED, 0)
+        self._vector = 0
         self._shots: list[Shot] = []
         self._reference_ends: list[int] = []
         self._hashes: list[str] = []
@@ -73,6 +74,7 @@ class TokenWriter:
 
     def add_tokens(self, grids: NDArray[Any], vectors: NDArray[Any]) -> None:
         """Append grids (n, h, w) and vectors (m, K), whole numbers below 2^16."""
+        self._vector = vectors.shape[1]
         self._append(INDICES, grids.astype(np.uint16))
         self._append(VECTORS, vectors.astype(np.uint16))
 
@@ -130,8 +132,7 @@ class TokenWriter:
             REFERENCES: ("U8", [rows[REFERENCES]]),
         }
         if facts.vector_levels:
-            codes = self._spools[VECTORS].tell() // 2
-            shapes[VECTORS] = ("U16", [rows[VECTORS], codes // max(1, rows[VECTORS])])
+            shapes[VECTORS] = ("U16", [rows[VECTORS], self._vector])
         metadata = facts.to_metadata()
         if self._hashes:
             metadata["reference_hashes"] = ",".join(self._hashes)

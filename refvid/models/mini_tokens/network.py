@@ -16,6 +16,7 @@ what comes on top.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +36,12 @@ CELL = 4
 
 CELL_VALUES = 3 * CELL**2
 _PATCH_VALUES = 3 * PATCH**2
+
+_STRIP_PIXELS = 1 << 19
+"""Of a frame, that are seen or made at a time at full size."""
+
+_MARGIN = 4
+"""Rows of patches around a strip that what is made of it depends on: three, made even."""
 
 _KEEP_START = 4.0
 """A gate starts at sigmoid(4): nearly all of the moved reference is kept."""
@@ -92,11 +99,18 @@ class Encoder(nn.Module):
 
     def forward(self, block: Tensor, moved: Tensor | None) -> Tensor:
         """(B, T, 3, H, W) in [-1, 1] -> (B, D, H / side, W / side)."""
-        difference = _squares(block if moved is None else block - moved, PATCH)
-        inputs = difference if moved is None else torch.cat((_squares(block, PATCH), difference), 1)
-        numbers: Tensor = self.out(self.blocks(self.embed(inputs)))
-        base = self.linear(difference)
-        return numbers + functional.avg_pool2d(base, base.shape[-1] // numbers.shape[-1])
+        embedded, base = [], []
+        for strip in _strips(block.shape[-2] // PATCH, block.shape[-1]):
+            shown = _rows(block, strip)
+            difference = _squares(shown if moved is None else shown - _rows(moved, strip), PATCH)
+            inputs = difference
+            if moved is not None:
+                inputs = torch.cat((_squares(shown, PATCH), difference), 1)
+            embedded.append(self.embed(inputs))
+            base.append(self.linear(difference))
+        numbers: Tensor = self.out(self.blocks(torch.cat(embedded, 2)))
+        across = base[0].shape[-1] // numbers.shape[-1]
+        return numbers + functional.avg_pool2d(torch.cat(base, 2), across)
 
 
 class Decoder(nn.Module):
@@ -138,14 +152,32 @@ class Decoder(nn.Module):
             (B, T, 3, H, W), near [-1, 1], float32.
         """
         x = self.before(self.embed(codes.to(self.embed.weight.dtype)))
-        if moved is None or reference is None:
-            made = self.out(self.fine(self.up(self.after(x))))
-            return self._linearly(codes) + self._pixels(_by_frame(made.float()))
-        x = self.after(x + self._attend(x, reference))
-        y = self.up(x) + self.moved(_squares(moved, CELL).to(x.dtype))
-        made, gates = self.out(self.fine(y)).float().chunk(2, 1)
-        kept = torch.sigmoid(_by_frame(gates)) * self._frequencies(moved)
-        return self._linearly(codes) + self._pixels(kept + _by_frame(made))
+        x = self.after(x if reference is None else x + self._attend(x, reference))
+        strips = list(_strips(x.shape[2], PATCH * x.shape[3]))
+        if len(strips) == 1:
+            return self._finish(x, codes, moved)
+        size = PATCH * x.shape[2], PATCH * x.shape[3]
+        frames = torch.empty(len(x), self.frames, 3, *size, device=x.device)
+        for strip in strips:
+            around = slice(max(0, strip.start - _MARGIN), strip.stop + _MARGIN)
+            across = slice(around.start * PATCH // self.side, around.stop * PATCH // self.side)
+            known = None if moved is None else _rows(moved, around)
+            made: Tensor = self._finish(x[:, :, around], codes[:, :, across], known)
+            inner = slice(strip.start - around.start, strip.stop - around.start)
+            _rows(frames, strip).copy_(_rows(made, inner))
+        return frames
+
+    def _finish(self, x: Tensor, codes: Tensor, moved: Tensor | None) -> Tensor:
+        """Features at 1/8, codes, and the moved reference -> frames, some rows or all."""
+        y = self.up(x)
+        if moved is None:
+            made = _by_frame(self.out(self.fine(y)).float())
+        else:
+            y = y + self.moved(_squares(moved, CELL).to(x.dtype))
+            made, gates = map(_by_frame, self.out(self.fine(y)).float().chunk(2, 1))
+            made = made + torch.sigmoid(gates) * self._frequencies(moved)
+        frames: Tensor = self._linearly(codes) + self._pixels(made)
+        return frames
 
     def _linearly(self, codes: Tensor) -> Tensor:
         """What the codes around it say of every pixel: (B, T, 3, H, W)."""
@@ -250,6 +282,20 @@ def change_basis(cells: Tensor, matrix: Tensor) -> Tensor:
     """(N, 48, h, w) in other frequencies, in float32."""
     with _full_precision(cells):
         return functional.conv2d(cells.float(), matrix.float()[:, :, None, None])
+
+
+def _strips(rows: int, width: int) -> Iterator[slice]:
+    """Cut so many rows of patches, of so many pixels, into strips: this bounds memory.
+
+    Their ends lie at even rows, where tokens of any size end.
+    """
+    length = max(2, _STRIP_PIXELS // (PATCH * width) // 2 * 2)
+    return (slice(start, min(rows, start + length)) for start in range(0, rows, length))
+
+
+def _rows(frames: Tensor, strip: slice) -> Tensor:
+    """Some rows of patches of (B, T, 3, H, W)."""
+    return frames[..., strip.start * PATCH : strip.stop * PATCH, :]
 
 
 def _squares(frames: Tensor, side: int) -> Tensor:

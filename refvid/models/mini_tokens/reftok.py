@@ -14,13 +14,7 @@ from refvid.models.mini_tokens.config import (
     MiniReftokConfig,
     MiniReftokTwinConfig,
 )
-from refvid.models.mini_tokens.motion import (
-    code_motion,
-    decode_motion,
-    move_reference,
-    refine_motion,
-    search_motion,
-)
+from refvid.models.mini_tokens.motion import find_motion, move_reference
 from refvid.models.mini_tokens.network import MiniReftok
 from refvid.models.registry import MINI_REFTOK, MINI_REFTOK_16, MINI_REFTOK_TWIN
 from refvid.models.tokenizer import TokenizerFacts, Tokens, weights_hash
@@ -31,8 +25,11 @@ _NAMES = {
     MiniReftokTwinConfig: MINI_REFTOK_TWIN,
 }
 
-_BYTES_PER_PIXEL = 1500
-"""Of a frame that a block needs, measured: features of all its frames at once."""
+_BYTES_PER_PIXEL = 300
+"""Of a frame that a block needs, measured at 4K: four frames and what they are moved from."""
+
+_BYTES = 400 * 2**20
+"""More than that: features of a strip."""
 
 
 class Reftok:
@@ -66,10 +63,9 @@ class Reftok:
         if self.config.reference:
             assert reference is not None, "its facts say that it uses one"
             reference = reference.to(self.device)
-            flow, state = search_motion(block, reference, state)
-            motion = code_motion(flow[None], self.config.side)
-            motion = refine_motion(motion, block, reference, self.config.side)
-            moved = self._moved(motion, reference)
+            motion, state = find_motion(block, reference, self.config.side, state)
+            motion = motion.to(self.device)
+            moved = move_reference(reference[None], motion, self.config.side)
         with self._precision():
             numbers = self.network.encoder(block[None], moved)
         quantiser = self.network.quantiser
@@ -87,7 +83,7 @@ class Reftok:
         if self.config.reference:
             assert reference is not None, "its facts say that it uses one"
             reference = reference.to(self.device)
-            moved = self._moved(grid % MOTION_LEVELS, reference)
+            moved = move_reference(reference[None], grid % MOTION_LEVELS, self.config.side)
             grid = grid // MOTION_LEVELS
         codes = self.network.quantiser.from_indices(grid)
         told = None if reference is None or moved is None else reference[None]
@@ -97,10 +93,7 @@ class Reftok:
 
     def working_bytes(self, height: int, width: int) -> int:
         """Estimate of the memory that a block of such frames needs [bytes]."""
-        return _BYTES_PER_PIXEL * height * width
-
-    def _moved(self, motion: Tensor, reference: Tensor) -> Tensor:
-        return move_reference(reference[None], decode_motion(motion, self.config.side))
+        return _BYTES + _BYTES_PER_PIXEL * height * width
 
     def _precision(self) -> torch.autocast:
         half = self.dtype != torch.float32

@@ -43,9 +43,12 @@ from refvid.models.tokenizer import TokenizerFacts, Tokens, weights_hash
 _POOLED = 4 * MOTION_GRID
 """The encoder sees differences as a picture of so many squares a side."""
 
-_BLOCK = 8
-_BYTES_PER_PIXEL = 8000
-"""Of a frame that a block needs, measured."""
+_BLOCK = 4
+_BYTES_PER_PIXEL = 400
+"""Of a frame that a block needs, measured at 4K: its frames, and the features of one."""
+
+_BYTES = 400 * 2**20
+"""More than that: features of a strip of a key frame."""
 
 _KEEP_START = 4.0
 """A gate starts at sigmoid(4): nearly all of the moved key frame is kept."""
@@ -174,15 +177,19 @@ class Vtok:
         if not len(frames):
             return Tokens(grid, torch.empty(0, self.facts.vector).long()), state
         assert state.first is not None, "the state comes from this method"
-        flow, found = search_motion(frames, state.first, state.found)
-        motion = code_frame_motion(flow, MOTION_GRID)
-        moved = self._moved(state.key, motion)
+        found, begin = search_motion(frames, state.first, (MOTION_GRID, MOTION_GRID), state.found)
+        motion = code_frame_motion(found).to(self.device)
         with self._precision():
-            numbers = self.network.numbers(frames, moved)
+            numbers = torch.cat(
+                [
+                    self.network.numbers(frame[None], self._moved(state.key, codes[None]))
+                    for frame, codes in zip(frames, motion, strict=True)
+                ]
+            )
         quantiser = self.network.quantiser
         learned = quantiser.to_indices(quantiser.quantise(numbers))
         codes = motion[:, 0] + MOTION_LEVELS * (motion[:, 1] + MOTION_LEVELS * learned)
-        return Tokens(grid, codes.flatten(1)), replace(state, found=found)
+        return Tokens(grid, codes.flatten(1)), replace(state, found=begin)
 
     @torch.inference_mode()
     def decode(
@@ -190,23 +197,26 @@ class Vtok:
     ) -> tuple[Tensor, _Shot]:
         """Decode what `encode` made of so many frames."""
         del reference
-        made = []
+        is_first = state is None
         if state is None:
             state = _Shot(self._key_frame(tokens.grid.to(self.device)))
-            made.append(state.key[None])
-        later = frames - len(made)
-        if later:
-            codes = tokens.vectors.to(self.device).view(later, MOTION_GRID, MOTION_GRID)
-            x, rest = codes % MOTION_LEVELS, codes // MOTION_LEVELS
-            moved = self._moved(state.key, torch.stack((x, rest % MOTION_LEVELS), 1))
-            learned = self.network.quantiser.from_indices(rest // MOTION_LEVELS)
-            with self._precision():
-                made.append(self.network.mended(moved, learned))
-        return torch.cat(made), state
+        made = state.key.new_empty(frames, *state.key.shape)
+        made[0] = state.key  # where the shot went on before, that is overwritten
+        codes = tokens.vectors.to(self.device)
+        codes = codes.view(len(codes), MOTION_GRID, MOTION_GRID)
+        x, rest = codes % MOTION_LEVELS, codes // MOTION_LEVELS
+        motion = torch.stack((x, rest % MOTION_LEVELS), 1)
+        learned = self.network.quantiser.from_indices(rest // MOTION_LEVELS)
+        with self._precision():
+            for number in range(len(codes)):
+                one = slice(number, number + 1)
+                moved = self._moved(state.key, motion[one])
+                made[number + is_first] = self.network.mended(moved, learned[one])[0]
+        return made, state
 
     def working_bytes(self, height: int, width: int) -> int:
         """Estimate of the memory that a block of such frames needs [bytes]."""
-        return _BYTES_PER_PIXEL * height * width
+        return _BYTES + _BYTES_PER_PIXEL * height * width
 
     def _key_frame(self, grid: Tensor) -> Tensor:
         key = self.network.key
@@ -216,7 +226,7 @@ class Vtok:
 
     def _moved(self, key: Tensor, motion: Tensor) -> Tensor:
         size = (key.shape[-2], key.shape[-1])
-        return warp(key.expand(len(motion), -1, -1, -1), decode_frame_motion(motion, size))
+        return warp(key[None], decode_frame_motion(motion, size))
 
     def _precision(self) -> torch.autocast:
         half = self.dtype != torch.float32

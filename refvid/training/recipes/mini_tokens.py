@@ -18,9 +18,8 @@ from refvid.models.mini_tokens.config import (
 )
 from refvid.models.mini_tokens.motion import (
     code_frame_motion,
-    code_motion,
     decode_frame_motion,
-    decode_motion,
+    find_motion,
     move_reference,
     search_motion,
 )
@@ -35,6 +34,9 @@ from refvid.training.recipes.recipe import full_precision
 from refvid.training.recipes.tokens import TokensRecipe
 from refvid.training.sample_options import SampleOptions
 from refvid.training.token_samples import TokenSampleDrawer
+
+_TRIED = (2,)
+"""Steps by which motion is refined in training: all of them would take most of its time."""
 
 
 class MiniReftokRecipe(TokensRecipe):
@@ -64,10 +66,13 @@ class MiniReftokRecipe(TokensRecipe):
         reference = batch.reference
         assert reference is not None, "and references"
         with torch.no_grad(), full_precision(block.device):
-            flows = [search_motion(*one)[0] for one in zip(block, reference, strict=True)]
             side = self.config.side
-            moves = decode_motion(code_motion(torch.stack(flows), side), side)
-            return block, move_reference(reference, moves), reference
+            found = [
+                find_motion(*one, side, steps=_TRIED)[0]
+                for one in zip(block, reference, strict=True)
+            ]
+            motion = torch.cat(found).to(block.device)
+            return block, move_reference(reference, motion, side), reference
 
 
 def linear_pairs(
@@ -109,8 +114,11 @@ class MiniVtokRecipe(TokensRecipe):
         frames, network = batch.clip.transpose(1, 2), self.network
         key: Tensor = network.key(batch.reference[:, None], None, None)
         with torch.no_grad(), full_precision(frames.device):
-            flows = [search_motion(*one)[0] for one in zip(frames, batch.reference, strict=True)]
-            codes = code_frame_motion(torch.cat(flows), MOTION_GRID)
+            cells = MOTION_GRID, MOTION_GRID
+            found = [
+                search_motion(*one, cells)[0] for one in zip(frames, batch.reference, strict=True)
+            ]
+            codes = code_frame_motion(torch.cat(found)).to(frames.device)
             moves = decode_frame_motion(codes, (frames.shape[-2], frames.shape[-1]))
             # What mends later frames has no say in what key frames look like.
             seen = key.detach()[:, 0].clamp(-1, 1).repeat_interleave(frames.shape[1], 0)
