@@ -16,7 +16,8 @@ def show_option(option: Option) -> gr.components.Component:
         choices = [*option.choices] if option.default else [UNSAID, *option.choices]
         return gr.Dropdown(choices, value=option.default or UNSAID, filterable=False, **common)
     if option.kind == "file":
-        return gr.File(label=f"{option.label}: {option.help}", height=140)
+        gr.Markdown(option.help)
+        return gr.File(label=option.label, height=140)
     low, high, default = option.low, option.high, option.default
     if option.kind in ("whole", "number") and None not in (low, high, default):
         step = 1 if option.kind == "whole" else 0.05

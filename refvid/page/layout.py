@@ -19,6 +19,7 @@ from refvid.page.tasks import PREVIEW_S, Models, Task, look_at, queue_work
 CSS: Final = """
 .gradio-container { max-width: 1280px !important; margin: 0 auto !important; }
 .refvid-status { min-height: 1.6em; }
+.refvid-button { padding-inline: 6px !important; white-space: nowrap; }
 .gradio-container .prose { overflow-wrap: anywhere; }
 .gradio-container .app { padding: 16px clamp(12px, 3vw, 32px) !important; }
 """
@@ -121,9 +122,17 @@ class _TaskPanel:
         number = gr.State()
         timer = gr.Timer(_TICK_S, active=False)
         with gr.Row():
-            preview = gr.Button(f"Preview {PREVIEW_S} s", visible=is_video, min_width=90, size="md")
-            start = gr.Button("Start", variant="primary", min_width=90, size="md")
-            cancel = gr.Button("Cancel", min_width=90, size="md")
+            preview = gr.Button(
+                f"Preview {PREVIEW_S} s",
+                visible=is_video,
+                min_width=90,
+                size="md",
+                elem_classes="refvid-button",
+            )
+            start = gr.Button(
+                "Start", variant="primary", min_width=90, size="md", elem_classes="refvid-button"
+            )
+            cancel = gr.Button("Cancel", min_width=90, size="md", elem_classes="refvid-button")
         status = gr.Markdown("Nothing is running.", elem_classes="refvid-status")
         slider = gr.ImageSlider(
             label="Input and result", format="png", interactive=False, visible=False
@@ -243,12 +252,14 @@ def _lay_out_queue(page: Page) -> None:
     def look(chosen: int | None) -> tuple[Any, ...]:
         unfinished, over = page.jobs.list()
         choices = [(show.name_job(job), job.number) for job in unfinished]
-        kept = chosen if any(number == chosen for _, number in choices) else None
+        # Only where it is over: a click in the meantime must not be undone.
+        is_known = chosen is None or any(number == chosen for _, number in choices)
+        forget = {} if is_known else {"value": None}
         lines = [] if choices else ["Nothing is running."]
         lines += [f"- {show.plain(job.title)}: {show.describe_job(job, page.jobs)}" for job in over]
         has_any = bool(choices)
         return (
-            gr.Radio(choices, value=kept, visible=has_any),
+            gr.Radio(choices=choices, visible=has_any, **forget),
             gr.Button(visible=has_any),
             "\n".join(lines),
         )

@@ -55,6 +55,7 @@ def test_pictures_and_their_places(root):
 
     assert name(["/u/a.png", "/u/b.png"], "", "") == ["/u/a.png", "/u/b.png"]
     assert name(["/u/a.png", "/u/b.png"], "0, 1:30", "") == ["/u/a.png@0", "/u/b.png@1:30"]
+    assert name(["/u/a.png"], None, None) == ["/u/a.png"]  # fields that are not shown
     assert name(None, "", "frame:0, time:1:30") == ["frame:0", "time:1:30"]
     assert name(None, "", "below/a.png@40,odd@2.png") == [
         f"{root}/below/a.png@40",
