@@ -85,6 +85,7 @@ class Shot:
 
     def __init__(self, references: Mapping[int, ShotReference] | None) -> None:
         self.references = dict(references or {})
+        self._near: list[int] = []
 
     def place(self, given: References, frames: ShotFrames) -> None:
         """Place references on a chunk's frames, where that is due.
@@ -94,7 +95,7 @@ class Shot:
             frames: The chunk's.
         """
         known = {number: self.references[number] for number in given if number in self.references}
-        near = neighbours(given, frames)
+        near = self._near = neighbours(given, frames)
         due = self._due(given, known, near, frames)
         self.references = {
             number: self._placed(reference, known.get(number), frames, due=number in due)
@@ -168,7 +169,7 @@ class Shot:
     def follow(self, shades: Picture) -> list[Followed]:
         """Find the next frame (H, W) gray in the references that serve; the rest is `mix`'s."""
         serving = [number for number, r in self.references.items() if r.placed is not None]
-        serving.sort(key=lambda number: -self.references[number].correlation)
+        serving.sort(key=self._comes_later)
         followed = []
         for number in serving[:_MIXED]:
             reference = self.references[number]
@@ -177,6 +178,13 @@ class Shot:
             self.references[number] = replace(reference, coarse=coarse)
             followed.append(Followed(number, reference.placed, coarse))
         return followed
+
+    def _comes_later(self, number: int) -> tuple[bool, float]:
+        """What `follow` sorts by. The neighbours in time come first where they were found: what
+        served before has the higher correlation, and would keep a nearer one out.
+        """
+        one = self.references[number]
+        return not (number in self._near and one.found >= _ENOUGH), -one.correlation
 
     def finish(self, frames: Sequence[Mixed | None]) -> tuple[ReferenceUse, ...]:
         """Tell what a chunk's frames found, and remember it for the next one."""

@@ -122,6 +122,22 @@ def test_two_at_most_serve_a_frame(scene: np.ndarray, degraded: np.ndarray) -> N
     assert len(shot.follow(gray(degraded))) == 2
 
 
+def test_the_nearest_serve_though_others_served_well_before(
+    scene: np.ndarray, degraded: np.ndarray
+) -> None:
+    """The scene changes a little: references of later frames are found a little less well."""
+    later = cv2.addWeighted(scene, 0.9, texture(11), 0.1, 0)
+    pictures = {0: scene, 4: scene, 12: later, 20: later}
+    all_given = {n: replace(given(one), frame=n) for n, one in pictures.items()}
+    shot = Shot(None)
+    for first in (0, 8, 16):
+        reach = {n: one for n, one in all_given.items() if n <= first + 4}
+        shot.place(reach, on(*[degraded] * 4, first=first))
+        serving = {one.number for one in shot.follow(gray(degraded))}
+        run(shot, [degraded] * 4)
+    assert serving == {12, 20}
+
+
 def test_references_come_and_go_with_the_chunks(scene: np.ndarray, degraded: np.ndarray) -> None:
     shot = Shot(None)
     shot.place({0: given(scene, is_placed=True)}, on(degraded))
@@ -230,8 +246,8 @@ def test_no_more_than_a_few_keep_room(scene: np.ndarray, degraded: np.ndarray) -
 def test_grain_of_a_dark_shot_is_nobodys_detail() -> None:
     """It is sharper in the clean reference than in what compression left, and never the same."""
     rng = np.random.default_rng(3)
-    ground = cv2.GaussianBlur(texture(5) // 8, (0, 0), 2)
-    grain = rng.normal(0, 5, (2, *ground.shape))
+    ground = cv2.GaussianBlur(texture(5) // 8, (0, 0), 3)
+    grain = rng.normal(0, 4, (2, *ground.shape))
     clean = (ground + grain).round().clip(0, 255).astype(np.uint8)
     lost = degrade(clean, Degradation(crf=36))[1]
     shot = Shot(None)
