@@ -102,7 +102,7 @@ def describe_report(report: Report) -> str:
 
 
 _REGISTERED = "Size, place and colours of the reference were brought to those of the video."
-_NOT_REGISTERED = "The reference was taken as it is: nothing showed where it belongs."
+_NOT_REGISTERED = "The reference was laid over the frames as it is."
 
 
 def _sentence(words: str) -> str:
