@@ -28,7 +28,7 @@ from refvid.models.mini_style.tones import give_light
 
 DEFAULT_STRUCTURE = 0.5
 
-_LOOSE, _STRICT = 2.0, 0.06
+_LOOSE, _STRICT = 2.0, 0.05
 """Thresholds at a structure of 0 and of 1: local contrast over what is usual in the frame."""
 
 _DECISION = 4

@@ -37,7 +37,7 @@ _PLAIN, _MOST = 0.5, 2.0
 _FAINT = 0.02
 """Added to the mean contrast, of a range of 2: there need not be any contour."""
 
-_LIGHT_SHIFT, _COLOUR_SHIFT = 0.9, 0.8
+_LIGHT_SHIFT, _COLOUR_SHIFT = 0.9, 0.4
 """Share of a patch's difference from the frame that is taken away where it lies alone."""
 
 _TOGETHER = 2
