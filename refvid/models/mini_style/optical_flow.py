@@ -23,10 +23,6 @@ _APART = 1.0
 _DIFFERENT = 12.0
 """So may lightness [levels]."""
 
-_FINEST, _FINEST_BACK = 0, 1
-"""Halvings of the finest picture that is looked at. Strokes show a tenth of a pixel; the way back
-only tells what to trust."""
-
 _AROUND = 5
 """Side of the boxes in which lightness is compared [pixels]."""
 
@@ -79,8 +75,7 @@ def gray_of(frame: Tensor) -> Gray:
 
 def find_flow(now: Gray, before: Gray, device: torch.device) -> Flow:
     """Dense inverse search (Kroeger et al. 2016), there and back."""
-    there = _search(now.pixels, before.pixels, _FINEST)
-    back = _search(before.pixels, now.pixels, _FINEST_BACK)
+    there, back = _search(now.pixels, before.pixels), _search(before.pixels, now.pixels)
     height, width = now.pixels.shape
     place = there + _grid(height, width)
     returned = _sample(back, place)
@@ -115,9 +110,8 @@ def shrink_flow(flow: Flow, factor: int) -> Flow:
     return Flow(shift_px + _grid(*shift_px.shape[:2]), trust[0])
 
 
-def _search(now: NDArray[np.uint8], before: NDArray[np.uint8], finest: int) -> Map:
+def _search(now: NDArray[np.uint8], before: NDArray[np.uint8]) -> Map:
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    search.setFinestScale(finest)
     # None asks for a new array, which the stubs do not know.
     nothing: Any = None
     return np.asarray(search.calc(now, before, nothing), np.float32)
