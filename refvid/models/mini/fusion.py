@@ -141,9 +141,7 @@ class Fusion(nn.Module):
         residual = residual + filtering * self.filter(cells, told)
         if difference is not None:
             residual = residual + copying * difference
-        if not self.training:  # at zero, where training begins, it has no gradient
-            residual = leave_unseen(residual)
-        return functional.pixel_shuffle(self._pixels(residual), CELL)
+        return functional.pixel_shuffle(self._pixels(leave_unseen(residual)), CELL)
 
     def _frequencies(self, cells: Tensor) -> Tensor:
         return functional.conv2d(cells, self.basis[:, :, None, None].to(cells.dtype))
@@ -160,7 +158,9 @@ def leave_unseen(change: Tensor) -> Tensor:
     """
     energy = change.float().square().mean(1, keepdim=True)
     around = functional.avg_pool2d(energy, 3, stride=1, padding=1, count_include_pad=False)
-    return change * (around / (around + _UNSEEN**2)).to(change.dtype)
+    seen = change * (around / (around + _UNSEEN**2)).to(change.dtype)
+    # At zero, where training begins, this has no gradient: there, it has that of the change.
+    return change + (seen - change).detach() if change.requires_grad else seen
 
 
 def take_colors(aligned: Tensor, frames: Tensor) -> Tensor:

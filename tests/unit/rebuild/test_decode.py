@@ -203,6 +203,7 @@ def test_deep_video_stays_deep(make_video, tmp_path, loaded):
 
 
 def test_mini_round_trip(make_video, tmp_path):
+    """A clean clip comes back as it was, or nearly."""
     # Not smaller: on a few pixels even waves look like what was blurred.
     video = make_video(moving_pattern(6, 240, 320))
     loaded = choose_decoder(ModelOptions(model="mini", device="cpu", dtype="fp32"), [])
@@ -214,7 +215,7 @@ def test_mini_round_trip(make_video, tmp_path):
     encoding = Encoding(codec="ffv1")
     decode(DecodeOptions(source=latents, output=result, encoding=encoding), again)
     error = frames_of(video).astype(float) - frames_of(result)
-    assert 10 * np.log10(255**2 / np.square(error).mean()) > 30
+    assert np.square(error).mean() < 1  # 48 dB
 
 
 def test_wan_latents_become_a_video(wan, wan_file, tmp_path, picture):
