@@ -206,7 +206,8 @@ class _Told:
         if event.kind == "started":
             console.event("start", **errand.facts, **_names(errand.job), device=event.place)
             if not console.tells_events:
-                console.note(f"{name}: begins on {event.place}")
+                where = "" if event.place == "auto" else f" on {event.place}"
+                console.note(f"{name}: begins{where}")
         elif event.kind == "told" and isinstance(event.content, Progress):
             if event.content.done == 0:  # the model is loaded, and the work begins
                 self._progress[event.number] = console.progress_lines(name, **errand.facts)

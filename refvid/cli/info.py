@@ -16,7 +16,7 @@ from refvid.cli.groups import grouped
 def info(
     console: Console,
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A video, a picture or saved latents.")
+        Path, typer.Argument(metavar="FILE", help="A video, a picture, saved latents or tokens.")
     ],
 ) -> None:
     """Show what a file is made of.
@@ -47,7 +47,7 @@ def _lines(facts: dict[str, object], indent: str = "") -> list[str]:
         elif isinstance(value, list) and not all(isinstance(entry, int) for entry in value):
             lines += [label, *(f"{indent}  {_entry(entry)}" for entry in value)]
         else:
-            lines.append(f"{label:<26}{_word(value)}")
+            lines.append(f"{label:<25} {_word(value)}")
     return lines
 
 

@@ -60,7 +60,7 @@ def choose_tokenizer(options: ModelOptions, *, wanted: str | None = None) -> Loa
     dtype = torch.float32 if options.dtype == "auto" else choose_dtype(options.dtype, device)
     name, reason = options.model, "as asked"
     if name == "auto":
-        name, reason = wanted or MINI_REFTOK, "the file's" if wanted else "the usual one"
+        name, reason = wanted or MINI_REFTOK, "the file's" if wanted else "the default"
     if wanted is not None and options.model == "auto" and find_backbone(name) is None:
         raise InputError(
             f"The tokens are those of {wanted[:80]!r}, which this version does not know: give its "

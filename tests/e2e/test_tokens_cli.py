@@ -49,6 +49,8 @@ def test_a_video_goes_there_and_back(clip: Path, tmp_path: Path, model: str) -> 
     facts = done("info", tokens)
     assert (facts["tokenizer"], facts["frames"]) == (model, 11)
     assert (facts["width"], facts["height"]) == (100, 72)
+    shown = run("info", tokens).stdout.splitlines()
+    assert f"bits per pixel with references: {facts['bits_per_pixel_with_references']}" in shown
     done("detokenize", tokens, "-o", result)
     assert times_of(result) == times_of(clip)
     with av.open(str(result)) as container:

@@ -131,6 +131,12 @@ def test_paths_come_in_order_on_stdout_and_the_sum_on_stderr(run, clips):
     assert "3 jobs: 3 done" in result.stderr
 
 
+def test_a_beginning_names_the_device_that_was_asked_for(run, clips):
+    jobs = write_list(plain(clips[:1]))
+    assert "a.mp4: begins\n" in run("batch", jobs).stderr
+    assert "a.mp4: begins on cpu\n" in run("batch", jobs, "-d", "cpu", "-y").stderr
+
+
 def test_a_failure_of_one_job_among_several_devices(run, clips):
     Path("b.mp4").write_bytes(b"nothing that a video begins with")
     result = run("enhance", *clips, "--strength", "0", "-o", "out/", "--device", "cpu:2", "--json")
