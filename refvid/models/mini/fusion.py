@@ -156,7 +156,8 @@ def leave_unseen(change: Tensor) -> Tensor:
     Args:
         change: In frequencies of an orthonormal basis: their energy is that of the pixels.
     """
-    energy = change.float().square().mean(1, keepdim=True)
+    size = torch.linalg.vector_norm(change, dim=1, keepdim=True, dtype=torch.float32)
+    energy = size.square() / change.shape[1]
     around = functional.avg_pool2d(energy, 3, stride=1, padding=1, count_include_pad=False)
     seen = change * (around / (around + _UNSEEN**2)).to(change.dtype)
     # At zero, where training begins, this has no gradient: there, it has that of the change.
