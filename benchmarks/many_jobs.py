@@ -29,7 +29,8 @@ from refvid.media.inputs import Job
 from refvid.models.backbone import Backbone, BackboneLimits, Decoded, Encoded
 from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.enhance import enhance
-from refvid.rebuild.options import RebuildOptions, References
+from refvid.rebuild.options import RebuildOptions
+from refvid.rebuild.reference_options import References
 
 FRAMES = 16
 SLEEP_S = 0.25
