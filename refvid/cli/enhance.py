@@ -56,7 +56,7 @@ def enhance(
             rules,
             how.container,
             compare=how.compare,
-            reads_once=not how.compare and not references.takes_frames,
+            reads_once=not references.takes_frames,
         )
     )
     return rebuilding_task(

@@ -92,7 +92,7 @@ def open_pipes(
         inputs: As given.
         rules: As given.
         container: Of a result on standard output.
-        compare: Whether a page beside the result is wanted.
+        compare: Whether a page beside the result is wanted, which reads the input once more.
         reads_once: Whether the command takes what is piped in as it comes, where that can be.
 
     Raises:
@@ -119,7 +119,7 @@ def open_pipes(
                 sink = PipedResult(stdout)
         if reads:
             piped = folder / "stdin"
-            video = _receive(piped, reads_once=reads_once)
+            video = _receive(piped, reads_once=reads_once and not compare)
             inputs = [str(piped) if word == PIPE else word for word in inputs]
         # What is piped is gone when the program ends.
         rules = replace(rules, no_resume=True)

@@ -151,7 +151,7 @@ def stylize(
             rules,
             how.container,
             compare=how.compare,
-            reads_once=not how.compare and not styles.keyframes,
+            reads_once=not styles.keyframes,
         )
     )
     return rebuilding_task(

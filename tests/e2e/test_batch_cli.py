@@ -13,15 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from refvid.cli.app import app
+from tests.commands import run
 from tests.job_lists import frames_of, lossless, videos_in, write_list
 from tests.pages import PROJECT
-
-
-def run(*words: object):
-    return CliRunner().invoke(app, [str(word) for word in words])
 
 
 @pytest.fixture

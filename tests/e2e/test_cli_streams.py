@@ -11,18 +11,13 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from refvid.cli.app import app
+from tests.commands import run
 
 FORGED = "\x1b[2Jcodec:  \nh265\u202e"
 HOSTILE = ("\x1b", "\x9b", "\u202e", "\r")
 
 posix = pytest.mark.skipif(os.name != "posix", reason="names and streams of POSIX")
-
-
-def run(*words: str | Path):
-    return CliRunner().invoke(app, [str(word) for word in words])
 
 
 def check_plain(*texts: str) -> None:

@@ -17,9 +17,9 @@ from typer.testing import CliRunner, Result
 from refvid.cli.app import app
 from refvid.evaluation.demo import sample_clip
 from refvid.media.image import write_image
-from refvid.media.reader import open_video
 from refvid.metrics.psnr import psnr
 from refvid.training.degradations import Degradation, degrade
+from tests.lossless import read_frames, write_lossless
 
 FRAMES = 12
 RATE = 24
@@ -34,27 +34,11 @@ def clean() -> np.ndarray:
 @pytest.fixture(scope="module")
 def folder(clean: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("references")
-    write(path / "clip.mkv", degrade(clean, Degradation(crf=34)))
-    write(path / "original.mkv", clean)
+    write_lossless(path / "clip.mkv", degrade(clean, Degradation(crf=34)))
+    write_lossless(path / "original.mkv", clean)
     for index in (0, FRAMES - 1):
         write_image(path / f"{index}.png", clean[index])
     return path
-
-
-def write(path: Path, frames: np.ndarray, rate: int = RATE) -> None:
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("ffv1", rate=rate)
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = "bgr0"
-        for frame in frames:
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24")
-            container.mux(stream.encode(picture.reformat(format="bgr0")))
-        container.mux(stream.encode(None))
-
-
-def read(path: Path) -> np.ndarray:
-    with open_video(path) as video:
-        return np.stack([frame.pixels for frame in video])
 
 
 def quality(frames: np.ndarray, clean: np.ndarray) -> float:
@@ -68,7 +52,7 @@ def enhance(folder: Path, tmp_path: Path) -> Callable[..., tuple[np.ndarray, dic
         result = invoke(folder / source, *words, "-o", output, "-c", "ffv1", "-y", "--json")
         assert result.exit_code == 0, result.stderr
         (document,) = json.loads(result.stdout)["results"]
-        return read(output), document["report"]
+        return read_frames(output), document["report"]
 
     return run
 
@@ -117,9 +101,9 @@ def test_the_original_of_another_kind(
         original, rate = clean[::4], RATE // 4
     elif kind == "shorter":
         original = clean[: FRAMES // 2]
-    write(tmp_path / "original.mkv", original, rate)
+    write_lossless(tmp_path / "original.mkv", original, rate)
     result, report = enhance("--ref-video", tmp_path / "original.mkv")
-    before, after = quality(read(folder / "clip.mkv"), clean), quality(result, clean)
+    before, after = quality(read_frames(folder / "clip.mkv"), clean), quality(result, clean)
     assert after > before + (1 if kind in ("slower", "shorter") else 3)
     if kind in ("same", "faster"):
         assert after > 45
@@ -137,8 +121,8 @@ def edited(clean: np.ndarray, folder: Path) -> tuple[np.ndarray, np.ndarray]:
         cv2.circle(mask, (120 + index, 90), 36, 255, -1)
     tinted = clean[..., [1, 2, 0]] * 0.85
     frames = np.where(masks[..., None] > 0, tinted, clean).astype(np.uint8)
-    write(folder / "edited.mkv", degrade(frames, Degradation(crf=36, scale=2)))
-    write(folder / "mask.mkv", np.repeat(masks[..., None], 3, 3))
+    write_lossless(folder / "edited.mkv", degrade(frames, Degradation(crf=36, scale=2)))
+    write_lossless(folder / "mask.mkv", np.repeat(masks[..., None], 3, 3))
     write_image(folder / "edited_first.png", frames[0])
     return frames, masks
 
@@ -151,7 +135,7 @@ def test_an_edit_stays_and_the_rest_comes_back(
     words = ["--ref", f"{folder / 'edited_first.png'}@0", "--ref-video", folder / "original.mkv"]
     words += ["--mask", folder / "mask.mkv"] if has_mask else []
     result, report = enhance(*words, source="edited.mkv")
-    before = read(folder / "edited.mkv")
+    before = read_frames(folder / "edited.mkv")
 
     def measure(frames: np.ndarray, inside: bool) -> float:
         weights = (masks > 0 if inside else masks == 0).astype(np.float32)
@@ -184,15 +168,15 @@ def test_latents_with_the_original(
         result = CliRunner().invoke(app, [str(word) for word in [*asked, "--device", "cpu"]])
         assert result.exit_code == 0, result.stderr
         (document,) = json.loads(result.stdout)["results"]
-        return read(output), document["report"]
+        return read_frames(output), document["report"]
 
     original = clean[: FRAMES // 2] if kind == "shorter" else clean
-    write(tmp_path / "original.mkv", original)
+    write_lossless(tmp_path / "original.mkv", original)
     white = tmp_path / "white.png"
     write_image(white, np.full(clean.shape[1:], 255, np.uint8))
     words: list[object] = ["--ref-video", tmp_path / "original.mkv"]
     result, report = decode(*words, *(["--mask", white] if kind == "masked" else []))
-    before, after = quality(read(folder / "clip.mkv"), clean), quality(result, clean)
+    before, after = quality(read_frames(folder / "clip.mkv"), clean), quality(result, clean)
     if kind == "masked":
         assert after < before + 0.5, "nothing of it counts"
     else:
@@ -242,7 +226,7 @@ def test_bad_references_are_named_before_the_first_frame(
         stream = container.add_stream("libx264", rate=Fraction(RATE))
         stream.height, stream.width = 192, 256
         stream.pix_fmt = "yuv420p"
-        for pixels in read(folder / "clip.mkv"):
+        for pixels in read_frames(folder / "clip.mkv"):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, "rgb24")))
         container.mux(stream.encode(None))
     Path("text.png").write_text("no picture")

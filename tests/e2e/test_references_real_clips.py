@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import av
 import cv2
 import numpy as np
 import pytest
@@ -22,6 +21,7 @@ from refvid.media.video_info import read_video_info
 from refvid.metrics.psnr import psnr
 from refvid.training.degradations import Degradation, degrade
 from tests.hdr_pictures import write_avif, write_png
+from tests.lossless import read_frames, write_lossless
 
 FRAMES = 6
 HLG_CLIP = "media/fixtures/hevc_10bit_hlg_rotated_phone.mp4"
@@ -37,28 +37,12 @@ def clean(shared: Path) -> np.ndarray:
 @pytest.fixture(scope="module")
 def folder(clean: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("camel")
-    write(path / "clip.mkv", degrade(clean, Degradation(crf=36)))
-    write(path / "original.mkv", clean)
+    write_lossless(path / "clip.mkv", degrade(clean, Degradation(crf=36)))
+    write_lossless(path / "original.mkv", clean)
     (path / "refs/clip").mkdir(parents=True)
     write_image(path / "refs/clip/0.png", clean[0])
     write_image(path / "refs/clip/frame_0005.png", clean[5])
     return path
-
-
-def write(path: Path, frames: np.ndarray) -> None:
-    with av.open(str(path), "w") as container:
-        stream: Any = container.add_stream("ffv1", rate=24)
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = "bgr0"
-        for frame in frames:
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24")
-            container.mux(stream.encode(picture.reformat(format="bgr0")))
-        container.mux(stream.encode(None))
-
-
-def read(path: Path) -> np.ndarray:
-    with open_video(path) as video:
-        return np.stack([frame.pixels for frame in video])
 
 
 def run(command: str, source: Path, *words: object, output: Path) -> tuple[np.ndarray, Any]:
@@ -68,7 +52,7 @@ def run(command: str, source: Path, *words: object, output: Path) -> tuple[np.nd
     result = CliRunner().invoke(app, [str(word) for word in asked])
     assert result.exit_code == 0, result.stderr
     (document,) = json.loads(result.stdout)["results"]
-    return read(output), document["report"]
+    return read_frames(output), document["report"]
 
 
 def quality(frames: np.ndarray, clean: np.ndarray, where: np.ndarray | None = None) -> float:
@@ -103,7 +87,7 @@ def test_the_original_as_a_video(
         assert CliRunner().invoke(app, [str(word) for word in words]).exit_code == 0
     original = folder / "original.mkv"
     result, _ = run(command, source, "--ref-video", original, output=tmp_path / "out.mkv")
-    gain = quality(result, clean) - quality(read(folder / "clip.mkv"), clean)
+    gain = quality(result, clean) - quality(read_frames(folder / "clip.mkv"), clean)
     assert gain > (15 if command == "enhance" else 1.5)
 
 
@@ -115,8 +99,8 @@ def test_an_edit_stays(folder: Path, clean: np.ndarray, tmp_path: Path, has_mask
         cv2.circle(mask, (180 + index, 150), 60, 255, -1)
     edited = np.where(masks[..., None] > 0, clean[..., [2, 0, 1]], clean)
     degraded = degrade(edited, Degradation(crf=36, scale=2))
-    write(tmp_path / "edited.mkv", degraded)
-    write(tmp_path / "mask.mkv", masks[..., None].repeat(3, 3))
+    write_lossless(tmp_path / "edited.mkv", degraded)
+    write_lossless(tmp_path / "mask.mkv", masks[..., None].repeat(3, 3))
     write_image(tmp_path / "first.png", edited[0])
     words = ["--ref", f"{tmp_path / 'first.png'}@0", "--ref-video", folder / "original.mkv"]
     words += ["--mask", tmp_path / "mask.mkv"] if has_mask else []
@@ -128,7 +112,7 @@ def test_an_edit_stays(folder: Path, clean: np.ndarray, tmp_path: Path, has_mask
 
 def test_twice_as_large(folder: Path, clean: np.ndarray, tmp_path: Path) -> None:
     small = np.stack([cv2.resize(f, None, fx=0.5, fy=0.5, interpolation=3) for f in clean])
-    write(tmp_path / "small.mkv", degrade(small, Degradation(crf=23)))
+    write_lossless(tmp_path / "small.mkv", degrade(small, Degradation(crf=23)))
     source = tmp_path / "small.mkv"
     words = ["--scale", 2, "--ref", folder / "refs/clip/0.png"]
     plain, _ = run("enhance", source, "--scale", 2, "--strength", 0, output=tmp_path / "a.mkv")

@@ -9,16 +9,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from refvid.cli import in_parts
-from refvid.cli.app import app
 from refvid.cli.remote import WorkerSetup
 from refvid.media.work_folder import work_folder_of
+from tests.commands import run
 from tests.job_lists import frames_of, write_list
 from tests.pages import PROJECT
 from tests.workers import Dying
@@ -26,10 +24,6 @@ from tests.workers import Dying
 posix = pytest.mark.skipif(os.name == "nt", reason="signals are sent differently on Windows")
 
 WORDS = ("--ref", "frame:0", "-c", "ffv1", "--dtype", "fp32", "--model", "mini")
-
-
-def run(*words: str) -> Any:
-    return CliRunner().invoke(app, [*words])
 
 
 def shots(*lengths: int) -> np.ndarray:

@@ -14,12 +14,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner, Result
 
 import refvid
-from refvid.cli.app import app
 from refvid.media.image import write_image
 from refvid.media.reader import open_video
+from tests.commands import done, run
 from tests.conftest import moving_pattern
 from tests.unit.media.conftest import build_video
 
@@ -60,16 +59,6 @@ KINDS: dict[str, dict[str, Any]] = {
     "pixels that are not square": {"aspect": Fraction(4, 3)},
     "smaller than a token": {"size": (8, 6)},
 }  # fmt: skip
-
-
-def run(*words: str | Path) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words])
-
-
-def done(*words: str | Path) -> Any:
-    result = run(*words, "--json")
-    assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)
 
 
 def shown(path: Path) -> tuple[list[Fraction], tuple[int, int], int]:

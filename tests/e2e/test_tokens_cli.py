@@ -11,22 +11,11 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from typer.testing import CliRunner, Result
 
 import refvid
-from refvid.cli.app import app
 from refvid.media.image import write_image
+from tests.commands import done, run
 from tests.conftest import moving_pattern
-
-
-def run(*words: str | Path) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words])
-
-
-def done(*words: str | Path) -> Any:
-    result = run(*words, "--json")
-    assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)
 
 
 def times_of(path: Path) -> list[float]:

@@ -18,6 +18,9 @@ from refvid.models.mini.alignment import (
     align,
     fine_detail,
 )
+from refvid.models.mini.ramp import ramp
+
+Band = NDArray[np.float32]
 
 _SHARPER = (0.95, 1.1)
 """Fine detail of a reference over the frame's, times the share that both have in common: up to the
@@ -84,8 +87,9 @@ def mix(shades: Picture, followed: Sequence[Followed]) -> Mixed | None:
         return None
     results = [align(shades, one.placed, one.coarse) for one in followed]
     sharper = [_sharper(shades, result) for result in results]
+    bands = _bands(shades)
     worths = [
-        _ramp(more * _shared_detail(shades, result), _SHARPER)
+        ramp(more * _shared_detail(bands, result), _SHARPER)
         for more, result in zip(sharper, results, strict=True)
     ]
     found = [
@@ -130,32 +134,30 @@ def _sharper(shades: Picture, found: Found) -> float:
     return fine_detail(found.shades, where) / ours if ours > 0 else 1.0
 
 
-def _shared_detail(shades: Picture, found: Found) -> float:
+def _shared_detail(bands: tuple[Band, Band], found: Found) -> float:
     """How much of a frame's detail an aligned reference has, too, where it is found.
 
     The slope of the one on the other: 1 where the reference has all that the frame has, and more
     where it has the same more strongly. Less where they differ, as water does from frame to frame:
     its detail is as fine in both, and none of the one is in the other. In a frame that lost its
     detail there is little that could differ; there, what is a little coarser tells.
+
+    Args:
+        bands: Of the frame, see `_bands`.
+        found: The reference.
     """
-    mine, other = _bands(shades), _bands(found.shades)
-    ours, theirs = _seen(mine[0], found), _seen(other[0], found)
-    coarser, their_coarser = _seen(mine[1], found), _seen(other[1], found)
+    (ours, theirs), (coarser, their_coarser) = (
+        _seen(pair, found) for pair in zip(bands, _bands(found.shades), strict=True)
+    )
     energy = float(ours @ ours)
     if energy <= 0:
         return 1.0
     both = float(coarser @ coarser) * float(their_coarser @ their_coarser)
     correlation = float(coarser @ their_coarser) / max(1e-6, both**0.5)
-    return float(ours @ theirs) / energy * _ramp(correlation, _ALIKE)
+    return float(ours @ theirs) / energy * ramp(correlation, _ALIKE)
 
 
-def _ramp(value: float, ends: tuple[float, float]) -> float:
-    """0 up to the first end, 1 from the second on."""
-    low, high = ends
-    return min(1.0, max(0.0, (value - low) / (high - low)))
-
-
-def _bands(shades: Picture) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _bands(shades: Picture) -> tuple[Band, Band]:
     """Detail, and in half the size what is a little coarser."""
     levels = shades.astype(np.float32)
     softer = cv2.GaussianBlur(levels, (0, 0), _DETAIL_PX)
@@ -163,8 +165,9 @@ def _bands(shades: Picture) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return levels - softer, half - cv2.GaussianBlur(half, (0, 0), _COARSER_PX / 2)
 
 
-def _seen(band: NDArray[np.float32], found: Found) -> NDArray[np.float32]:
-    """What lies where a reference is certainly found."""
-    size = band.shape[1], band.shape[0]
+def _seen(pair: tuple[Band, Band], found: Found) -> tuple[Band, Band]:
+    """What of a frame's band and a reference's lies where the reference is certainly found."""
+    ours, theirs = pair
+    size = ours.shape[1], ours.shape[0]
     seen = cv2.resize(found.trust[0], size, interpolation=cv2.INTER_NEAREST) > _SURE
-    return np.asarray(band[seen])
+    return ours[seen], theirs[seen]

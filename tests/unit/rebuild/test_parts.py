@@ -136,6 +136,19 @@ class Stop(Exception):
     """Ends a run, as a signal does."""
 
 
+def stop_when_done(frames: int, job: Job, loaded: LoadedBackbone) -> Makers:
+    """Enhance until so many frames are done; who made the parts."""
+
+    def stop(progress: Progress) -> None:
+        if progress.done >= frames:
+            raise Stop
+
+    makers = Makers(job, LOSSLESS, loaded)
+    with pytest.raises(Stop):
+        work.enhance(job, REFERENCES, LOSSLESS, loaded, stop, makers.make)
+    return makers
+
+
 @pytest.mark.parametrize("stop", [1, 25, 40, 63, 105])
 @pytest.mark.parametrize("make_model", ["fake", "mini"])
 def test_a_run_that_was_stopped_goes_on_with_stretches_and_parts(
@@ -149,13 +162,7 @@ def test_a_run_that_was_stopped_goes_on_with_stretches_and_parts(
     calm = replace(job, output=tmp_path / "calm.mkv")
     wanted = work.enhance(calm, REFERENCES, LOSSLESS, loaded)
 
-    def stop_there(progress: Progress) -> None:
-        if progress.done >= stop:
-            raise Stop
-
-    makers = Makers(job, LOSSLESS, loaded)
-    with pytest.raises(Stop):
-        work.enhance(job, REFERENCES, LOSSLESS, loaded, stop_there, makers.make)
+    makers = stop_when_done(stop, job, loaded)
     assert [path.name for path in work_folder_of(job.output).glob("[0-9]*")]
     assert makers.numbers == [0, 1, 2]
 
@@ -174,13 +181,7 @@ def test_a_run_that_was_stopped_goes_on_with_stretches_and_parts(
 def test_a_part_that_is_damaged_is_made_again(source, loaded, tmp_path, damage):
     job = Job(source=source, output=tmp_path / "out.mkv")
 
-    def stop_at_once(_progress: Progress) -> None:
-        raise Stop
-
-    with pytest.raises(Stop):
-        work.enhance(
-            job, REFERENCES, LOSSLESS, loaded, stop_at_once, Makers(job, LOSSLESS, loaded).make
-        )
+    stop_when_done(0, job, loaded)
     path = work_folder_of(job.output) / "30"
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -195,13 +196,7 @@ def test_a_part_that_is_damaged_is_made_again(source, loaded, tmp_path, damage):
 def test_one_device_begins_anew_what_several_have_begun(source, loaded, tmp_path, caplog):
     job = Job(source=source, output=tmp_path / "out.mkv")
 
-    def stop_at_once(_progress: Progress) -> None:
-        raise Stop
-
-    with pytest.raises(Stop):
-        work.enhance(
-            job, REFERENCES, LOSSLESS, loaded, stop_at_once, Makers(job, LOSSLESS, loaded).make
-        )
+    stop_when_done(0, job, loaded)
     assert work.enhance(job, REFERENCES, LOSSLESS, loaded).resumed == 0
     assert "another number of devices" in caplog.text
     assert not [*tmp_path.glob(".refvid*")]
