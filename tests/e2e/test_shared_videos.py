@@ -108,7 +108,7 @@ def test_what_was_made_ahead_is_there_after_a_kill(make_video, tmp_path) -> None
 
     ended = run(*words)
     assert ended.exit_code == 0, ended.stderr
-    assert "going on with what an interrupted run has finished" in ended.stderr
+    assert "going on with what an interrupted run has finished" in ended.stderr, ended.stderr
     serial = run("enhance", "clip.mp4", *WORDS, "-o", "serial.mkv", "--device", "cpu")
     assert serial.exit_code == 0, serial.stderr
     assert frames_of(Path("out.mkv")) == frames_of(Path("serial.mkv"))
