@@ -110,6 +110,22 @@ def _filter_causally(clip: Any, state: Any) -> tuple[Any, Any]:
 
 
 @pytest.fixture
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let this process, and those that a test starts, compute with one thread each.
+
+    Sums of several threads are not always the same to the last bit, and a run that goes on asks
+    for as many threads as the interrupted one had.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
 def fake_backbone() -> Callable[..., FakeBackbone]:
     """Make a fake backbone; limits are Wan-like (4k + 1 frames, multiples of 8 pixels)."""
     from refvid.models.backbone import BackboneLimits

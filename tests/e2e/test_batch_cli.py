@@ -85,9 +85,8 @@ def test_a_signal_ends_all_workers_and_leaves_nothing(make_video, tmp_path, numb
         time.sleep(0.05)
 
 
-def test_one_video_is_shared_by_devices_at_its_cuts(make_video, tmp_path, monkeypatch):
+def test_one_video_is_shared_by_devices_at_its_cuts(make_video, tmp_path, monkeypatch, one_thread):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # sums of floats may depend on it
     random = np.random.default_rng(5)
     shots = [
         np.repeat(random.integers(0, 256, (1, 6, 8, 3)), 30, axis=0).repeat(8, 1).repeat(8, 2)

@@ -36,9 +36,8 @@ def shots(*lengths: int) -> np.ndarray:
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch) -> None:
+def here(tmp_path, monkeypatch, one_thread) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # sums of floats may depend on it
 
 
 def test_jobs_of_a_list_are_shared_where_there_are_fewer_than_devices(make_video) -> None:
