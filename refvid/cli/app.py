@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from itertools import takewhile
 from typing import Annotated, Any
 
 import typer
@@ -37,8 +38,9 @@ from refvid.cli.console import Console, error_document, visible
 from refvid.cli.file_errors import named_error
 from refvid.cli.groups import USAGE_ERROR, HelpfulGroup, PanelCommand
 from refvid.cli.signals import check_stopped
-from refvid.errors import INTERRUPTED_EXIT_CODE, OutputError
+from refvid.errors import INTERRUPTED_EXIT_CODE, OptionError, OutputError
 
+_ASKS_FOR_JSON = "refvid.json"
 _HELP = {"help_option_names": ["-h", "--help"]}
 
 
@@ -46,14 +48,21 @@ class ProgramGroup(HelpfulGroup):
     """The error boundary: tests that run the app in-process see the program's exit codes."""
 
     # Typer keeps the context's type to itself, hence Any.
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        # Words that no command understands are an error of the run, too, and told as it asks for.
+        ctx.meta[_ASKS_FOR_JSON] = "--json" in list(takewhile("--".__ne__, args))
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         console = Console()
+        console.json = ctx.meta[_ASKS_FOR_JSON]
         ctx.obj = console
         try:
             return super().invoke(ctx)
         except USAGE_ERROR as error:
             words: Any = error
             words.message = visible(words.message)
+            _print_document(console, error_document(OptionError(words.format_message())))
             raise  # Typer prints usage errors (exit code 2).
         except (typer.Exit, typer.Abort):
             raise
@@ -90,14 +99,18 @@ def _code_of(console: Console, error: Exception) -> int:
 
 def _report(console: Console, error: Exception) -> int:
     document = error_document(error)
+    _print_document(console, document)
+    console.error(error)
     code: int = document["exit_code"]
+    return code
+
+
+def _print_document(console: Console, error: dict[str, Any]) -> None:
     if console.json:
         with suppress(OutputError):  # which may be the very error
             console.result_json(
-                {"refvid": refvid.__version__, "error": document, "exit_code": code}
+                {"refvid": refvid.__version__, "error": error, "exit_code": error["exit_code"]}
             )
-    console.error(error)
-    return code
 
 
 def _show_version(wanted: bool) -> None:

@@ -14,8 +14,11 @@ from refvid.media.folders import is_folder, list_files
 from refvid.media.partial_file import partial_file
 from refvid.media.pixel_conversion import to_uint8
 from refvid.media.reader import open_video
+from refvid.wording import counted
 
 VIDEO_SUFFIXES = {".mp4", ".mkv", ".webm", ".mov", ".avi"}
+_SMALLEST = 16
+"""Sides [pixels]: cropped to a multiple of 8, they hold a window of SSIM's, which has 11."""
 
 
 class Report(Protocol):
@@ -38,10 +41,30 @@ def find_clips(folder: Path, most: int | None = None) -> list[Path]:
     return paths[:most]
 
 
-def read_clip(path: Path, frames: int) -> Frames:
-    """The first frames of a video, cropped to multiples of 8."""
+def read_clip(path: Path, frames: int, *, fewest: int = 1) -> Frames:
+    """The first frames of a video, cropped to multiples of 8.
+
+    Args:
+        path: The video.
+        frames: At most so many.
+        fewest: How many it must have.
+
+    Raises:
+        InputError: It cannot be read, has fewer frames, or is too small to be measured.
+    """
     with open_video(path, frames=frames) as video:
+        if min(video.info.size) < _SMALLEST:
+            width, height = video.info.size
+            raise InputError(
+                f"{path} is too small to be measured: {width}x{height}. Clips have at least "
+                f"{_SMALLEST}x{_SMALLEST} pixels."
+            )
         clip: Frames = np.stack([to_uint8(frame.pixels) for frame in video])
+    if len(clip) < fewest:
+        raise InputError(
+            f"{path} has only {counted(len(clip), 'frame')}: at least {fewest} are needed. Leave "
+            "it out, or give a longer clip."
+        )
     # H.264 in 4:2:0 and the block measures want multiples of 8.
     return np.ascontiguousarray(clip[:, : clip.shape[1] // 8 * 8, : clip.shape[2] // 8 * 8])
 

@@ -32,6 +32,9 @@ from refvid.rebuild.options import ModelOptions
 from refvid.training.degradations import EVALUATION_DEGRADATIONS, degrade
 from refvid.wording import counted
 
+FEWEST_FRAMES = 3
+"""Of a clip: the reference, and two that can flicker."""
+
 _MEASURED = {"exact", "none", "unrelated"}
 """Cases of which more than PSNR is measured."""
 
@@ -46,7 +49,7 @@ class EvaluateOptions:
     model: ModelOptions = field(default_factory=ModelOptions)
     cases: tuple[str, ...] = tuple(CASES)
     frames: int = 49
-    """Frames of each clip at most, at least 3; the first is the reference."""
+    """Frames of each clip at most, at least `FEWEST_FRAMES`; the first is the reference."""
 
     max_clips: int | None = None
     output: Path | None = None
@@ -76,7 +79,8 @@ def evaluate(options: EvaluateOptions, on_progress: ProgressCallback) -> Evaluat
         )
     before = None if options.against is None else read_summary(options.against)
     loaded = choose_backbone(options.model)
-    pictures = [read_clip(path, 1)[0] for path in paths]
+    # Also a look at all of them before the work begins.
+    pictures = [read_clip(path, FEWEST_FRAMES, fewest=FEWEST_FRAMES)[0] for path in paths]
     cases = options.cases
     evaluation = _Evaluation(loaded, cases, load_networks(loaded.device), on_progress, len(paths))
     for position, path in enumerate(paths):

@@ -114,9 +114,7 @@ def evaluate_style(options: StyleEvaluateOptions, on_progress: ProgressCallback)
     results: list[StyleResult] = []
     rows: list[SheetRow] = []
     for path, indices in zip(clips, chosen, strict=True):
-        frames = read_clip(path, options.frames)
-        if len(frames) < 2:
-            raise InputError(f"{path} has a single frame: at least two are needed.")
+        frames = read_clip(path, options.frames, fewest=2)
         cells: list[SheetCell] = []
         judge = _Judge(frames, features)
         work = _restyle(loaded, path.stem, judge, [styles[index] for index in indices])

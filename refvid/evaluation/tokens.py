@@ -96,9 +96,7 @@ def evaluate_tokens(options: TokenEvaluateOptions, on_progress: ProgressCallback
     networks = Networks(lpips=networks.lpips, st_lpips=networks.st_lpips)
     results: list[TokenResult] = []
     for done, path in enumerate(paths):
-        clip = middle_square(read_clip(path, options.frames))
-        if len(clip) <= NEAR:
-            raise InputError(f"{path} has {len(clip)} frames: at least {NEAR + 1} are needed.")
+        clip = middle_square(read_clip(path, options.frames, fewest=NEAR + 1))
         results += _evaluate_clip(path.stem, clip, tokenizers, networks)
         on_progress(Progress(done + 1, len(paths)))
     report = TokenReport(

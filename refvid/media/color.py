@@ -108,6 +108,16 @@ class ColorInfo:
         """Whether the transfer function is PQ or HLG."""
         return self.transfer in _HDR_TRANSFERS
 
+    def codes_like(self, other: ColorInfo) -> bool:
+        """Whether the same samples are the same RGB values in both."""
+        return (self.matrix, self.range) == (other.matrix, other.range)
+
+    def is_shown_like(self, other: ColorInfo) -> bool:
+        """Whether the same RGB values are the same colours in both, as far as both tell."""
+        pairs = (self.primaries, other.primaries), (self.transfer, other.transfer)
+        are_told = all(mine == theirs or UNSPECIFIED in (mine, theirs) for mine, theirs in pairs)
+        return are_told and self.is_hdr == other.is_hdr
+
     def to_json(self) -> dict[str, Any]:
         return {
             "matrix": self.matrix_name,

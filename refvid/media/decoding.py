@@ -14,12 +14,19 @@ from av.video.stream import VideoStream
 
 from refvid.errors import InputError
 from refvid.media.clock_track import LONGEST_SHOWN
-from refvid.media.color import resolve_color
+from refvid.media.color import MATRIX_RGB, ColorInfo, resolve_color
 from refvid.media.container import input_errors, set_up_decoder
 from refvid.media.frame_times import FrameTimes
 from refvid.media.orientation import Orientation, read_orientation
 from refvid.media.packets import file_clock, read_packets
-from refvid.media.pixel_conversion import Pixels, RgbReader, to_uint16
+from refvid.media.picture_color import completed_color
+from refvid.media.pixel_conversion import (
+    Pixels,
+    RgbReader,
+    holds_same_samples,
+    to_uint8,
+    to_uint16,
+)
 from refvid.media.remarks import Remarks
 from refvid.media.sequence import find_images, read_same_size
 from refvid.media.side_data import read_side_data
@@ -28,6 +35,16 @@ from refvid.wording import counted
 
 _DAMAGED: Final = "damaged frames: {count}, the first is frame {first}"
 _RESIZED: Final = "frames of another size, scaled back: {count}, the first is frame {first}"
+_REFORMATTED: Final = (
+    "frames in another pixel format, converted: {count}, the first is frame {first}"
+)
+_RECODED: Final = (
+    "frames of another matrix or range, converted: {count}, the first is frame {first}"
+)
+_OTHER_LIGHT: Final = (
+    "frames tagged with other primaries or another transfer: {count}, the first is frame {first}; "
+    "the result is tagged as the first frame of all, so these look different in it"
+)
 _UNREADABLE: Final = "unreadable packets before the first frame: {count}"
 _REPEATED: Final = (
     "frames that repeat a time or go back: {count}, the first is frame {first}; they are spread "
@@ -120,13 +137,14 @@ def _timed_pictures(
                 orientation = read_orientation(frame)
             if frame.is_corrupt:
                 remarks.add(_DAMAGED, index)
+            load, is_coded_so = loader.later(index, frame, orientation)
             is_shown_so = orientation == Orientation() and info.size == (frame.width, frame.height)
             picture = Picture(
                 index=index,
                 pts=0,
-                decoded=frame if is_shown_so else None,
+                decoded=frame if is_shown_so and is_coded_so else None,
                 duration=frame.duration * times.scale or None,
-                load=loader.later(index, frame, orientation),
+                load=load,
                 side_data=read_side_data(frame),
                 is_interlaced=frame.interlaced_frame,
             )
@@ -142,29 +160,47 @@ def _with_times(settled: list[tuple[Picture, int]]) -> Generator[Picture, None, 
 
 
 class _Loader:
-    """Converts pictures when asked."""
+    """Converts pictures when asked: all of them to what the first one is."""
 
     def __init__(self, info: VideoInfo, remarks: Remarks) -> None:
         self._info = info
         self._remarks = remarks
-        self._to_rgb = RgbReader(resolve_color(info.color, info.coded_height))
+        # What a picture of luma and chroma leaves open is nothing that RGB could tell.
+        is_told = info.color.matrix != MATRIX_RGB
+        self._others = info.color if is_told else ColorInfo()
+        self._color = resolve_color(info.color, info.coded_height)
+        self._to_rgb = RgbReader(self._color)
 
     def later(
         self, index: int, frame: av.VideoFrame, orientation: Orientation
-    ) -> Callable[[], Pixels]:
-        """Return what gives the pixels of a frame as shown."""
-        return lambda: self._load(index, frame, orientation)
+    ) -> tuple[Callable[[], Pixels], bool]:
+        """Return what gives the pixels of a frame as shown, and whether it is coded as the first.
 
-    def _load(self, index: int, frame: av.VideoFrame, orientation: Orientation) -> Pixels:
+        A stream may be joined from several, and each of its frames says what it is.
+        """
+        tags = completed_color(frame, self._others)
+        color = resolve_color(tags, self._info.coded_height)
+        is_coded_so = color.codes_like(self._color)
+        if not is_coded_so:
+            self._remarks.add(_RECODED, index)
+        if not tags.is_shown_like(self._info.color):
+            self._remarks.add(_OTHER_LIGHT, index)
+        if not holds_same_samples(frame.format.name, self._info.pix_fmt):
+            self._remarks.add(_REFORMATTED, index)
+        to_rgb = self._to_rgb if is_coded_so else RgbReader(color)
+        return lambda: self._load(index, frame, orientation, to_rgb), is_coded_so
+
+    def _load(
+        self, index: int, frame: av.VideoFrame, orientation: Orientation, to_rgb: RgbReader
+    ) -> Pixels:
         crop = self._info.crop
         width, height = self._info.stored_size
         if (frame.width, frame.height) != (width, height):
             self._remarks.add(_RESIZED, index)
         with input_errors(self._info.path, "decode"):
-            pixels = self._to_rgb.read(frame, width, height)
+            pixels = to_rgb.read(frame, width, height)
         pixels = pixels[crop.top : height - crop.bottom, crop.left : width - crop.right]
-        if self._info.bit_depth > 8:
-            pixels = to_uint16(pixels)
+        pixels = to_uint16(pixels) if self._info.bit_depth > 8 else to_uint8(pixels)
         return orientation.apply(pixels)
 
 

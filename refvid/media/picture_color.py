@@ -12,9 +12,22 @@ from refvid.media.pixel_conversion import is_rgb
 def picture_color(picture: av.VideoFrame, stream: VideoStream) -> ColorInfo:
     """Return a picture's tags; what it leaves open is taken from the container."""
     context = stream.codec_context
+    return completed_color(
+        picture,
+        ColorInfo(
+            matrix=int(context.colorspace),
+            range=int(context.color_range),
+            primaries=int(context.color_primaries),
+            transfer=int(context.color_trc),
+        ),
+    )
+
+
+def completed_color(picture: av.VideoFrame, others: ColorInfo) -> ColorInfo:
+    """Return a picture's tags; what it leaves open is taken from other ones."""
     pix_fmt = picture.format.name
-    matrix = picture.colorspace if picture.colorspace != UNSPECIFIED else context.colorspace
-    color_range = picture.color_range or context.color_range
+    matrix = picture.colorspace if picture.colorspace != UNSPECIFIED else others.matrix
+    color_range = picture.color_range or others.range
     if is_rgb(pix_fmt):
         matrix, color_range = MATRIX_RGB, RANGE_FULL
     elif matrix == MATRIX_RGB:  # YUV cannot have the identity matrix: a muxer's mistake
@@ -24,8 +37,8 @@ def picture_color(picture: av.VideoFrame, stream: VideoStream) -> ColorInfo:
     return ColorInfo(
         matrix=int(matrix),
         range=int(color_range) if color_range in (1, 2) else RANGE_UNSPECIFIED,
-        primaries=int(_known(picture.color_primaries, context.color_primaries)),
-        transfer=int(_known(picture.color_trc, context.color_trc)),
+        primaries=int(_known(picture.color_primaries, others.primaries)),
+        transfer=int(_known(picture.color_trc, others.transfer)),
     )
 
 

@@ -61,6 +61,25 @@ def has_alpha(pix_fmt: str) -> bool:
     return any(component.is_alpha for component in VideoFormat(pix_fmt).components)
 
 
+def holds_same_samples(pix_fmt: str, other: str) -> bool:
+    """Whether two formats of luma and chroma hold the same samples of a picture.
+
+    They may differ in their order and packing, and in transparency, which counts for nothing.
+    """
+    if pix_fmt == other:
+        return True
+    if is_rgb(pix_fmt) or is_rgb(other):
+        return False
+    return _sampling(pix_fmt) == _sampling(other)
+
+
+def _sampling(pix_fmt: str) -> tuple[int, int, tuple[int, ...]]:
+    """Return how many chroma samples 16 pixels have, across and down, and each channel's bits."""
+    video_format = VideoFormat(pix_fmt)
+    depths = tuple(channel.bits for channel in video_format.components if not channel.is_alpha)
+    return video_format.chroma_width(16), video_format.chroma_height(16), depths
+
+
 class RgbReader:
     """Turns decoded pictures into RGB. Keeps libswscale's tables between pictures."""
 
@@ -159,13 +178,23 @@ class RgbWriter:
             picture = self._convert(planar, self._color.range)
         return self._tagged(picture)
 
-    def retag(self, picture: av.VideoFrame) -> av.VideoFrame | None:
-        """Prepare a decoded picture for the encoder as it is; None where it has another format."""
+    def retag(self, picture: av.VideoFrame, color: ColorInfo) -> av.VideoFrame | None:
+        """Prepare a decoded picture for the encoder with the very samples that it has.
+
+        Args:
+            picture: As decoded.
+            color: Its own, resolved.
+
+        Returns:
+            The picture; None where the samples would have to change.
+        """
         name = picture.format.name
-        if name.replace("yuvj", "yuv") != self._pix_fmt.replace("yuvj", "yuv"):
+        if not holds_same_samples(name, self._pix_fmt):
             return None
-        if name != self._pix_fmt:  # the same samples: the j only says that their range is full
-            picture = self._convert(picture, RANGE_FULL)
+        if not self._is_rgb and not color.codes_like(self._color):
+            return None
+        if name != self._pix_fmt:
+            picture = self._convert(picture, self._color.range)
         picture.pict_type = PictureType.NONE  # the encoder chooses its own key frames
         return self._tagged(picture)
 

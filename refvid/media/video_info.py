@@ -107,6 +107,9 @@ class VideoInfo:
     """Edges that the container hides, as stored: before rotation."""
 
     dolby_vision: DolbyVision | None = None
+    is_mirrored: bool = False
+    """Whether a tag says to swap left and right, which frames come with done."""
+
     rotation_is_exact: bool = True
     """Whether `rotation` is the tag's, and not the nearest quarter turn."""
 
@@ -165,6 +168,7 @@ class VideoInfo:
             "width": self.width,
             "height": self.height,
             "rotation": self.rotation,
+            "mirrored": self.is_mirrored,
             "sample_aspect_ratio": str(self.sample_aspect_ratio),
             "frame_rate": None if self.frame_rate is None else str(self.frame_rate),
             "is_variable_rate": self.is_variable_rate,
@@ -301,6 +305,7 @@ def _describe(
         width=width,
         height=height,
         rotation=_clockwise_degrees(orientation),
+        is_mirrored=orientation.is_mirrored,
         rotation_is_exact=orientation.is_exact,
         sample_aspect_ratio=aspect,
         frame_rate=rate,

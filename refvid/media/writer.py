@@ -15,6 +15,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from refvid.errors import OutputError
+from refvid.media.color import resolve_color
 from refvid.media.container import libav_name
 from refvid.media.credentials import Credentials, Statement
 from refvid.media.encoding import Encoding
@@ -231,7 +232,10 @@ class _FileWriter(VideoWriter):
         self._encode(self._to_picture.write(pixels, *self._extras(frame)), frame)
 
     def _write_unchanged(self, frame: Frame) -> None:
-        picture = None if frame.decoded is None else self._to_picture.retag(frame.decoded)
+        picture = frame.decoded
+        if picture is not None:
+            color = resolve_color(self._like.color, self._like.coded_height)
+            picture = self._to_picture.retag(picture, color)
         extras = self._extras(frame)  # it says what is lost, also of a picture as it is
         self._encode(picture or self._to_picture.write(frame.pixels, *extras), frame)
 

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from refvid.media.color import resolve_color
 from refvid.media.output_plan import OutputPlan
-from refvid.media.pixel_conversion import format_depth
+from refvid.media.pixel_conversion import format_depth, holds_same_samples, is_rgb
 from refvid.media.pixel_formats import is_lossless
 from refvid.media.video_info import VideoInfo
 from refvid.models.backbone import Backbone, BackboneLimits, Decoded, Encoded, Memory
@@ -70,11 +71,14 @@ def what_changes(info: VideoInfo, plan: OutputPlan) -> str:
             f"{text}but {plan.codec} changes them a little; -c ffv1 in an .mkv file keeps them "
             "bit for bit"
         )
-    changes = ["turned upright"] * bool(info.rotation) + ["cropped as shown"] * bool(info.crop)
+    is_turned = bool(info.rotation) or info.is_mirrored
+    changes = ["turned upright"] * is_turned + ["cropped as shown"] * bool(info.crop)
     if changes:
-        return f"{text}{' and '.join(changes)} and stored without loss"
+        return f"{text}{' and '.join(changes)} by way of RGB, and stored without loss"
     is_image = plan.container == "image sequence" and info.is_image_sequence
-    if is_image or _samples(plan.pix_fmt) == _samples(info.pix_fmt):
+    color = resolve_color(info.color, info.coded_height)
+    is_coded_so = is_rgb(info.pix_fmt) or color.codes_like(plan.color)
+    if is_image or (is_coded_so and holds_same_samples(plan.pix_fmt, info.pix_fmt)):
         return f"{text}bit for bit"
     return f"{text}turned into {plan.pix_fmt} and stored without loss"
 
@@ -88,8 +92,3 @@ def _is_lossless(plan: OutputPlan) -> bool:
         return False
     is_shallow = format_depth(plan.pix_fmt) == 8  # deeper video counts crf from below 0
     return plan.options.get("qp") == "0" or (is_shallow and plan.options.get("crf") == "0")
-
-
-def _samples(pix_fmt: str) -> str:
-    """A pixel format by what lies in memory: the j of yuvj420p only tells the range."""
-    return pix_fmt.replace("yuvj", "yuv")

@@ -145,6 +145,19 @@ def test_one_clip_is_too_few(loaded, folder: Path) -> None:
         run(folder, "exact", max_clips=1)
 
 
+@pytest.mark.parametrize(
+    ("length", "size", "says"), [(2, 64, "only 2 frames: at least 3"), (6, 8, "too small")]
+)
+def test_a_clip_that_cannot_be_measured_is_named_before_the_work(
+    loaded, folder: Path, monkeypatch, length: int, size: int, says: str
+) -> None:
+    pictures = [textured_picture(size, size, 7)] * length
+    write_h264(pictures, folder / "tiny.mp4", crf=4)
+    monkeypatch.setattr(protocol, "rebuild_with", pytest.fail)
+    with pytest.raises(InputError, match=rf"tiny\.mp4.*{says}"):
+        run(folder, "exact")
+
+
 def test_harmless_alone_measures_no_gain(loaded, folder: Path) -> None:
     report, progress = run(folder, "harmless")
     assert (report.runs, report.inputs) == ((), ())
