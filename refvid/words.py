@@ -13,7 +13,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any, Literal
 
 from refvid.errors import CheckpointUnavailable, InputError, OptionError
-from refvid.media.folders import exists, is_file, is_folder
+from refvid.media.folders import exists, is_file, is_folder, refuse_special
 from refvid.media.frame_range import FrameRange
 
 if TYPE_CHECKING:
@@ -367,6 +367,7 @@ def _existing(image: Path, option: str, others: str = "") -> Path:
 
     if is_folder(image):
         raise InputError(f"{option}: {image} is a folder; give an image file{others}")
+    refuse_special(image)
     if not is_file(image):
         raise InputError(
             f"{option}: the image {image} does not exist; give an image file{others}"

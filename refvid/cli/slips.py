@@ -116,14 +116,21 @@ def refuse_slips(
         parameters: Of the command.
 
     Raises:
-        OptionError: An option that counts once is given twice, or an address stands where a file
-            should, or a `-` that is no pipe.
+        OptionError: An option that counts once is given twice, or a word is empty, which would be
+            the folder where the program runs, or an address stands where a file should, or a `-`
+            that is no pipe.
     """
     for parameter, times in Counter(order).items():
         if times > 1 and not getattr(parameter, "multiple", False) and _takes_value(parameter):
             raise OptionError(f"{_name(parameter)} is given {_times(times)}: give it once")
     for parameter in parameters:
         for word in _words(values.get(parameter.name)):
+            if not word:
+                what = _name(parameter) if parameter.param_type_name == "option" else "an argument"
+                raise OptionError(
+                    f"{what} is empty, as where a variable of a script is not set: give a value, "
+                    "or leave it out"
+                )
             refuse_no_file(word, parameter, command)
 
 

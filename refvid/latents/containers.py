@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from refvid.errors import InputError
-from refvid.media.folders import is_file
+from refvid.media.folders import is_file, refuse_special
 from refvid.old_archive import is_old_archive
 from refvid.zip_directory import open_zip
 
@@ -38,6 +38,7 @@ def sniff_container(path: Path) -> Container | None:
     Raises:
         InputError: It cannot be read.
     """
+    refuse_special(path)
     with file_errors(path), path.open("rb") as file:
         start = file.read(16)
     if start.startswith(_NUMPY_MAGIC):

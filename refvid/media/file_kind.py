@@ -84,6 +84,8 @@ def picture_suffix(path: Path) -> str:
 
 def _look(path: Path) -> _Contents | None:
     """Look into a file; None where it is none, or of no format that holds pictures."""
+    if not is_file(path):
+        return None  # a pipe would be waited for
     try:
         with path.open("rb") as file:
             head = file.read(16)

@@ -36,6 +36,19 @@ def exists(path: Path) -> bool:
         return False
 
 
+def refuse_special(path: Path) -> None:
+    """Refuse pipes and devices under a name: files are read more than once, and from any place.
+
+    Raises:
+        InputError: There is something that is neither file nor folder.
+    """
+    if exists(path) and not is_file(path) and not is_folder(path):
+        raise InputError(
+            f"{path} is a pipe or a device, and refvid reads files more than once. Put it into a "
+            "file first, or give a video on standard input: -"
+        )
+
+
 def is_hidden(path: Path) -> bool:
     """Whether a name is hidden by its dot: unfinished results, `._name` of macOS."""
     return path.name.startswith(".") and path.name not in (".", "..")

@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING
 from refvid.errors import InputError
 from refvid.media.file_kind import is_animation
 from refvid.media.file_name import is_full
-from refvid.media.folders import exists, is_file, is_folder, is_hidden, list_files, may
+from refvid.media.folders import (
+    exists,
+    is_file,
+    is_folder,
+    is_hidden,
+    list_files,
+    may,
+    refuse_special,
+)
 from refvid.media.image import IMAGE_SUFFIXES
 from refvid.media.image_folder import images_in, split_images
 from refvid.media.outputs import check_output, path_identity
@@ -304,5 +312,6 @@ def check_file(path: Path) -> None:
         raise InputError(f"{path}: {error.strerror}") from error
     except ValueError as error:
         raise InputError(f"{str(path)!r}: {error}") from error
+    refuse_special(path)
     if not may(path, os.R_OK):
         raise InputError(f"{path}: no permission to read it")

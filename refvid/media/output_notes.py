@@ -20,7 +20,7 @@ def pixel_notes(plan: OutputPlan, like: VideoInfo, encoding: Encoding) -> list[s
     """Say what the pixels of a result lose."""
     notes = []
     depth = format_depth(plan.pix_fmt)
-    if depth < min(like.bit_depth, 10):
+    if depth < like.bit_depth:
         notes.append(f"the video is reduced from {like.bit_depth} to {depth} bits")
     source = (0, 0) if is_rgb(like.pix_fmt) else chroma_shift(like.pix_fmt)
     got = chroma_shift(plan.pix_fmt)

@@ -18,6 +18,7 @@ from refvid.media.color import MATRIX_RGB, RANGE_FULL, UNSPECIFIED, ColorInfo
 from refvid.media.container import find_video_stream, input_errors, open_container
 from refvid.media.file_kind import is_webp_animation, picture_suffix
 from refvid.media.first_packets import FirstPackets, read_first_packets
+from refvid.media.folders import refuse_special
 from refvid.media.frame_rate import duration, frame_count, frame_rate, is_variable_rate
 from refvid.media.image import read_image
 from refvid.media.kept import describe_kinds
@@ -225,6 +226,7 @@ def read_video_info(
     """
     if is_image_sequence(path):
         return _describe_sequence(path, rate)
+    refuse_special(path)
     with input_errors(path):
         state = file_state(path)
     if is_webp_animation(path):

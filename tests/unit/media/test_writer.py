@@ -179,6 +179,12 @@ def test_ten_bits_change_the_codec_rather_than_the_depth(samples):
     assert "the video is reduced from 10 to 8 bits" in forced.notes
 
 
+def test_bits_beyond_ten_are_not_lost_in_silence(samples):
+    deep = plan(samples, ".mov", codec="prores", pix_fmt="yuv444p12le", bit_depth=12)
+    assert deep.pix_fmt == "yuv444p10le"
+    assert "the video is reduced from 12 to 10 bits" in deep.notes
+
+
 def test_odd_sizes_are_noted(samples):
     decided = plan(samples, ".mp4", width=97)
     assert decided.pix_fmt == "yuv444p"
