@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from refvid.errors import CheckpointUnavailable, InputError, OptionError
 from refvid.media.folders import exists, is_file, is_folder, refuse_special
@@ -142,7 +142,14 @@ def parse_references(
             check_source(Path(path))
     if video is not None and is_picture(Path(video)):
         raise OptionError(f"--ref-video: {video} is a single picture; write --ref {video}")
-    words = [] if ref is None else [ref] if isinstance(ref, str | Path) else list(ref)
+    is_one = isinstance(ref, str | Path) or not isinstance(ref, Iterable)
+    words: list[Any] = [] if ref is None else [ref] if is_one else list(cast("Iterable[Any]", ref))
+    for word in words:
+        if not isinstance(word, str | Path):
+            raise OptionError(
+                "--ref: references of files are files, or words such as frame:0, not "
+                f"{type(word).__name__}. Pictures in memory are for refvid.enhance_frames."
+            )
     folder = None if refs is None else Path(refs)
     if folder is not None and not is_folder(folder):
         raise InputError(f"--refs: there is no folder {folder}")

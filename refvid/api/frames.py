@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
+from refvid.api.arrays import as_array, is_array
 from refvid.api.keywords import File
 from refvid.api.models import use_model
 from refvid.errors import InputError, OptionError
@@ -17,21 +18,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from refvid.api.arrays import Held
     from refvid.latents.wishes import Layout, Scale
     from refvid.rebuild.choose_backbone import LoadedBackbone
     from refvid.rebuild.pixels import Pixels
     from refvid.rebuild.reference_feed import GivenReference
     from refvid.rebuild.reference_options import ReferenceFit
 
-    Reference = File | Pixels | tuple[Pixels, int]
+    Reference = File | Held | tuple[Held, int]
+
+_FRAMES: Final = "frames are (T, H, W, 3)"
 
 
 def enhance_frames(
-    frames: Pixels,
+    frames: Held,
     *,
     ref: Reference | Iterable[Reference] | None = None,
-    ref_video: Pixels | None = None,
-    mask: NDArray[Any] | None = None,
+    ref_video: Held | None = None,
+    mask: Held | None = None,
     ref_fit: ReferenceFit = "auto",
     strength: float = 1.0,
     cut_detection: bool = True,
@@ -43,7 +47,8 @@ def enhance_frames(
     """Rebuild frames in memory, as `enhance` does those of a file.
 
     Args:
-        frames: (T, H, W, 3) RGB, uint8 or uint16 at full scale.
+        frames: (T, H, W, 3) RGB, uint8 or uint16 at full scale: an array, or a PyTorch tensor, or
+            a list of pictures (H, W, 3), also of PIL.
         ref: (h, w, 3) likewise, or a tuple of that and the frame that it belongs to; or an image
             file, with its place as `b.png@40` if it has one; or one of the frames as `frame:N`; or
             a list of them.
@@ -62,9 +67,11 @@ def enhance_frames(
         CheckpointError, DeviceError: See `enhance`.
     """
     from refvid.rebuild import frames as work
+    from refvid.rebuild.frames import check_pixels
     from refvid.rebuild.options import RebuildOptions
     from refvid.rebuild.reference_options import References
 
+    frames = as_array(frames, _FRAMES)
     options = RebuildOptions(
         strength=strength,
         cut_detection=cut_detection,
@@ -73,6 +80,11 @@ def enhance_frames(
     fit = References(fit=ref_fit).fit
     if mask is not None and ref_video is None:
         raise OptionError("a mask tells where a reference video does not count: give ref_video")
+    check_pixels(frames, 4, _FRAMES)
+    if ref_video is not None:
+        ref_video = as_array(ref_video, "a reference video is (T, h, w, 3)")
+    if mask is not None:
+        mask = as_array(mask, "a mask is (H, W) or (T, H, W)")
     given = [_find_picture(frames, one) for one in _several_pictures(ref)]
     loaded = use_model(model, strength=strength)
     return work.enhance_frames(
@@ -81,9 +93,9 @@ def enhance_frames(
 
 
 def stylize_frames(
-    frames: Pixels,
+    frames: Held,
     *,
-    style: File | Pixels | Iterable[File | Pixels],
+    style: File | Held | Iterable[File | Held],
     style_scale: float = 1.0,
     structure: float = 0.5,
     preserve_color: bool = False,
@@ -97,7 +109,7 @@ def stylize_frames(
     """Restyle frames in memory, as `stylize` does those of a file.
 
     Args:
-        frames: (T, H, W, 3) RGB, uint8 or uint16 at full scale.
+        frames: As for `enhance_frames`.
         style: A painting, (h, w, 3) likewise or a file as for `stylize`, or several.
         style_scale: See `stylize`, as for the others.
 
@@ -109,9 +121,12 @@ def stylize_frames(
         InputError: A painting is missing or damaged.
         CheckpointError, DeviceError: See `enhance`.
     """
+    from refvid.rebuild.frames import check_pixels
     from refvid.rebuild.options import RebuildOptions
     from refvid.rebuild.stylized_frames import stylize_frames as work
 
+    frames = as_array(frames, _FRAMES)
+    check_pixels(frames, 4, _FRAMES)
     options = RebuildOptions(
         strength=strength,
         cut_detection=cut_detection,
@@ -162,6 +177,7 @@ def decode_latents(
         OptionError: Options are impossible.
         CheckpointError, DeviceError: See `enhance`.
     """
+    import numpy as np
     import torch
 
     from refvid.latents.wishes import LatentWishes
@@ -175,25 +191,37 @@ def decode_latents(
     wishes = LatentWishes(layout=layout, scale=latent_scale, item=item, drop=drop_latents)
     fit = References(fit=ref_fit).fit
     given = [_find_picture(None, one) for one in _several_pictures(ref)]
+    what = "latents have 4 or 5 axes, as (B, C, t, h, w), and are floating-point numbers"
+    tensor = (
+        latents
+        if isinstance(latents, torch.Tensor)
+        else torch.from_numpy(np.array(as_array(latents, what)))
+    )
+    if tensor.ndim not in (4, 5) or not tensor.is_floating_point():
+        raise InputError(f"{what}, not {tuple(tensor.shape)} of {tensor.dtype}")
     loaded = use_model(model, attention=not baseline)
-    tensor = latents if isinstance(latents, torch.Tensor) else torch.from_numpy(latents)
     return work(
         tensor, given, wishes, loaded, on_progress, fit=fit, baseline=baseline, deep=bit_depth > 8
     )
 
 
-def _list_styles(style: File | Pixels | Iterable[File | Pixels]) -> list[File | Pixels]:
-    if isinstance(style, str | Path) or getattr(style, "ndim", None) == 3:
-        return [cast("File | Pixels", style)]
-    return list(style)
+def _is_picture(value: object) -> bool:
+    """Whether it is one picture, and not several."""
+    return is_array(value) and getattr(value, "ndim", 3) <= 3  # PIL tells none
 
 
-def _read_style(style: File | Pixels) -> tuple[Pixels, float]:
+def _list_styles(style: File | Held | Iterable[File | Held]) -> list[File | Held]:
+    if isinstance(style, str | Path) or _is_picture(style):
+        return [cast("File | Held", style)]
+    return list(cast("Iterable[File | Held]", style))
+
+
+def _read_style(style: File | Held) -> tuple[Pixels, float]:
     """A painting and its weight."""
     from refvid.media.srgb import read_srgb
 
     if not isinstance(style, str | Path):
-        return style, 1.0
+        return as_array(style, "a painting is (H, W, 3)"), 1.0
     source = parse_style(style)
     return read_srgb(source.image, may_shrink=True), source.weight
 
@@ -201,9 +229,9 @@ def _read_style(style: File | Pixels) -> tuple[Pixels, float]:
 def _several_pictures(ref: Reference | Iterable[Reference] | None) -> list[Reference]:
     if ref is None:
         return []
-    if isinstance(ref, str | Path | tuple) or getattr(ref, "ndim", None) == 3:
+    if isinstance(ref, str | Path | tuple) or _is_picture(ref):
         return [cast("Reference", ref)]
-    return list(ref)
+    return list(cast("Iterable[Reference]", ref))
 
 
 def _find_picture(frames: Pixels | None, ref: Reference) -> GivenReference:
@@ -213,7 +241,8 @@ def _find_picture(frames: Pixels | None, ref: Reference) -> GivenReference:
     from refvid.rebuild.reference_feed import GivenReference
 
     if not isinstance(ref, str | Path):
-        pixels, frame = ref if isinstance(ref, tuple) else (ref, None)
+        value, frame = ref if isinstance(ref, tuple) else (ref, None)
+        pixels = as_array(value, "a reference is (H, W, 3)")
         check_pixels(pixels, 3, "a reference is (H, W, 3)")
         name = "a picture" if frame is None else f"a picture of frame {frame}"
         return GivenReference(name=name, read=lambda: pixels, frame=frame)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from refvid.errors import OptionError
 from refvid.media.credentials import Credentials, make_credentials
 from refvid.media.encoding import Encoding
 from refvid.words import Number
@@ -29,7 +30,7 @@ def check_job(source: File, output: File, *, overwrite: bool, images: Iterable[P
     """A checked job: what is missing or in the way is told before a model is loaded."""
     from refvid.media.inputs import Job, check_job_output, check_source
 
-    checked = Job(source=Path(source), output=Path(output))
+    checked = Job(source=given_path(source, "source"), output=given_path(output, "output"))
     check_source(checked.source)
     check_job_output(checked, overwrite=overwrite, images=images)
     return checked
@@ -69,6 +70,17 @@ def make_signer(certificate: File | None, key: File | None, algorithm: str) -> C
 def split_words(words: str | Iterable[str]) -> list[str]:
     """`a,b` or several words, as a list."""
     return words.split(",") if isinstance(words, str) else list(words)
+
+
+def given_path(file: File, name: str) -> Path:
+    """A path that is one: the empty text would be the folder in which the program runs.
+
+    Raises:
+        OptionError: It is empty.
+    """
+    if file == "":
+        raise OptionError(f"{name} is empty: give a path")
+    return Path(file)
 
 
 def to_path(file: File | None) -> Path | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from refvid.api.keywords import File, Position, Rate, split_words, to_path
+from refvid.api.keywords import File, Position, Rate, given_path, split_words, to_path
 from refvid.media.folders import is_file
 from refvid.progress import ProgressCallback, ignore_progress
 from refvid.words import parse_range, parse_rate
@@ -162,7 +162,7 @@ def info(file: File) -> VideoInfo | Latents | TokenFile:
     from refvid.latents.containers import sniff_container
     from refvid.media.video_info import read_video_info
 
-    path = Path(file)
+    path = given_path(file, "file")
     if is_file(path) and sniff_container(path) is not None:
         from refvid.tokens.read import is_token_file, open_tokens
 

@@ -24,6 +24,8 @@ class FrameRange:
     def __post_init__(self) -> None:
         if (self.start or 0) < 0 or (self.end or 0) < 0:
             raise OptionError("A range counts from 0: its start and end are not negative.")
+        if self.frames is not None and not hasattr(self.frames, "__index__"):
+            raise OptionError(f"The number of frames is a whole one, not {self.frames!r}.")
         if self.frames is not None and self.frames < 1:
             raise OptionError(f"The number of frames must be at least 1, not {self.frames}.")
         # A time and an index can only be compared once the file is read.

@@ -137,4 +137,9 @@ def check_pixels(pixels: Pixels, axes: int, shape: str) -> None:
     if pixels.ndim != axes or pixels.shape[-1] != 3 or not pixels.size:
         raise OptionError(f"{shape}, not {pixels.shape}")
     if pixels.dtype not in (np.uint8, np.uint16):
-        raise OptionError(f"{shape} of uint8 or uint16, not of {pixels.dtype}")
+        how = ""
+        if np.issubdtype(pixels.dtype, np.floating):
+            how = (
+                "; values x of 0 to 1 become such by (x * 255).round().clip(0, 255).astype('uint8')"
+            )
+        raise OptionError(f"{shape} of uint8 or uint16, not of {pixels.dtype}{how}")

@@ -115,7 +115,9 @@ class Copied:
             if pixels is None or weights is None:
                 continue
             half_range = float(np.iinfo(pixels.dtype).max) / 2
-            planes = torch.from_numpy(np.ascontiguousarray(pixels)).to(rebuilt.device)
+            planes = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).to(
+                rebuilt.device
+            )
             shown = planes.permute(2, 0, 1).to(torch.float32).div_(half_range).sub_(1.0)
             share = torch.from_numpy(weights).to(rebuilt.device, torch.float32).div_(255)
             rebuilt[0, :, index] = torch.lerp(rebuilt[0, :, index], shown, share)
