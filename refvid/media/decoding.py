@@ -19,7 +19,7 @@ from refvid.media.container import input_errors, set_up_decoder
 from refvid.media.frame_times import FrameTimes
 from refvid.media.orientation import Orientation, read_orientation
 from refvid.media.packets import file_clock, read_packets
-from refvid.media.pixel_conversion import Pixels, RgbReader, to_uint16
+from refvid.media.pixel_conversion import Pixels, Planes, RgbReader, interleaved, to_uint16
 from refvid.media.remarks import Remarks
 from refvid.media.sequence import find_images, read_same_size
 from refvid.media.side_data import read_side_data
@@ -42,7 +42,7 @@ class Picture:
     index: int
     pts: int
     duration: int | None
-    load: Callable[[], Pixels]
+    load: Callable[[], Pixels | Planes]
     number: int | None = None
     decoded: av.VideoFrame | None = None
     """As it came from the decoder, where it is shown just so: not turned, scaled or cropped."""
@@ -82,20 +82,30 @@ def sequence_pictures(info: VideoInfo) -> Generator[Picture, None, None]:
 
 
 def decoded_pictures(
-    container: InputContainer, stream: VideoStream, info: VideoInfo, lacking: int
+    container: InputContainer,
+    stream: VideoStream,
+    info: VideoInfo,
+    lacking: int,
+    *,
+    planes: bool = False,
 ) -> Generator[Picture, None, None]:
-    """Decode a file's pictures, each with the time until the next."""
+    """Decode a file's pictures, each with the time until the next.
+
+    With `planes`, those that are stored as they are shown may load colour by colour.
+    """
     remarks = Remarks(info.path)
+    loader = _Loader(info, remarks, planes=planes)
+    usual_step = _usual_step(info)
     waiting: Picture | None = None
     last_step: int | None = None
     try:
-        with closing(_timed_pictures(container, stream, info, remarks)) as pictures:
+        with closing(_timed_pictures(container, stream, info, loader, remarks)) as pictures:
             for picture in pictures:
                 if waiting is not None:
                     waiting.duration = last_step = picture.pts - waiting.pts
                     yield waiting
                 waiting = picture
-                waiting.duration = _last_duration(picture.duration, last_step, info)
+                waiting.duration = _last_duration(picture.duration, last_step or usual_step, info)
         if waiting is not None:
             yield waiting
     finally:
@@ -105,10 +115,13 @@ def decoded_pictures(
 
 
 def _timed_pictures(
-    container: InputContainer, stream: VideoStream, info: VideoInfo, remarks: Remarks
+    container: InputContainer,
+    stream: VideoStream,
+    info: VideoInfo,
+    loader: _Loader,
+    remarks: Remarks,
 ) -> Generator[Picture, None, None]:
     """Decode a file's pictures, each with its own idea of how long it is shown."""
-    loader = _Loader(info, remarks)
     orientation: Orientation | None = None
     unit = stream.time_base or info.time_base
     times: FrameTimes[Picture] = FrameTimes(
@@ -144,24 +157,29 @@ def _with_times(settled: list[tuple[Picture, int]]) -> Generator[Picture, None, 
 class _Loader:
     """Converts pictures when asked."""
 
-    def __init__(self, info: VideoInfo, remarks: Remarks) -> None:
+    def __init__(self, info: VideoInfo, remarks: Remarks, *, planes: bool) -> None:
         self._info = info
+        self._planes = planes
         self._remarks = remarks
         self._to_rgb = RgbReader(resolve_color(info.color, info.coded_height))
 
     def later(
         self, index: int, frame: av.VideoFrame, orientation: Orientation
-    ) -> Callable[[], Pixels]:
+    ) -> Callable[[], Pixels | Planes]:
         """Return what gives the pixels of a frame as shown."""
         return lambda: self._load(index, frame, orientation)
 
-    def _load(self, index: int, frame: av.VideoFrame, orientation: Orientation) -> Pixels:
+    def _load(self, index: int, frame: av.VideoFrame, orientation: Orientation) -> Pixels | Planes:
         crop = self._info.crop
         width, height = self._info.stored_size
         if (frame.width, frame.height) != (width, height):
             self._remarks.add(_RESIZED, index)
         with input_errors(self._info.path, "decode"):
-            pixels = self._to_rgb.read(frame, width, height)
+            read = self._to_rgb.read_loosely(frame, width, height)
+        is_stored_so = orientation == Orientation() and self._info.size == (width, height)
+        if self._planes and is_stored_so and self._info.bit_depth == 8:
+            return read
+        pixels = interleaved(read)
         pixels = pixels[crop.top : height - crop.bottom, crop.left : width - crop.right]
         if self._info.bit_depth > 8:
             pixels = to_uint16(pixels)
@@ -222,7 +240,7 @@ def _usual_step(info: VideoInfo) -> int | None:
     return max(1, round(1 / info.frame_rate / info.time_base))
 
 
-def _last_duration(told: int | None, last_step: int | None, info: VideoInfo) -> int | None:
+def _last_duration(told: int | None, usual: int | None, info: VideoInfo) -> int | None:
     """Return how long the last picture is shown.
 
     Some containers give nonsense here (1 ms, or centuries), so a duration far from the step before
@@ -230,7 +248,6 @@ def _last_duration(told: int | None, last_step: int | None, info: VideoInfo) -> 
     """
     if told is not None and told * info.time_base > LONGEST_SHOWN:
         told = None
-    usual = _usual_step(info) if last_step is None else last_step
     if usual is None or (told is not None and 2 * told >= usual):
         return told
     return usual

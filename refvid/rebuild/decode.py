@@ -260,7 +260,7 @@ def _decode(
             for picture in pixels:
                 check_stop()
                 frame = Frame(
-                    pixels=picture,
+                    shown=picture,
                     index=run.written,
                     pts=run.written,
                     time_base=info.time_base,

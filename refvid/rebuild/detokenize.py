@@ -133,7 +133,7 @@ def detokenize(
             for picture, (pts, duration) in zip(pixels, piece.times.tolist(), strict=True):
                 check_stop()
                 frame = Frame(
-                    pixels=picture, index=run.written, pts=pts, time_base=facts.time_base,
+                    shown=picture, index=run.written, pts=pts, time_base=facts.time_base,
                     duration=duration or None,
                 )  # fmt: skip
                 output.write(picture, frame)
