@@ -18,7 +18,6 @@ from refvid.media.pipeline import CheckStop, run_pipeline
 from refvid.media.reader import Frame, VideoReader, open_video
 from refvid.media.sequence import numbered_path
 from refvid.media.work_folder import WorkFolder
-from refvid.media.writer import create_video
 from refvid.progress import ProgressCallback
 from refvid.rebuild.canvas import Canvas
 from refvid.rebuild.choose_backbone import LoadedBackbone
@@ -44,6 +43,7 @@ from refvid.rebuild.provenance import Provenance, how_rebuilt
 from refvid.rebuild.rebuilder import Rebuilder
 from refvid.rebuild.reference_feed import Moment
 from refvid.rebuild.references import Conditioning, Conditions
+from refvid.rebuild.result import create_result
 from refvid.rebuild.resuming import (
     Boundary,
     Keeper,
@@ -208,17 +208,14 @@ def _rebuild(
     with (
         closing(conditions),
         _open(job, options, prepared, keep_decoded=is_unchanged) as video,
-        create_video(
-            job.output,
-            like=prepared.info,
-            encoding=options.encoding,
-            plan=prepared.output,
+        create_result(
+            job,
+            prepared,
+            options.encoding,
+            origin,
+            overwrite=options.overwrite,
             trim=video.trim,
-            overwrite=options.overwrite or bool(job.replaces),
-            create_folder=job.create_folder,
-            origin=origin,
             work=work,
-            sink=job.sink,
         ) as output,
     ):
         video.skip(read_from)
