@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import refvid
-from refvid.cli.console import Console, error_document, format_bytes, format_duration
+from refvid.cli.console import Console, error_document
 from refvid.cli.exit_codes import batch_exit_code
 from refvid.cli.file_errors import named_error
 from refvid.cli.flags import BatchRules
 from refvid.cli.jobs import Outcome, triage
+from refvid.cli.readable import format_bytes, format_duration
 from refvid.cli.signals import check_stopped
 from refvid.distribution.shards import parse_shard
 from refvid.errors import OutputError

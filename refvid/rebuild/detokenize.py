@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from refvid.errors import InputError, OptionError
-from refvid.media.image import fit_image, read_image
+from refvid.media.fit import fit_image
+from refvid.media.image import read_image
 from refvid.media.inputs import Job, check_job_output
 from refvid.media.output_plan import plan_output
 from refvid.media.pipeline import CheckStop, run_pipeline

@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from refvid import __version__
-from refvid.media.image import fit_image, read_image
+from refvid.media.fit import fit_image
+from refvid.media.image import read_image
 from refvid.media.inputs import Job, check_job_output
 from refvid.media.origin_marks import read_origin_marks
 from refvid.media.pipeline import CheckStop, run_pipeline
