@@ -116,7 +116,7 @@ def decode(
         job.source, options, loaded, images=picture.images, conditions=picture.asked
     )
     identity["baseline"] = str(references.baseline)
-    run = Run(started, prepared.plan, on_progress)
+    run = Run(job, started, prepared.plan, on_progress)
     with open_work(job.output, prepared, identity, resume=options.resume) as work:
         source = replace(source, prepared=resumed(prepared, work))
         found = _decode(job, source, options, replace(loaded, backbone=backbone), run, work)
@@ -142,7 +142,7 @@ def _decode(
     pace = pace_of(latents, lengths)
     keeper = Keeper(work, FedSession(session, feed), pace, (info.height, info.width))
     start = keeper.start
-    run.go_on([] if job.sink else finished_files(work, job.output), start.frames)
+    run.go_on(finished_files(work, job.output), start.frames)
     dtype = np.dtype(np.uint16) if info.bit_depth > 8 else np.dtype(np.uint8)
     with (
         closing(conditions),
@@ -207,13 +207,12 @@ def _decode(
                     duration=1,
                 )
                 output.write(picture, frame)
-                run.count_written(None if job.sink else numbered_path(job.output, frame.index))
+                run.count_written(numbered_path(job.output, frame.index))
 
         run_pipeline(read, compute, write)
         remember_budget(loaded, prepared, session.budget)
         # Inside the block: nothing is published if it fails.
         assert run.written == latents.frames, f"{latents.frames} planned, {run.written} out"
-    run.piped_bytes = job.sink.written if job.sink else 0
     return tell_references(session.uses, source.reference, conditions.remarks())
 
 

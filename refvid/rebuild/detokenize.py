@@ -96,7 +96,7 @@ def detokenize(
     """
     started = time.monotonic()
     prepared, tokens = _prepare(job, options, loaded)
-    run = Run(started, prepared.plan, on_progress)
+    run = Run(job, started, prepared.plan, on_progress)
     info, facts = prepared.info, tokens.facts
     dtype = np.uint16 if info.bit_depth > 8 else np.uint8
     decoder = _Decoder(loaded, options, tokens, dtype)

@@ -81,7 +81,7 @@ def encode(
     started = time.monotonic()
     prepared = _prepare(job, options, loaded)
     identity = identify_run(job.source, options, loaded)
-    run = Run(started, prepared.plan, on_progress)
+    run = Run(job, started, prepared.plan, on_progress)
     with open_work(job.output, prepared, identity, resume=options.resume) as work:
         latent_frames = _encode(job, options, loaded, resumed(prepared, work), run, work)
         finish_work(work)

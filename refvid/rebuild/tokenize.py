@@ -70,7 +70,7 @@ def tokenize(
     started = time.monotonic()
     prepared = _prepare(job, options, loaded)
     info = prepared.info
-    run = Run(started, prepared.plan, on_progress)
+    run = Run(job, started, prepared.plan, on_progress)
     overwrite = options.overwrite or bool(job.replaces)
     encoder = _Encoder(loaded, options, info)
     with (

@@ -154,7 +154,7 @@ def rebuild(
     prepared = prepare(job, conditioning, options, loaded)
     images, asked = conditioning.images, conditioning.asked
     identity = identify_run(job.source, options, loaded, images=images, conditions=asked)
-    run = Run(started, prepared.plan, on_progress)
+    run = Run(job, started, prepared.plan, on_progress)
     if make_parts is not None:
         # Where a stretch ends no state is kept: one device alone cannot go on there.
         identity = {**identity, "number of devices": "several"}
@@ -196,7 +196,7 @@ def _rebuild(
     )
     start, rebuilder.cuts = keeper.start, [*keeper.cuts]
     read_from = max(0, min(start.first, start.position - FRAMES_BEFORE))
-    run.go_on([] if job.sink else finished_files(work, job.output), start.frames)
+    run.go_on(finished_files(work, job.output), start.frames)
     run.read = read_from
     # What is not to be changed goes from decoder to encoder, not by way of RGB.
     is_unchanged = options.strength == 0 and prepared.canvas.size == prepared.info.size
@@ -249,13 +249,12 @@ def _rebuild(
                     output.write_unchanged(frame)
                 else:
                     output.write(pixels, frame)
-                run.count_written(None if job.sink else _file_of(frame, job.output))
+                run.count_written(_file_of(frame, job.output))
 
         run_pipeline(read, compute, write)
         remember_budget(loaded, prepared, rebuilder.session.budget)
         # Inside the block: nothing is published if it fails.
         assert run.written == run.read, f"{run.read} in, {run.written} out"
-    run.piped_bytes = job.sink.written if job.sink else 0
     found = tell_references(rebuilder.session.uses, conditioning, conditions.remarks())
     return {"cuts": tuple(rebuilder.cuts), **found}
 
