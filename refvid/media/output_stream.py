@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import io
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-import av
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
 from refvid.errors import OptionError
 from refvid.media.encoder_log import encoder_log
 from refvid.media.side_data import FIELD_ORDERS
+from refvid.media.trial_header import header_error
 
 if TYPE_CHECKING:
     from refvid.media.output_plan import OutputPlan
@@ -75,7 +73,7 @@ def tried(plan: OutputPlan) -> tuple[OutputPlan, str | None]:
 
 
 def _try(plan: OutputPlan) -> str | None:
-    """Open the encoder and write a header in memory: what libav says counts, not a table.
+    """Open the encoder and write a header in memory.
 
     Returns:
         Why that is impossible; None: it works.
@@ -86,18 +84,9 @@ def _try(plan: OutputPlan) -> str | None:
     if plan.encoder == "libx265" and min(plan.width, plan.height) < _SMALLEST_FOR_X265:
         return f"libx265 is not safe for {plan.width}x{plan.height}"
     with encoder_log() as log:
-        container = av.open(
-            io.BytesIO(), "w", format=plan.container, container_options=plan.muxer_options
+        error = header_error(
+            plan.container, lambda scratch: add_video_stream(scratch, plan), plan.muxer_options
         )
-        try:
-            add_video_stream(container, plan)
-            container.start_encoding()
-        except (av.FFmpegError, ValueError) as error:
-            failure = getattr(error, "strerror", None) or str(error)
-        else:
-            return None
-        finally:
-            # A header without frames is all we want: what the trailer says to that is no matter.
-            with suppress(av.FFmpegError, ValueError):
-                container.close()
-    return log.reason or failure
+    if error is None:
+        return None
+    return log.reason or getattr(error, "strerror", None) or str(error)
