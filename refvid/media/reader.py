@@ -202,15 +202,15 @@ class VideoReader(Iterator[Frame]):
         )
 
     def _select(self) -> Generator[Frame, None, None]:
-        first_time: Fraction | None = None
+        first: int | None = None
         given = count = 0
         for picture in self._pictures:
             count = picture.index + 1
-            time = picture.pts * self.info.time_base
-            first_time = time if first_time is None else first_time
-            if self._range.is_before_start(picture.index, time - first_time):
+            first = picture.pts if first is None else first
+            time = (picture.pts - first) * self.info.time_base
+            if self._range.is_before_start(picture.index, time):
                 continue
-            if self._range.is_past_end(picture.index, time - first_time):
+            if self._range.is_past_end(picture.index, time):
                 break
             if given >= self._skipped:
                 yield self._frame(picture)
