@@ -284,6 +284,6 @@ def _compare_with_plain(
             job.output,
             labels=("plain decoder" if has_plain else "without reference", "with reference"),
             frames=plan.frames,
-            overwrite=options.overwrite or bool(job.replaces),
+            overwrite=job.may_replace(options.overwrite),
             rate=Fraction(plan.frame_rate),
         )

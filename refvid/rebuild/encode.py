@@ -105,9 +105,7 @@ def _encode(
     run.read = start.first
     with (
         open_video(job.source, options.range, info=prepared.info) as video,
-        LatentWriter(
-            job.output, overwrite=options.overwrite or bool(job.replaces), work=work
-        ) as output,
+        LatentWriter(job.output, overwrite=job.may_replace(options.overwrite), work=work) as output,
     ):
         video.skip(start.first)
 

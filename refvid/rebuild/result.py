@@ -42,7 +42,7 @@ def create_result(
         encoding=encoding,
         plan=prepared.output,
         trim=trim,
-        overwrite=overwrite or bool(job.replaces),
+        overwrite=job.may_replace(overwrite),
         create_folder=job.create_folder,
         origin=origin,
         work=work,

@@ -71,7 +71,7 @@ def tokenize(
     prepared = _prepare(job, options, loaded)
     info = prepared.info
     run = Run(job, started, prepared.plan, on_progress)
-    overwrite = options.overwrite or bool(job.replaces)
+    overwrite = job.may_replace(options.overwrite)
     encoder = _Encoder(loaded, options, info)
     with (
         open_video(job.source, options.range, info=info) as video,
@@ -223,7 +223,7 @@ def _prepare(job: Job, options: TokenizeOptions, loaded: LoadedTokenizer) -> Pre
     images = [options.reference.image] if options.reference and options.reference.image else []
     check_job_output(job, overwrite=options.overwrite, images=images)
     if options.export:
-        check_export(job.output, overwrite=options.overwrite or bool(job.replaces))
+        check_export(job.output, overwrite=job.may_replace(options.overwrite))
     facts = loaded.tokenizer.facts
     memory = plan_token_memory(loaded, info.path, *_padded_size(loaded, info))
     notes = ["tokens hold no sound or subtitles"] if info.audio or info.subtitles else []
