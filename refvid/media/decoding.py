@@ -88,11 +88,14 @@ def decoded_pictures(
     lacking: int,
     *,
     planes: bool = False,
+    among: int = 1,
 ) -> Generator[Picture, None, None]:
     """Decode a file's pictures, each with the time until the next.
 
-    With `planes`, those that are stored as they are shown may load colour by colour.
+    With `planes`, those that are stored as they are shown may load colour by colour. `among` so
+    many videos that are decoded at once, they share the cores.
     """
+    set_up_decoder(stream, threads=True, among=among)
     remarks = Remarks(info.path)
     loader = _Loader(info, remarks, planes=planes)
     usual_step = _usual_step(info)
@@ -199,7 +202,6 @@ def _decode(
     the first picture is left out. After it, damage is an error, so that no frame is lost in
     silence.
     """
-    set_up_decoder(stream, threads=True)
     count = skipped = 0
     path = info.path
     clock = file_clock(container, stream, info.origin)

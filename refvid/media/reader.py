@@ -241,6 +241,7 @@ def open_video(
     info: VideoInfo | None = None,
     keep_decoded: bool = False,
     planes: bool = False,
+    among: int = 1,
 ) -> VideoReader:
     """Open a video file, an image or an image sequence.
 
@@ -254,6 +255,7 @@ def open_video(
         info: What is known of the file already; None has a look.
         keep_decoded: Give frames also as they came from the decoder, for `write_unchanged`.
         planes: Give frames colour by colour where that is faster, see `Frame.shown`.
+        among: How many videos are read at once: their decoders share the cores.
 
     Returns:
         A reader; use it as a context manager. Iterating raises InputError where the file is
@@ -278,7 +280,7 @@ def open_video(
     except BaseException:
         container.close()
         raise
-    pictures = decoded_pictures(container, stream, info, lacking, planes=planes)
+    pictures = decoded_pictures(container, stream, info, lacking, planes=planes, among=among)
     return VideoReader(info, pictures, container.close, part, keep_decoded=keep_decoded)
 
 

@@ -96,7 +96,7 @@ class AlignedVideos(AlignedReader):
 
     def _enter_video(self, path: Path, start: int) -> VideoInfo:
         known = self._known.get(path)
-        video = open_video(path, start=start, frames=self._frames, info=known, planes=True)
+        video = open_video(path, start=start, frames=self._frames, info=known, planes=True, among=2)
         return self._enter(video).info
 
     @property

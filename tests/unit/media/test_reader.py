@@ -19,6 +19,7 @@ import pytest
 
 from refvid.errors import InputError, OptionError
 from refvid.media import decoding
+from refvid.media.container import find_video_stream, open_container, set_up_decoder
 from refvid.media.packets import read_packets
 from refvid.media.pixel_conversion import Planes
 from refvid.media.reader import open_video, read_frame
@@ -141,6 +142,19 @@ def test_planes_show_the_same(samples, made: dict[str, Any], come_apart: bool) -
     assert {isinstance(frame.shown, Planes) for frame in apart} == {come_apart}
     for frame, same in zip(apart, samples.read(source), strict=True):
         assert np.array_equal(frame.pixels, same.pixels)
+
+
+def test_videos_read_at_once_share_the_cores(samples, monkeypatch):
+    monkeypatch.setattr("refvid.media.container.usable_cores", lambda: 8)
+    source = samples.make(frames=2)
+    for among, threads in ((2, 4), (3, 2), (100, 1)):
+        with open_container(source) as container:
+            stream = find_video_stream(container, source)
+            set_up_decoder(stream, threads=True, among=among)
+            assert stream.codec_context.thread_count == threads
+        with open_video(source, among=among) as video:
+            shared = [frame.pixels for frame in video]
+        assert np.array_equal(shared, [frame.pixels for frame in samples.read(source)])
 
 
 def test_iterating_in_another_thread(samples):
