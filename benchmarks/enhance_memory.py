@@ -9,26 +9,15 @@ Memory must grow with the chunk, never with the video: the figures should be equ
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 import tempfile
 from itertools import chain, repeat
 from pathlib import Path
 
 from enhance_speed import WIDTHS, make_clip, shrink
 from PIL import Image
+from processes import run_refvid
 
 from refvid.training.degradations import write_h264
-
-_PEAK = (
-    "import resource, runpy, sys\n"
-    "sys.argv = ['refvid', *sys.argv[1:]]\n"
-    "try:\n"
-    "    runpy.run_module('refvid', run_name='__main__')\n"
-    "finally:\n"
-    "    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
-)
-"""Runs the command and prints its own peak [KiB on Linux]."""
 
 
 def main() -> None:
@@ -53,14 +42,8 @@ def main() -> None:
             if arguments.style:
                 words = ["stylize", str(source), "--style", str(arguments.style)]
             words += ["--scale", str(arguments.scale)] if arguments.scale else []
-            peak = run(words, Path(folder, "out.mp4"))
-            print(f"{duration} s, {wanted} frames at {arguments.height}p: {peak / 1024:.0f} MiB")
-
-
-def run(words: list[str], output: Path) -> int:
-    command = [sys.executable, "-c", _PEAK, *words, "-o", str(output), "-y", "-q"]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return int(printed.split()[-1])
+            peak = run_refvid(*words, "-o", str(Path(folder, "out.mp4")), "-y", "-q").peak
+            print(f"{duration} s, {wanted} frames at {arguments.height}p: {peak / 2**20:.0f} MiB")
 
 
 if __name__ == "__main__":

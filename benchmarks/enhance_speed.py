@@ -13,10 +13,7 @@ reference not. Figures depend on what else the machine does: compare them within
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import random
-import subprocess
 import sys
 import tempfile
 import time
@@ -31,6 +28,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from processes import run
 
 from refvid.media.encoding import Encoding
 from refvid.media.reader import open_video
@@ -103,16 +101,10 @@ def whole_command(
         sys.executable, "-P", "-m", "refvid", "enhance", str(source), "--ref", str(reference),
         "-o", str(source.with_name("out.mp4")), "-y", "-q", "--json", "--model", "mini", *words,
     ]  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": str(checkout)}
     # What is installed has its bytecode: without it, each run would compile every module anew.
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    started = time.perf_counter()
-    printed = subprocess.run(
-        command, check=True, capture_output=True, text=True, env=environment
-    ).stdout
-    whole = time.perf_counter() - started
-    inner = json.loads(printed)["results"][0]["report"]["seconds"]
-    return frames / whole, frames / inner
+    environment = {"PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": ""}
+    ran = run(command, environment)
+    return frames / ran.seconds, frames / ran.report["seconds"]
 
 
 def make_clip(width: int, height: int, frames: int):

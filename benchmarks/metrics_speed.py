@@ -15,14 +15,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import shutil
-import subprocess
-import sys
+import statistics
 import tempfile
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -30,17 +26,9 @@ from pathlib import Path
 import av
 import numpy as np
 from PIL import Image
+from processes import run, run_refvid
 
 RATE = 30
-
-
-@dataclass(frozen=True)
-class Usage:
-    """What a process took."""
-
-    seconds: float
-    processor: float
-    """User and system [s]."""
 
 
 def main() -> None:
@@ -60,37 +48,27 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         poor, good = (Path(folder) / name for name in ("poor.mp4", "good.mp4"))
         encode(islice(pictures, frames), {poor: 32, good: 18}, width, height)
-        refvid = [
-            *(sys.executable, "-m", "refvid", "metrics", str(poor), "--reference", str(good)),
+        words = [
+            *("metrics", str(poor), "--reference", str(good)),
             *("--measures", arguments.measures, "--quiet", "--overwrite"),
             *("--csv", str(Path(folder) / "frames.csv")),
         ]
         ffmpeg = ["ffmpeg", "-v", "error", "-i", str(poor), "-i", str(good), "-lavfi", "psnr"]
         ratios = []
         for _ in range(arguments.rounds):
-            ours = run(refvid)
-            peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+            ours = run_refvid(*words)
             print(
                 f"{frames} frames of {width}x{height}, {arguments.measures}: "
                 f"{ours.seconds:.1f} s, {frames / ours.seconds:.0f} frames/s; "
                 f"{ours.processor:.1f} CPU-seconds, {1000 * ours.processor / frames:.1f} ms per "
-                f"frame; peak {peak:.0f} MiB; load average {os.getloadavg()[0]:.1f}"
+                f"frame; peak {ours.peak / 2**20:.0f} MiB; load average {os.getloadavg()[0]:.1f}"
             )
             if shutil.which("ffmpeg"):
                 theirs = run([*ffmpeg, "-f", "null", "-"])
                 ratios.append(ours.processor / theirs.processor)
                 print(f"FFmpeg's psnr: {theirs.seconds:.1f} s, {theirs.processor:.1f} CPU-seconds")
     if ratios:
-        print(f"refvid took {sorted(ratios)[len(ratios) // 2]:.2f} times FFmpeg's processor time")
-
-
-def run(command: list[str]) -> Usage:
-    """Run a command, silently."""
-    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    after, seconds = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter() - started
-    user, system = after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime
-    return Usage(seconds, user + system)
+        print(f"refvid took {statistics.median(ratios):.2f} times FFmpeg's processor time")
 
 
 def moving(width: int, height: int) -> Iterator[av.VideoFrame]:

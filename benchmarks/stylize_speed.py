@@ -10,16 +10,14 @@ else the machine does; the ratio, of medians, much less.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 from enhance_speed import WIDTHS, make_clip
 from PIL import Image
+from processes import run_refvid
 
 from refvid.training.degradations import write_h264
 
@@ -64,11 +62,8 @@ def main() -> None:
 
 def frame_rate(source: Path, words: list[str], output: Path) -> float:
     """Frames per second of one command, by its own count."""
-    command = [sys.executable, "-m", "refvid", *words, str(source)]
-    command += ["-o", str(output), "-y", "-q", "--json"]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    report = json.loads(printed)["results"][0]["report"]
-    return float(report["frames"] / report["seconds"])
+    ran = run_refvid(*words, str(source), "-o", str(output), "-y", "-q", "--json")
+    return float(ran.report["frames"] / ran.report["seconds"])
 
 
 def make_painting(path: Path, side: int = 512) -> Path:

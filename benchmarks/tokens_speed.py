@@ -13,9 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from itertools import chain, islice, repeat
 from pathlib import Path
@@ -23,21 +20,11 @@ from typing import Any
 
 import cv2
 from enhance_speed import make_clip
+from processes import run_refvid
 
 from refvid.media.pixel_conversion import to_uint8
 from refvid.media.reader import open_video
 from refvid.training.degradations import write_h264
-
-_RUN = (
-    "import json, resource, runpy, sys\n"
-    "sys.argv = ['refvid', *sys.argv[1:]]\n"
-    "try:\n"
-    "    runpy.run_module('refvid', run_name='__main__')\n"
-    "finally:\n"
-    "    used = resource.getrusage(resource.RUSAGE_SELF)\n"
-    "    print(json.dumps([used.ru_utime + used.ru_stime, used.ru_maxrss]))\n"
-)
-"""Runs the command, and prints its processor seconds and its own peak [KiB on Linux]."""
 
 
 def main() -> None:
@@ -58,7 +45,7 @@ def main() -> None:
             tokens, back = folder / f"{model}.tokens", folder / f"{model}.mp4"
             there = _run(["tokenize", str(source), "-o", str(tokens), "--model", model], arguments)
             again = _run(["detokenize", str(tokens), "-o", str(back)], arguments)
-            facts = json.loads(_refvid(["info", str(tokens), "--json"], arguments)[0])
+            facts = json.loads(run_refvid("info", str(tokens), "--json").printed)
             ratios = [
                 24 / facts[key] for key in ("bits_per_pixel", "bits_per_pixel_with_references")
             ]
@@ -92,23 +79,13 @@ def _fitted(picture: Any, size: tuple[int, int]) -> Any:
 
 
 def _run(words: list[str], arguments: argparse.Namespace) -> str:
-    printed, seconds, peak = _refvid([*words, "-y", "-q", "--json"], arguments)
-    report = json.loads(printed)["results"][0]["report"]
-    frames = report["frames"]
+    environment = {"OMP_NUM_THREADS": str(arguments.threads)}
+    ran = run_refvid(*words, "-y", "-q", "--json", environment=environment)
+    frames = ran.report["frames"]
     return (
-        f"{frames / report['seconds']:.1f} frames/s ({frames / seconds:.1f} per processor second, "
-        f"peak {peak / 1024:.0f} MiB)"
+        f"{frames / ran.report['seconds']:.1f} frames/s ({frames / ran.processor:.1f} per "
+        f"processor second, peak {ran.peak / 2**20:.0f} MiB)"
     )
-
-
-def _refvid(words: list[str], arguments: argparse.Namespace) -> tuple[str, float, int]:
-    """What a command prints, its processor seconds and its peak memory [KiB]."""
-    command = [sys.executable, "-c", _RUN, *words]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(arguments.threads)}
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-    printed, _, told = done.stdout.rstrip().rpartition("\n")
-    seconds, peak = json.loads(told)
-    return printed, seconds, peak
 
 
 if __name__ == "__main__":

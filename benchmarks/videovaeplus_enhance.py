@@ -9,16 +9,13 @@ process of its own, and the figure is its resident set, weights and libraries in
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 import tempfile
-import time
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
-from enhance_memory import _PEAK
+from processes import run_refvid
 from safetensors.torch import save_file
 
 from refvid.media.reader import open_video
@@ -49,20 +46,16 @@ def main() -> None:
                 for frame in islice(reader, arguments.frames)
             ]
         write_h264(iter(pictures), source, crf=20)
-        started = time.perf_counter()
-        command = [
-            sys.executable, "-c", _PEAK, "enhance", str(source), "--ref", "frame:0",
-            "--model", str(weights), "--device", "cpu", "--dtype", arguments.dtype,
-            "-o", str(output),
-        ]  # fmt: skip
-        printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-        seconds = time.perf_counter() - started
+        ran = run_refvid(
+            "enhance", str(source), "--ref", "frame:0", "--model", str(weights),
+            "--device", "cpu", "--dtype", arguments.dtype, "-o", str(output),
+        )  # fmt: skip
         with open_video(output) as reader:
             written = sum(1 for _ in reader)
-    peak = int(printed.split()[-1]) / 2**20
     print(
         f"{arguments.size}x{arguments.size} {arguments.dtype}, weights in {arguments.stored}: "
-        f"{len(pictures)} frames in, {written} out, {seconds:.0f} s, peak {peak:.2f} GiB"
+        f"{len(pictures)} frames in, {written} out, {ran.seconds:.0f} s, "
+        f"peak {ran.peak / 2**30:.2f} GiB"
     )
 
 

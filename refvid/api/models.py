@@ -74,7 +74,7 @@ def use_model(
 ) -> LoadedBackbone:
     """The model of a call: none at strength 0; `latents` may tell which one they are for."""
     from refvid.rebuild.choose_backbone import LoadedBackbone, check_kind, choose_backbone
-    from refvid.rebuild.decode import choose_decoder
+    from refvid.rebuild.choose_decoder import choose_decoder
     from refvid.rebuild.options import ModelOptions
     from refvid.rebuild.unchanged import no_model
 

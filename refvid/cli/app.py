@@ -34,9 +34,10 @@ from refvid.cli import (
     ui,
 )
 from refvid.cli.allocator import reuse_freed_memory, spare_address_space
-from refvid.cli.console import Console, error_document, visible
+from refvid.cli.console import Console, error_document
 from refvid.cli.file_errors import named_error
 from refvid.cli.groups import USAGE_ERROR, HelpfulGroup, PanelCommand
+from refvid.cli.readable import visible
 from refvid.cli.signals import check_stopped
 from refvid.errors import INTERRUPTED_EXIT_CODE, OptionError, OutputError
 

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import refvid
-from refvid.cli.console import Console, error_document, format_bytes, format_duration
+from refvid.cli.console import Console, error_document
 from refvid.cli.exit_codes import batch_exit_code
 from refvid.cli.file_errors import named_error
 from refvid.cli.flags import BatchRules
-from refvid.cli.jobs import Outcome, triage
+from refvid.cli.jobs import Outcome, job_names, triage
+from refvid.cli.readable import format_bytes, format_duration
 from refvid.cli.signals import check_stopped
 from refvid.distribution.shards import parse_shard
 from refvid.errors import OutputError
@@ -93,7 +94,7 @@ class Batch:
             except OutputError as error:
                 self.add(Outcome(job=job, error=error))
             else:
-                self._console.event("start", **_names(job))
+                self._console.event("start", **job_names(job))
                 yield job
             if self.is_over:
                 return
@@ -179,7 +180,7 @@ class Batch:
             return outcome.document
         is_planned = self._rules.dry_run and outcome.status == "done"
         result: dict[str, Any] = {
-            **_names(outcome.job),
+            **job_names(outcome.job),
             "status": "planned" if is_planned else outcome.status,
         }
         if outcome.report is not None:
@@ -189,10 +190,6 @@ class Batch:
         if outcome.error is not None:
             result["error"] = error_document(outcome.error)
         return result
-
-
-def _names(job: Job) -> dict[str, str]:
-    return {"input": str(job.source), "output": str(job.output)}
 
 
 def plan_lines(plan: Any) -> list[str]:

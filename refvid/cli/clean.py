@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from refvid.cli.console import Console, format_bytes, format_duration
+from refvid.cli.console import Console
 from refvid.cli.groups import grouped
+from refvid.cli.readable import format_bytes, format_duration
 from refvid.errors import InputError
 from refvid.wording import counted
 

@@ -28,7 +28,7 @@ def check_page(job: Job, *, overwrite: bool) -> None:
 
     # The folder of a result may be about to be made.
     check_output(
-        page_beside(job.output), overwrite=overwrite or bool(job.replaces), may_make_folder=True
+        page_beside(job.output), overwrite=job.may_replace(overwrite), may_make_folder=True
     )
 
 
@@ -41,7 +41,7 @@ def compare_with_input(console: Console, job: Job, options: RebuildOptions, fram
         labels=("input", "result"),
         frames=frames,
         start=options.range.start,
-        overwrite=options.overwrite or bool(job.replaces),
+        overwrite=job.may_replace(options.overwrite),
         rate=options.sequence_rate,
     )
 

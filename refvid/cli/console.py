@@ -9,10 +9,8 @@ import json
 import logging
 import os
 import sys
-import time
 import traceback
-import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from io import TextIOWrapper
@@ -22,19 +20,15 @@ from typing import TYPE_CHECKING, Any, TextIO
 from refvid.cli.events import EventProgress
 from refvid.cli.exit_codes import exit_code_of
 from refvid.cli.failure import Failure
+from refvid.cli.progress_lines import LineProgress, TransferLines
+from refvid.cli.readable import visible
 from refvid.errors import OutputError, RefvidError, is_out_of_memory
-from refvid.wording import counted
 
 if TYPE_CHECKING:
     from refvid.progress import Progress, ProgressCallback, Transfer, TransferCallback
     from refvid.settings import LogLevel
 
-LINE_EVERY_S = 30.0
-MOMENT_S = 2.0
 _LONGEST_DETAIL = 200
-_JOINERS = "\u200c\u200d\u00ad"
-"""They change how neighbours are written, in Persian and in emoji, and nothing else."""
-
 _LOG_LEVELS = {
     "quiet": logging.ERROR,
     "normal": logging.WARNING,
@@ -136,7 +130,7 @@ class Console:
         """Do the same in lines, for several workflows at once; `facts` tell events apart."""
         if self.tells_events:
             return EventProgress(partial(self.event, "progress", label=label, **facts)).update
-        return _LineProgress(label, self._say, unit=unit).update
+        return LineProgress(label, self._say, unit=unit).update
 
     @contextmanager
     def _tqdm(self, label: str, unit: str) -> Iterator[ProgressCallback]:
@@ -172,7 +166,7 @@ class Console:
             finally:
                 bars.close()
         else:
-            yield _TransferLines(self._say).update
+            yield TransferLines(self._say).update
 
     def _say(self, text: str) -> None:
         if self.tells_events:
@@ -213,42 +207,6 @@ def error_document(error: BaseException) -> dict[str, Any]:
     }
 
 
-class _LineProgress:
-    """Plain lines for logs and pipes: one per tenth of the work, or per half minute."""
-
-    def __init__(
-        self,
-        label: str,
-        say: Callable[[str], None],
-        clock: Callable[[], float] = time.monotonic,
-        unit: str = "frame",
-    ) -> None:
-        self._unit = unit
-        self._label, self._say, self._clock = label, say, clock
-        self._started = self._said_at = clock()
-        self._said_tenths = 0
-
-    def update(self, progress: Progress) -> None:
-        now = self._clock()
-        # Whole numbers: 0.1 + 0.1 + ... never quite reaches the next tenth.
-        tenths = 10 * progress.done // progress.total if progress.total else 0
-        if tenths <= self._said_tenths and now - self._said_at < LINE_EVERY_S:
-            return
-        self._said_tenths, self._said_at = tenths, now
-        elapsed = now - self._started
-        if not progress.total:
-            text = f"{counted(progress.done, self._unit)}, {format_duration(elapsed)} so far"
-        elif progress.done >= progress.total:
-            text = f"100 %, {counted(progress.done, self._unit)}"
-        else:
-            share = progress.done / progress.total
-            made = progress.done - progress.begun
-            seconds = elapsed * (progress.total - progress.done) / made if made else 0.0
-            left = f", {format_duration(seconds)} left" * bool(made)
-            text = f"{100 * share:.0f} %, {progress.done}/{progress.total} {self._unit}s{left}"
-        self._say(f"{self._label}: {text}")
-
-
 class _TransferBars:
     """One bar of bytes per step, for a terminal."""
 
@@ -283,30 +241,6 @@ class _TransferBars:
             bar.close()
 
 
-class _TransferLines:
-    """Plain lines for logs and pipes; steps of a moment pass in silence."""
-
-    def __init__(
-        self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._say, self._clock = say, clock
-        self._step: str | None = None
-        self._said_at = 0.0
-        self._said_tenths = 0
-
-    def update(self, transfer: Transfer) -> None:
-        now = self._clock()
-        if transfer.step != self._step:
-            self._step, self._said_at, self._said_tenths = transfer.step, now, 0
-        tenths = 10 * transfer.done // transfer.total if transfer.total else 0
-        quiet_for = now - self._said_at
-        if quiet_for < LINE_EVERY_S and (quiet_for < MOMENT_S or tenths <= self._said_tenths):
-            return
-        self._said_at, self._said_tenths = now, tenths
-        whole = f" of {format_bytes(transfer.total)}" if transfer.total else ""
-        self._say(f"{transfer.step}: {format_bytes(transfer.done)}{whole}")
-
-
 class _StderrHandler(logging.Handler):
     """Log records as lines that do not tear the progress bar."""
 
@@ -317,41 +251,6 @@ class _StderrHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
         self._console._say(prefix + record.getMessage())  # noqa: SLF001 -- one subject, one file
-
-
-def format_duration(seconds: float) -> str:
-    """`0:07`, `3:20` or `1:02:09`."""
-    minutes, seconds = divmod(round(max(seconds, 0)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-
-
-def format_bytes(count: float) -> str:
-    """`512 B`, `3.4 MiB`, `12.0 GiB`."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"
-
-
-def visible(text: str) -> str:
-    """A text on one line in which every character shows.
-
-    Names, metadata and answers of servers come from others. Raw, their control characters could
-    clear the screen or forge lines, and their marks of direction could turn a name around.
-    """
-    return text if text.isprintable() else "".join(map(_shown, text))
-
-
-def _shown(character: str) -> str:
-    category = unicodedata.category(character)
-    code = ord(character)
-    if category not in ("Cc", "Cf", "Cs", "Zl", "Zp") or character in _JOINERS:
-        return character
-    if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name that is no text
-        return f"\\x{code - 0xDC00:02x}"
-    return character.encode("unicode_escape").decode("ascii")
 
 
 def _print_result(text: str) -> None:

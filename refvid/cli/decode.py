@@ -209,6 +209,7 @@ def decode(
     def begin(models: Models, ready: Sequence[Job]) -> Do:
         from refvid.rebuild import decode as work
         from refvid.rebuild.choose_backbone import choose_backbone
+        from refvid.rebuild.choose_decoder import name_decoder
         from refvid.rebuild.trial import Trial
 
         if references.baseline:
@@ -217,7 +218,7 @@ def decode(
             console.note("no --ref: decoding without a reference, which brings less back")
 
         def load(sources: Iterable[Path]) -> LoadedBackbone:
-            chosen, reason = work.name_decoder(model, sources)
+            chosen, reason = name_decoder(model, sources)
             choose = partial(choose_backbone, chosen, may_fetch=not rules.dry_run)
             return models.load(choose, reason)
 
@@ -283,6 +284,6 @@ def _compare_with_plain(
             job.output,
             labels=("plain decoder" if has_plain else "without reference", "with reference"),
             frames=plan.frames,
-            overwrite=options.overwrite or bool(job.replaces),
+            overwrite=job.may_replace(options.overwrite),
             rate=Fraction(plan.frame_rate),
         )

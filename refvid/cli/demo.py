@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from refvid.cli import flags, model_flags
-from refvid.cli.console import Console, format_duration
+from refvid.cli.console import Console
 from refvid.cli.groups import IO_PANEL, grouped
+from refvid.cli.readable import format_duration
 from refvid.models.registry import MINI
 
 

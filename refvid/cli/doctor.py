@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from refvid.cli.console import Console, format_bytes
+from refvid.cli.console import Console
 from refvid.cli.groups import grouped
+from refvid.cli.readable import format_bytes
 
 if TYPE_CHECKING:
     from refvid.doctor import DeviceFinding, DoctorReport

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from refvid.cli.comparing import page_beside
 from refvid.cli.console import Console
 from refvid.cli.failure import Failure
-from refvid.cli.jobs import Outcome
+from refvid.cli.jobs import Outcome, job_names
 from refvid.cli.remote import Said, WorkerSetup
 from refvid.cli.task import Call, Models, Splits, Task, batch_of
 from refvid.distribution.engine import MOST_LOSSES, Event
@@ -204,7 +204,7 @@ class _Told:
         errand, console = self._errands[event.number], self._console
         name = errand.job.source.name
         if event.kind == "started":
-            console.event("start", **errand.facts, **_names(errand.job), device=event.place)
+            console.event("start", **errand.facts, **job_names(errand.job), device=event.place)
             if not console.tells_events:
                 where = "" if event.place == "auto" else f" on {event.place}"
                 console.note(f"{name}: begins{where}")
@@ -238,7 +238,7 @@ class _Told:
         if not self._is_there(number, job.output) or self._lacks_page(number):
             return None
         reason = "its process ended when the result was there"
-        return {**_names(job), "status": "done", "reason": reason}
+        return {**job_names(job), "status": "done", "reason": reason}
 
     def call_again(self, number: int) -> Call:
         """What the next worker is given for such a job."""
@@ -274,14 +274,10 @@ class _Told:
         )
 
 
-def _names(job: Job) -> dict[str, str]:
-    return {"input": str(job.source), "output": str(job.output)}
-
-
 def _lost(job: Job, reason: str) -> dict[str, Any]:
     failure = {
         "type": DeviceError.__name__,
         "message": f"{reason}, {MOST_LOSSES} times",
         "exit_code": DeviceError.exit_code,
     }
-    return {**_names(job), "status": "failed", "error": failure}
+    return {**job_names(job), "status": "failed", "error": failure}

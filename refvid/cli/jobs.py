@@ -79,6 +79,11 @@ def find_jobs(
     return [replace(job, info=infos.get(job.source)) for job in jobs]
 
 
+def job_names(job: Job) -> dict[str, str]:
+    """What tells a job apart in events and in JSON."""
+    return {"input": str(job.source), "output": str(job.output)}
+
+
 def count_inputs(jobs: Sequence[Job]) -> int:
     """How many inputs a command has, though other processes may do others of them."""
     return max((len(jobs), *(job.among for job in jobs)))

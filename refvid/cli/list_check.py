@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from refvid.cli.console import Console
 from refvid.cli.file_errors import named_error
-from refvid.cli.jobs import Outcome, examine
+from refvid.cli.jobs import Outcome, examine, job_names
 from refvid.cli.read_jobs import Row
 from refvid.cli.remote import find_command
 from refvid.cli.task import Call, Task, understand
@@ -110,5 +110,5 @@ def examine_entries(entries: Sequence[Entry]) -> None:
 def document_of(entry: Entry) -> Mapping[str, Any]:
     """A job as results and events show it, before anything is known of it."""
     job = entry.job
-    names = {} if job is None else {"input": str(job.source), "output": str(job.output)}
+    names = {} if job is None else job_names(job)
     return {"line": entry.row.line, "row": dict(entry.row.cells), **names}

@@ -8,10 +8,11 @@ import typer
 
 import refvid
 from refvid.checkpoints.catalog import CATALOG, Catalog
-from refvid.cli.console import Console, format_bytes
+from refvid.cli.console import Console
 from refvid.cli.exit_codes import batch_exit_code
 from refvid.cli.groups import HelpfulGroup, PanelCommand, grouped
 from refvid.cli.licence import asking_for_licence
+from refvid.cli.readable import format_bytes
 
 if TYPE_CHECKING:
     from refvid.checkpoints.manage import ModelStatus, Removal, Verdict

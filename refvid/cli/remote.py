@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from refvid.cli.console import Console, error_document
 from refvid.cli.file_errors import named_error
+from refvid.cli.jobs import job_names
 from refvid.cli.signals import check_stopped, clean_up_when_stopped
 from refvid.cli.task import Call, Models, Task, carry_out, understand
 from refvid.errors import InputError
@@ -117,8 +118,7 @@ class _Worker:
             check_stopped()
             self._console.error(error)
             failure = error_document(named_error(error, job.output))
-            names = {"input": str(job.source), "output": str(job.output)}
-            return {**names, "status": "failed", "error": failure}
+            return {**job_names(job), "status": "failed", "error": failure}
 
     def _make(self, part: PartCall) -> dict[str, Any] | Made:
         call = part.call

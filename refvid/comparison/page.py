@@ -94,11 +94,6 @@ def write_page(
                 file.write(pieces[name])
 
 
-def asset_names() -> list[str]:
-    """Every file that the page is made of."""
-    return ["page.html", "page.css", *SCRIPTS]
-
-
 def _asset(name: str) -> str:
     return resources.files("refvid.comparison.assets").joinpath(name).read_text(encoding="utf-8")
 

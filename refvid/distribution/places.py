@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Sequence
 
+from refvid.cores import usable_cores
 from refvid.errors import DeviceError, OptionError
 
 _MOST_PROCESSES = 256
@@ -42,8 +43,7 @@ def share_of_cores(places: Sequence[str]) -> dict[str, str]:
     """Environment of workers: those that compute on the processor share its cores."""
     if len(places) < 2 or "OMP_NUM_THREADS" in os.environ:
         return {}
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"OMP_NUM_THREADS": str(max((cores or 1) // len(places), 1))}
+    return {"OMP_NUM_THREADS": str(max(usable_cores() // len(places), 1))}
 
 
 def _all_of(kind: str) -> list[str]:

@@ -35,7 +35,7 @@ from torch import Tensor
 from refvid.checkpoints.load import load_backbone
 from refvid.errors import InputError
 from refvid.latents.wan import MEAN, STD
-from refvid.media.image import fit_image
+from refvid.media.fit import fit_image
 from refvid.media.srgb import read_srgb
 from refvid.models.registry import WAN
 from refvid.models.wan.autoencoder import LIMITS, WanAutoencoder, WanBackbone

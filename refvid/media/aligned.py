@@ -102,15 +102,18 @@ class AlignedReader(ABC):
         if self._first is not None:
             streams[self._leader] = chain([self._first], streams[self._leader])
             self._first = None
-        origins: list[Fraction] = []
+        origins: list[int] = []
         for index, some in enumerate(zip_longest(*streams)):
             if self._is_over(some):
                 return
             if None in some:
                 self._refuse_lengths(index, some)
             frames = cast("tuple[Frame, ...]", some)
-            origins = origins or [frame.time for frame in frames]
-            times = [frame.time - start for frame, start in zip(frames, origins, strict=True)]
+            origins = origins or [frame.pts for frame in frames]
+            times = [
+                (frame.pts - start) * frame.time_base
+                for frame, start in zip(frames, origins, strict=True)
+            ]
             self._check_times(index, frames, times)
             yield frames, times[self._leader]
 
@@ -125,6 +128,8 @@ class AlignedReader(ABC):
         lead, expected = frames[self._leader], times[self._leader]
         infos = self.infos
         for info, time in zip(infos, times, strict=True):
+            if time == expected:
+                continue
             # Containers round times to their own grid, the first frame's as well.
             tolerance = info.time_base + lead.time_base
             if lead.duration:

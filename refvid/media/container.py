@@ -15,6 +15,7 @@ from av.format import formats_available
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
+from refvid.cores import usable_cores
 from refvid.errors import InputError
 from refvid.media.folders import is_folder
 
@@ -171,7 +172,7 @@ def find_video_stream(container: InputContainer, path: Path) -> VideoStream:
     return stream
 
 
-def set_up_decoder(stream: VideoStream, *, threads: bool) -> None:
+def set_up_decoder(stream: VideoStream, *, threads: bool, among: int = 1) -> None:
     """Prepare a stream's decoder, so that pictures are cropped to the pixel.
 
     libav crops less than the stream says where that would spoil the alignment of memory, unless
@@ -180,10 +181,13 @@ def set_up_decoder(stream: VideoStream, *, threads: bool) -> None:
     Args:
         stream: A video of which nothing was decoded.
         threads: Whether to decode ahead.
+        among: How many videos are decoded at once: then they share the cores.
     """
     context = stream.codec_context
     context.flags |= Flags.unaligned
     if threads:
         context.thread_type = ThreadType.AUTO
+        if among > 1:
+            context.thread_count = max(1, usable_cores() // among)
     else:
         context.thread_count = 1

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import av
+import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
@@ -22,8 +23,10 @@ from refvid.media.packets import file_clock, read_packets
 from refvid.media.picture_color import completed_color
 from refvid.media.pixel_conversion import (
     Pixels,
+    Planes,
     RgbReader,
     holds_same_samples,
+    interleaved,
     to_uint8,
     to_uint16,
 )
@@ -59,7 +62,7 @@ class Picture:
     index: int
     pts: int
     duration: int | None
-    load: Callable[[], Pixels]
+    load: Callable[[], Pixels | Planes]
     number: int | None = None
     decoded: av.VideoFrame | None = None
     """As it came from the decoder, where it is shown just so: not turned, scaled or cropped."""
@@ -99,20 +102,33 @@ def sequence_pictures(info: VideoInfo) -> Generator[Picture, None, None]:
 
 
 def decoded_pictures(
-    container: InputContainer, stream: VideoStream, info: VideoInfo, lacking: int
+    container: InputContainer,
+    stream: VideoStream,
+    info: VideoInfo,
+    lacking: int,
+    *,
+    planes: bool = False,
+    among: int = 1,
 ) -> Generator[Picture, None, None]:
-    """Decode a file's pictures, each with the time until the next."""
+    """Decode a file's pictures, each with the time until the next.
+
+    With `planes`, those that are stored as they are shown may load colour by colour. `among` so
+    many videos that are decoded at once, they share the cores.
+    """
+    set_up_decoder(stream, threads=True, among=among)
     remarks = Remarks(info.path)
+    loader = _Loader(info, remarks, planes=planes)
+    usual_step = _usual_step(info)
     waiting: Picture | None = None
     last_step: int | None = None
     try:
-        with closing(_timed_pictures(container, stream, info, remarks)) as pictures:
+        with closing(_timed_pictures(container, stream, info, loader, remarks)) as pictures:
             for picture in pictures:
                 if waiting is not None:
                     waiting.duration = last_step = picture.pts - waiting.pts
                     yield waiting
                 waiting = picture
-                waiting.duration = _last_duration(picture.duration, last_step, info)
+                waiting.duration = _last_duration(picture.duration, last_step or usual_step, info)
         if waiting is not None:
             yield waiting
     finally:
@@ -122,10 +138,13 @@ def decoded_pictures(
 
 
 def _timed_pictures(
-    container: InputContainer, stream: VideoStream, info: VideoInfo, remarks: Remarks
+    container: InputContainer,
+    stream: VideoStream,
+    info: VideoInfo,
+    loader: _Loader,
+    remarks: Remarks,
 ) -> Generator[Picture, None, None]:
     """Decode a file's pictures, each with its own idea of how long it is shown."""
-    loader = _Loader(info, remarks)
     orientation: Orientation | None = None
     unit = stream.time_base or info.time_base
     times: FrameTimes[Picture] = FrameTimes(
@@ -162,8 +181,9 @@ def _with_times(settled: list[tuple[Picture, int]]) -> Generator[Picture, None, 
 class _Loader:
     """Converts pictures when asked: all of them to what the first one is."""
 
-    def __init__(self, info: VideoInfo, remarks: Remarks) -> None:
+    def __init__(self, info: VideoInfo, remarks: Remarks, *, planes: bool) -> None:
         self._info = info
+        self._planes = planes
         self._remarks = remarks
         # What a picture of luma and chroma leaves open is nothing that RGB could tell.
         is_told = info.color.matrix != MATRIX_RGB
@@ -173,7 +193,7 @@ class _Loader:
 
     def later(
         self, index: int, frame: av.VideoFrame, orientation: Orientation
-    ) -> tuple[Callable[[], Pixels], bool]:
+    ) -> tuple[Callable[[], Pixels | Planes], bool]:
         """Return what gives the pixels of a frame as shown, and whether it is coded as the first.
 
         A stream may be joined from several, and each of its frames says what it is.
@@ -192,13 +212,18 @@ class _Loader:
 
     def _load(
         self, index: int, frame: av.VideoFrame, orientation: Orientation, to_rgb: RgbReader
-    ) -> Pixels:
+    ) -> Pixels | Planes:
         crop = self._info.crop
         width, height = self._info.stored_size
         if (frame.width, frame.height) != (width, height):
             self._remarks.add(_RESIZED, index)
         with input_errors(self._info.path, "decode"):
-            pixels = to_rgb.read(frame, width, height)
+            read = to_rgb.read_loosely(frame, width, height)
+        is_stored_so = orientation == Orientation() and self._info.size == (width, height)
+        is_asked_so = self._info.bit_depth == 8 and read.dtype == np.uint8
+        if self._planes and is_stored_so and is_asked_so:
+            return read
+        pixels = interleaved(read)
         pixels = pixels[crop.top : height - crop.bottom, crop.left : width - crop.right]
         pixels = to_uint16(pixels) if self._info.bit_depth > 8 else to_uint8(pixels)
         return orientation.apply(pixels)
@@ -217,7 +242,6 @@ def _decode(
     the first picture is left out. After it, damage is an error, so that no frame is lost in
     silence.
     """
-    set_up_decoder(stream, threads=True)
     count = skipped = 0
     path = info.path
     clock = file_clock(container, stream, info.origin)
@@ -258,7 +282,7 @@ def _usual_step(info: VideoInfo) -> int | None:
     return max(1, round(1 / info.frame_rate / info.time_base))
 
 
-def _last_duration(told: int | None, last_step: int | None, info: VideoInfo) -> int | None:
+def _last_duration(told: int | None, usual: int | None, info: VideoInfo) -> int | None:
     """Return how long the last picture is shown.
 
     Some containers give nonsense here (1 ms, or centuries), so a duration far from the step before
@@ -266,7 +290,6 @@ def _last_duration(told: int | None, last_step: int | None, info: VideoInfo) -> 
     """
     if told is not None and told * info.time_base > LONGEST_SHOWN:
         told = None
-    usual = _usual_step(info) if last_step is None else last_step
     if usual is None or (told is not None and 2 * told >= usual):
         return told
     return usual

@@ -88,6 +88,10 @@ class Job:
     among: int = 1
     """How many jobs its command has, where it is done alone."""
 
+    def may_replace(self, overwrite: bool) -> bool:
+        """Whether a result that stands there may go: by the user's wish, or as it is not whole."""
+        return overwrite or bool(self.replaces)
+
 
 def expand_inputs(
     words: Sequence[str],
@@ -292,7 +296,7 @@ def check_job_output(job: Job, *, overwrite: bool, images: Iterable[Path] = ()) 
     check_output(
         job.output,
         (job.source, *images),
-        overwrite=overwrite or bool(job.replaces),
+        overwrite=job.may_replace(overwrite),
         may_make_folder=job.create_folder,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -11,13 +10,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-import av
-from av.container import OutputContainer
-from av.video.stream import VideoStream
-
 from refvid.errors import OptionError, OutputError
 from refvid.media.color import MATRIX_RGB, RANGE_FULL, ColorInfo, resolve_color
-from refvid.media.encoder_log import encoder_log
 from refvid.media.encoders import bound_lookahead, encoder_options, find_encoder
 from refvid.media.encoding import Encoding, codec_name, preset_for
 from refvid.media.file_kind import notes_on_picture
@@ -26,10 +20,11 @@ from refvid.media.image import IMAGE_SUFFIXES
 from refvid.media.kept import PROPERTIES, describe_losses
 from refvid.media.origin_marks import read_origin_marks
 from refvid.media.output_notes import mark_notes, origin_notes, pixel_notes, sequence_notes
+from refvid.media.output_stream import tried
 from refvid.media.pixel_conversion import format_depth, is_rgb
 from refvid.media.pixel_formats import pixel_formats
 from refvid.media.sequence import check_pattern, is_image_sequence, is_pattern
-from refvid.media.side_data import FIELD_ORDERS, Fields
+from refvid.media.side_data import Fields
 from refvid.media.tracks import Companions, TrackCopy, plan_copies, read_companions
 from refvid.media.video_info import VideoInfo
 from refvid.media.y4m import ENCODER_OPTIONS, FORMATS, MUXER_OPTIONS, Y4M, y4m_notes
@@ -55,11 +50,6 @@ _KEPT_CODECS: Final = MappingProxyType(
     }
 )
 _HIGHEST_RATE: Final = 240  # SVT-AV1 refuses more, and rate control needs no more
-# Below, libx265 writes outside its buffers (seen at 48x32, 48x48 and 40x64) and takes the whole
-# process down.
-_SMALLEST_FOR_X265: Final = 64
-_FRAME_DURATION_FLAG: Final = 1 << 8  # AV_CODEC_FLAG_FRAME_DURATION
-_INTERLACED_FLAGS: Final = (1 << 18) | (1 << 29)  # AV_CODEC_FLAG_INTERLACED_DCT, INTERLACED_ME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,46 +175,6 @@ def _container(output: Path) -> str:
     return container
 
 
-def add_video_stream(container: OutputContainer, plan: OutputPlan) -> VideoStream:
-    """Add the planned video stream to a container and open its encoder.
-
-    Raises:
-        OptionError: An option that the encoder does not know.
-        av.FFmpegError, ValueError: The encoder or container refuses.
-    """
-    stream = container.add_stream(
-        plan.encoder,
-        rate=plan.frame_rate,
-        options=plan.options,
-        width=plan.width,
-        height=plan.height,
-        time_base=plan.time_base,
-    )
-    assert isinstance(stream, VideoStream)
-    context = stream.codec_context
-    context.pix_fmt = plan.pix_fmt
-    context.sample_aspect_ratio = plan.sample_aspect_ratio
-    context.color_range = plan.color.range
-    context.colorspace = plan.color.matrix
-    context.color_primaries = plan.color.primaries
-    context.color_trc = plan.color.transfer
-    # Without it the last frame's duration, and every one of a variable rate, is lost.
-    context.flags |= _FRAME_DURATION_FLAG
-    if not plan.allows_b_frames:
-        context.max_b_frames = 0
-    if plan.fields is not None:
-        context.flags |= _INTERLACED_FLAGS
-        context.field_order = FIELD_ORDERS[plan.fields]
-    if context.codec.canonical_name == "hevc" and plan.container in ("mp4", "mov"):
-        context.codec_tag = "hvc1"  # Apple's players know HEVC by this tag only
-    context.open()
-    unknown = set(context.options) & set(plan.options)
-    if unknown:
-        names = ", ".join(sorted(unknown))
-        raise OptionError(f"The encoder {plan.encoder} has no option {names}.")
-    return stream
-
-
 def _plan_video(
     container: str, like: VideoInfo, encoding: Encoding
 ) -> tuple[OutputPlan, list[str]]:
@@ -252,7 +202,7 @@ def _plan_video(
             if keeps_depth and format_depth(pix_fmt) < min(like.bit_depth, 10):
                 continue
             plan = _video_plan(container, codec, preset.encoder, pix_fmt, options, like)
-            plan, problem = _tried(plan)
+            plan, problem = tried(plan)
             if problem is not None:
                 failure = failure or problem  # of the format that fits best
                 continue
@@ -335,44 +285,6 @@ def _video_plan(
         allows_b_frames=is_even,
         fields=like.fields if encoder in PROPERTIES["interlacing"].encoders else None,
     )
-
-
-def _tried(plan: OutputPlan) -> tuple[OutputPlan, str | None]:
-    """Try a plan; where the encoder does not interlace such frames, without that."""
-    if plan.fields is not None:
-        if _try(plan) is None:
-            return plan, None
-        plan = replace(plan, fields=None)
-    return plan, _try(plan)
-
-
-def _try(plan: OutputPlan) -> str | None:
-    """Open the encoder and write a header in memory: what libav says counts, not a table.
-
-    Returns:
-        Why that is impossible; None: it works.
-
-    Raises:
-        OptionError: An option that the encoder does not know.
-    """
-    if plan.encoder == "libx265" and min(plan.width, plan.height) < _SMALLEST_FOR_X265:
-        return f"libx265 is not safe for {plan.width}x{plan.height}"
-    with encoder_log() as log:
-        container = av.open(
-            io.BytesIO(), "w", format=plan.container, container_options=plan.muxer_options
-        )
-        try:
-            add_video_stream(container, plan)
-            container.start_encoding()
-        except (av.FFmpegError, ValueError) as error:
-            failure = getattr(error, "strerror", None) or str(error)
-        else:
-            return None
-        finally:
-            # A header without frames is all we want: what the trailer says to that is no matter.
-            with suppress(av.FFmpegError, ValueError):
-                container.close()
-    return log.reason or failure
 
 
 def _plan_sequence(output: Path, like: VideoInfo, encoding: Encoding) -> OutputPlan:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import av
 import cv2
@@ -29,6 +29,24 @@ from refvid.media.color import (
 from refvid.media.side_data import Fields, make_picture
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+
+
+class Planes(NamedTuple):
+    """A picture colour by colour, each (H, W) uint8: how libswscale gives it."""
+
+    red: Pixels
+    green: Pixels
+    blue: Pixels
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.red.dtype
+
+
+def interleaved(picture: Pixels | Planes) -> Pixels:
+    """Return a picture as (H, W, 3) RGB."""
+    return cast("Pixels", cv2.merge(picture)) if isinstance(picture, Planes) else picture
+
 
 # Bicubic chroma, computed for every pixel and rounded, not truncated.
 _SWSCALE_FLAGS: Final = int(
@@ -94,6 +112,10 @@ class RgbReader:
         Returns:
             (height, width, 3) RGB; uint8 for 8-bit sources, else uint16 with 65535 as white.
         """
+        return interleaved(self.read_loosely(picture, width, height))
+
+    def read_loosely(self, picture: av.VideoFrame, width: int, height: int) -> Pixels | Planes:
+        """Do what `read` does, but leave planes where they come so: to join them takes time."""
         pix_fmt = picture.format.name
         depth = format_depth(pix_fmt)
         if is_rgb(pix_fmt):
@@ -112,7 +134,7 @@ class RgbReader:
                 threads=1,
             )
             green, blue, red = (_plane_array(plane, depth) for plane in converted.planes)
-            return cast("Pixels", cv2.merge([red, green, blue]))
+            return Planes(red, green, blue)
         depth = next(known for known in _PLANAR_DEPTHS if known >= min(depth, 16))
         planes = self._scale(picture, _planar_format(depth), width, height, self._color.range)
         return _yuv_to_rgb(planes, self._color, depth)

@@ -17,7 +17,7 @@ from refvid.errors import InputError, OptionError
 from refvid.media.container import find_video_stream, open_unmanaged
 from refvid.media.decoding import Picture, cut_off, decoded_pictures, sequence_pictures
 from refvid.media.frame_range import FrameRange
-from refvid.media.pixel_conversion import Pixels
+from refvid.media.pixel_conversion import Pixels, Planes, interleaved
 from refvid.media.truncation import missing_bytes
 from refvid.media.unchanged import check_unchanged
 from refvid.media.video_info import VideoInfo, read_video_info
@@ -31,8 +31,8 @@ _log = logging.getLogger(__name__)
 class Frame:
     """One frame as shown: upright, RGB."""
 
-    pixels: Pixels
-    """(H, W, 3) RGB, uint8, or uint16 at full scale for sources deeper than 8 bits."""
+    shown: Pixels | Planes
+    """What is seen; planes only where they were asked for."""
 
     index: int
     """Counted from 0 over the whole file."""
@@ -53,6 +53,11 @@ class Frame:
     """What it carries besides pixels, see `read_side_data`."""
 
     is_interlaced: bool = False
+
+    @property
+    def pixels(self) -> Pixels:
+        """(H, W, 3) RGB, uint8, or uint16 at full scale for sources deeper than 8 bits."""
+        return interleaved(self.shown)
 
     @property
     def time(self) -> Fraction:
@@ -197,15 +202,15 @@ class VideoReader(Iterator[Frame]):
         )
 
     def _select(self) -> Generator[Frame, None, None]:
-        first_time: Fraction | None = None
+        first: int | None = None
         given = count = 0
         for picture in self._pictures:
             count = picture.index + 1
-            time = picture.pts * self.info.time_base
-            first_time = time if first_time is None else first_time
-            if self._range.is_before_start(picture.index, time - first_time):
+            first = picture.pts if first is None else first
+            time = (picture.pts - first) * self.info.time_base
+            if self._range.is_before_start(picture.index, time):
                 continue
-            if self._range.is_past_end(picture.index, time - first_time):
+            if self._range.is_past_end(picture.index, time):
                 break
             if given >= self._skipped:
                 yield self._frame(picture)
@@ -235,6 +240,8 @@ def open_video(
     rate: Fraction | None = None,
     info: VideoInfo | None = None,
     keep_decoded: bool = False,
+    planes: bool = False,
+    among: int = 1,
 ) -> VideoReader:
     """Open a video file, an image or an image sequence.
 
@@ -247,6 +254,8 @@ def open_video(
         rate: Frame rate of an image sequence; None is 24.
         info: What is known of the file already; None has a look.
         keep_decoded: Give frames also as they came from the decoder, for `write_unchanged`.
+        planes: Give frames colour by colour where that is faster, see `Frame.shown`.
+        among: How many videos are read at once: their decoders share the cores.
 
     Returns:
         A reader; use it as a context manager. Iterating raises InputError where the file is
@@ -271,7 +280,7 @@ def open_video(
     except BaseException:
         container.close()
         raise
-    pictures = decoded_pictures(container, stream, info, lacking)
+    pictures = decoded_pictures(container, stream, info, lacking, planes=planes, among=among)
     return VideoReader(info, pictures, container.close, part, keep_decoded=keep_decoded)
 
 

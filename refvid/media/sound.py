@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
@@ -18,6 +17,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from refvid.media.container import input_errors, open_container
+from refvid.media.trial_header import header_error
 
 # By container, best first. FLAC keeps every sample of what was decoded.
 _ENCODERS: Final = {
@@ -154,16 +154,7 @@ def _nearest_rate(rate: int, known: list[int] | None) -> int:
 
 
 def _is_taken(sound: SoundFormat, container: str) -> bool:
-    scratch = av.open(io.BytesIO(), "w", format=container)
-    try:
-        add_sound(scratch, sound)
-        scratch.start_encoding()
-    except (av.FFmpegError, ValueError):
-        return False
-    finally:
-        with suppress(av.FFmpegError, ValueError):
-            scratch.close()
-    return True
+    return header_error(container, lambda scratch: add_sound(scratch, sound)) is None
 
 
 def survives_copy(source: Path, index: int, container: str) -> bool:

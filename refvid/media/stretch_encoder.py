@@ -15,7 +15,8 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from refvid.media.output_plan import OutputPlan, add_video_stream
+from refvid.media.output_plan import OutputPlan
+from refvid.media.output_stream import add_video_stream
 
 
 class StretchEncoder:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import io
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import av
 from av.container import InputContainer, OutputContainer
 from av.stream import Disposition, Stream
 from av.subtitles.stream import SubtitleStream
@@ -30,6 +27,7 @@ from refvid.media.sound import (
     choose_sound,
     survives_copy,
 )
+from refvid.media.trial_header import header_error
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
@@ -232,17 +230,7 @@ def _copy(track: Track, encoder: str | None = None) -> TrackCopy:
 
 
 def _fits(stream: Stream, container: str, encoder: str | None) -> bool:
-    """Ask the muxer itself, by writing a header in memory."""
-    scratch = av.open(io.BytesIO(), "w", format=container)
-    try:
-        add_target(scratch, stream, encoder)
-        scratch.start_encoding()
-    except (av.FFmpegError, ValueError):
-        return False
-    finally:
-        with suppress(av.FFmpegError, ValueError):
-            scratch.close()
-    return True
+    return header_error(container, lambda scratch: add_target(scratch, stream, encoder)) is None
 
 
 def _is_rewritten(stream: Stream, container: InputContainer) -> bool:

@@ -21,7 +21,8 @@ from refvid.media.credentials import Credentials, Statement
 from refvid.media.encoding import Encoding
 from refvid.media.kept import is_stored
 from refvid.media.origin_marks import Origin
-from refvid.media.output_plan import OutputPlan, add_video_stream, plan_output
+from refvid.media.output_plan import OutputPlan, plan_output
+from refvid.media.output_stream import add_video_stream
 from refvid.media.packet_file import PacketFile, read_packets
 from refvid.media.partial_file import PartialFile, check_target
 from refvid.media.piped_video import PipedResult

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +17,16 @@ from refvid.media.aligned import AlignedReader, Mismatch
 from refvid.media.file_kind import is_picture
 from refvid.media.image import read_image
 from refvid.media.mask import mask_weights
-from refvid.media.pixel_conversion import Pixels, to_uint16
+from refvid.media.pixel_conversion import Pixels, Planes, interleaved, to_uint16
 from refvid.media.reader import open_video
 from refvid.media.video_info import VideoInfo
 from refvid.metrics.catalog import MEASURES
 from refvid.metrics.options import MetricsOptions
 
+_NOTHING: Mapping[Path, VideoInfo] = MappingProxyType({})
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class FramePair:
     """A frame and what it should be, of one size and type."""
 
@@ -30,10 +34,19 @@ class FramePair:
     time: Fraction
     """From the first frame on [s]."""
 
-    distorted: Pixels
-    clean: Pixels
+    shown: tuple[Pixels | Planes, Pixels | Planes]
+    """The frame, and what it should be."""
+
     mask: NDArray[np.float32] | None
     """(H, W) weights in [0, 1]."""
+
+    @cached_property
+    def distorted(self) -> Pixels:
+        return interleaved(self.shown[0])
+
+    @cached_property
+    def clean(self) -> Pixels:
+        return interleaved(self.shown[1])
 
 
 class AlignedVideos(AlignedReader):
@@ -45,6 +58,7 @@ class AlignedVideos(AlignedReader):
         mask: An image, or a video with a frame for each of `clean`.
         frames: At most so many frames; None is all.
         skip: Frames to leave out at the beginning of the two; of the mask as of the clean one.
+        known: Facts of the files that were opened before.
 
     Entering it raises:
         InputError: One cannot be read, or their sizes differ.
@@ -57,17 +71,19 @@ class AlignedVideos(AlignedReader):
         mask: Path | None = None,
         frames: int | None = None,
         skip: tuple[int, int] = (0, 0),
+        known: Mapping[Path, VideoInfo] = _NOTHING,
     ) -> None:
         super().__init__(leader=1)
         self._paths = (distorted, clean)
         self._mask = mask
         self._frames = frames
         self._skip = skip
+        self._known = known
         self._image_mask: NDArray[np.float32] | None = None
 
     def _open(self) -> None:
         distorted, clean = (
-            self._enter(open_video(path, start=start, frames=self._frames)).info
+            self._enter_video(path, start)
             for path, start in zip(self._paths, self._skip, strict=True)
         )
         _check_size(self._paths[0], distorted.size, clean)
@@ -75,9 +91,13 @@ class AlignedVideos(AlignedReader):
             self._image_mask = mask_weights(read_image(self._mask))
             _check_size(self._mask, self._image_mask.shape[::-1], clean)
         elif self._mask is not None:
-            start = self._skip[1]
-            mask = self._enter(open_video(self._mask, start=start, frames=self._frames)).info
+            mask = self._enter_video(self._mask, self._skip[1])
             _check_size(self._mask, mask.size, clean)
+
+    def _enter_video(self, path: Path, start: int) -> VideoInfo:
+        known = self._known.get(path)
+        video = open_video(path, start=start, frames=self._frames, info=known, planes=True, among=2)
+        return self._enter(video).info
 
     @property
     def distorted(self) -> VideoInfo:
@@ -94,11 +114,11 @@ class AlignedVideos(AlignedReader):
 
     def __iter__(self) -> Generator[FramePair, None, None]:
         for index, (frames, time) in enumerate(self.together()):
-            distorted, clean = frames[0].pixels, frames[1].pixels
-            if distorted.dtype != clean.dtype:
-                distorted, clean = to_uint16(distorted), to_uint16(clean)
+            shown = frames[0].shown, frames[1].shown
+            if shown[0].dtype != shown[1].dtype:
+                shown = to_uint16(frames[0].pixels), to_uint16(frames[1].pixels)
             mask = self._image_mask if len(frames) == 2 else mask_weights(frames[2].pixels)
-            yield FramePair(index, time, distorted, clean, mask)
+            yield FramePair(index, time, shown, mask)
 
     def _words(self, mismatch: Mismatch) -> str:
         index, both = mismatch.index, f"{mismatch.video.path} and {mismatch.other.path}"
@@ -116,25 +136,29 @@ class AlignedVideos(AlignedReader):
         )
 
 
-def align(distorted: Path, options: MetricsOptions) -> AlignedVideos:
+def align(
+    distorted: Path, options: MetricsOptions, known: Mapping[Path, VideoInfo]
+) -> AlignedVideos:
     """One of the videos beside the clean one, as the options say."""
     return AlignedVideos(
-        distorted, options.reference, options.mask, options.frames, skip=options.skip
+        distorted, options.reference, options.mask, options.frames, options.skip, known
     )
 
 
-def check_inputs(options: MetricsOptions) -> VideoInfo:
+def check_inputs(options: MetricsOptions) -> dict[Path, VideoInfo]:
     """Open every input once, so that what cannot work fails before hours of work.
 
     Returns:
-        The reference's facts.
+        The facts of each video.
 
     Raises:
         InputError: A file cannot be read, or its size does not fit the reference or a measure.
     """
+    known: dict[Path, VideoInfo] = {}
     for path in options.distorted:
-        with align(path, options) as videos:
-            clean = videos.clean
+        with align(path, options, known) as videos:
+            known |= {info.path: info for info in videos.infos}
+    clean = known[options.reference]
     width, height = clean.size
     for name in options.measures:
         needed = MEASURES[name].smallest_side
@@ -143,7 +167,7 @@ def check_inputs(options: MetricsOptions) -> VideoInfo:
                 f"{clean.path} is {width}x{height}, too small for {MEASURES[name].label}, which "
                 f"needs {needed} pixels a side. Leave it out of the measures."
             )
-    return clean
+    return known
 
 
 def _check_size(path: Path, size: tuple[int, ...], clean: VideoInfo) -> None:

@@ -130,18 +130,22 @@ def measure(options: MetricsOptions, on_progress: ProgressCallback) -> MetricsRe
         CheckpointError: The weights of a measure are not to be had.
         DeviceError: There is no such device.
     """
-    reference = _source(check_inputs(options))
+    known = check_inputs(options)
     meters = load_meters(options.measures, options.device, only_available=options.only_available)
     clips: list[ClipMeasures] = []
     for path in options.distorted:
-        clips.append(_measure_clip(path, options, meters, len(clips), on_progress))
+        with align(path, options, known) as videos:
+            clips.append(_measure_clip(videos, options, meters, len(clips), on_progress))
     return MetricsReport(
-        reference=reference, mask=options.mask, measures=tuple(meters), clips=tuple(clips)
+        reference=_source(known[options.reference]),
+        mask=options.mask,
+        measures=tuple(meters),
+        clips=tuple(clips),
     )
 
 
 def _measure_clip(
-    path: Path,
+    videos: AlignedVideos,
     options: MetricsOptions,
     meters: dict[str, Meter],
     position: int,
@@ -149,29 +153,29 @@ def _measure_clip(
 ) -> ClipMeasures:
     times = array("d")
     values = {name: array("d") for name in meters}
-    with align(path, options) as videos:
-        source = _source(videos.distorted)
-        _tell_colors(source, _source(videos.clean))
-        count = _frame_count(videos, options)
-        before = None
-        for pair in videos:
-            times.append(float(pair.time))
-            for name, meter in meters.items():
-                values[name].append(_value(meter, pair, before))
-            before = pair
-            if count is not None:
-                done = position * count + len(times)
-                on_progress(Progress(done, max(done, len(options.distorted) * count)))
-            else:
-                on_progress(Progress(len(times), None))
-        if all(math.isnan(value) for column in values.values() for value in column):
-            raise InputError(f"{path}: there is nothing to measure{_why_nothing(options, times)}.")
-        return ClipMeasures(
-            source=source,
-            aligned_by="time" if videos.is_by_time else "number",
-            times=times,
-            values=values,
-        )
+    source = _source(videos.distorted)
+    _tell_colors(source, _source(videos.clean))
+    count = _frame_count(videos, options)
+    before = None
+    for pair in videos:
+        times.append(float(pair.time))
+        for name, meter in meters.items():
+            values[name].append(_value(meter, pair, before))
+        before = pair
+        if count is not None:
+            done = position * count + len(times)
+            on_progress(Progress(done, max(done, len(options.distorted) * count)))
+        else:
+            on_progress(Progress(len(times), None))
+    if all(math.isnan(value) for column in values.values() for value in column):
+        why = _why_nothing(options, times)
+        raise InputError(f"{source.path}: there is nothing to measure{why}.")
+    return ClipMeasures(
+        source=source,
+        aligned_by="time" if videos.is_by_time else "number",
+        times=times,
+        values=values,
+    )
 
 
 def _frame_count(videos: AlignedVideos, options: MetricsOptions) -> int | None:

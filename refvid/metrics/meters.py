@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from refvid.media.pixel_conversion import Planes
 from refvid.metrics.frames import FramePair
-from refvid.metrics.psnr import psnr
+from refvid.metrics.psnr import psnr, psnr_of_planes
 
 Meter = Callable[[FramePair, FramePair | None], float | None]
 """A frame, and the one before it (None for the first) -> the value; None where there is none."""
@@ -26,10 +27,17 @@ def load_meters(
         CheckpointMismatch: They are of another network.
         DeviceError, OptionError: There is no such device, or a package is missing.
     """
-    meters: dict[str, Meter] = {"psnr": lambda pair, _: psnr(pair.distorted, pair.clean, pair.mask)}
+    meters: dict[str, Meter] = {"psnr": _psnr}
     if not set(names) <= set(meters):
         # Loading torch takes as long as PSNR of a thousand frames.
         from refvid.metrics.tensor_meters import load_tensor_meters  # noqa: PLC0415
 
         meters |= load_tensor_meters(names, device, only_available=only_available)
     return {name: meters[name] for name in names if name in meters}
+
+
+def _psnr(pair: FramePair, _: FramePair | None) -> float:
+    distorted, clean = pair.shown
+    if pair.mask is None and isinstance(distorted, Planes) and isinstance(clean, Planes):
+        return psnr_of_planes(distorted, clean)
+    return psnr(pair.distorted, pair.clean, pair.mask)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -33,9 +34,7 @@ def mean_square_error(
     check_pair(picture, reference)
     peak = float(np.iinfo(picture.dtype).max)
     if mask is None and picture.dtype == np.uint8:
-        # OpenCV squares a root, which is off by less than half of one step.
-        total = round(cv2.norm(_flat(picture), _flat(reference), cv2.NORM_L2SQR))
-        return total / (picture.size * peak**2)
+        return _sum_of_squares(_flat(picture), _flat(reference)) / (picture.size * peak**2)
     # Unsigned and exact: a third of the time of floats.
     difference = np.maximum(picture, reference) - np.minimum(picture, reference)
     squares = np.multiply(difference, difference, dtype=_SQUARES[picture.dtype])
@@ -50,6 +49,11 @@ def mean_square_error(
 def _flat(pictures: NDArray[Any]) -> NDArray[Any]:
     """(..., H, W, 3) -> two dimensions, a row of pixels each."""
     return pictures.reshape(-1, pictures.shape[-2] * pictures.shape[-1])
+
+
+def _sum_of_squares(one: NDArray[Any], other: NDArray[Any]) -> int:
+    # OpenCV squares a root, which is off by less than half of one step.
+    return round(cv2.norm(one, other, cv2.NORM_L2SQR))
 
 
 def psnr_of(mean_square: float) -> float:
@@ -72,3 +76,9 @@ def psnr(picture: NDArray[Any], reference: NDArray[Any], mask: Mask | None = Non
         ValueError: Shapes or types differ; `EmptyMask`: it is.
     """
     return psnr_of(mean_square_error(picture, reference, mask))
+
+
+def psnr_of_planes(picture: Sequence[NDArray[Any]], reference: Sequence[NDArray[Any]]) -> float:
+    """Do what `psnr` does, with 8-bit pictures whose colours are (H, W) arrays of their own."""
+    total = sum(_sum_of_squares(*colours) for colours in zip(picture, reference, strict=True))
+    return psnr_of(total / (sum(colour.size for colour in picture) * 255.0**2))

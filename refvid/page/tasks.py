@@ -18,7 +18,7 @@ from refvid.page.jobs import Job, Jobs
 from refvid.page.options import Option
 from refvid.progress import TransferCallback
 from refvid.rebuild.choose_backbone import LoadedBackbone
-from refvid.rebuild.decode import name_decoder
+from refvid.rebuild.choose_decoder import name_decoder
 from refvid.rebuild.options import ModelOptions
 from refvid.words import parse_position
 

@@ -19,7 +19,8 @@ from refvid.latents.wishes import LatentWishes
 from refvid.progress import Progress, ProgressCallback, ignore_progress
 from refvid.rebuild.canvas import Canvas
 from refvid.rebuild.choose_backbone import LoadedBackbone
-from refvid.rebuild.decode import check_model, look_at, pace_of, plain_decoder, stored_lengths
+from refvid.rebuild.choose_decoder import check_model, plain_decoder
+from refvid.rebuild.latent_chunks import look_at, pace_of, stored_lengths
 from refvid.rebuild.memory import plan_memory
 from refvid.rebuild.pixels import Pixels
 from refvid.rebuild.reference_choice import make_feed

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +13,15 @@ import torch
 from torch import Tensor
 
 from refvid.errors import InputError, OptionError
-from refvid.media.color import (
-    MATRIX_NAMES,
-    MATRIX_RGB,
-    PRIMARIES_NAMES,
-    RANGE_LIMITED,
-    RANGE_NAMES,
-    TRANSFER_NAMES,
-    ColorInfo,
-)
-from refvid.media.encoding import Encoding, preset_for
-from refvid.media.image import fit_image, read_image
+from refvid.media.fit import fit_image
+from refvid.media.image import read_image
 from refvid.media.inputs import Job, check_job_output
 from refvid.media.output_plan import plan_output
 from refvid.media.pipeline import CheckStop, run_pipeline
 from refvid.media.pixel_conversion import to_uint8
-from refvid.media.pixel_formats import is_lossless
 from refvid.media.reader import Frame
 from refvid.media.sequence import numbered_path
 from refvid.media.source_type import SourceType
-from refvid.media.video_info import VideoInfo
-from refvid.media.writer import create_video
 from refvid.models.tokenizer import Tokens
 from refvid.progress import ProgressCallback, ignore_progress
 from refvid.rebuild.choose_tokenizer import (
@@ -43,14 +30,15 @@ from refvid.rebuild.choose_tokenizer import (
     choose_tokenizer,
     plan_token_memory,
 )
+from refvid.rebuild.implied_video import describe_tokens
 from refvid.rebuild.options import ModelOptions
 from refvid.rebuild.pixels import Pixels, clip_to_frames
 from refvid.rebuild.plan import Plan, Prepared, Report, Run, prepare_run
 from refvid.rebuild.provenance import Provenance
+from refvid.rebuild.result import create_result
 from refvid.rebuild.session import out_of_memory_errors
 from refvid.rebuild.tokenize import pad_frames
 from refvid.rebuild.tokens_options import DetokenizeOptions
-from refvid.tokens.layout import TokenFacts
 from refvid.tokens.picture import Picture, hash_picture, unpack_picture
 from refvid.tokens.read import (
     TokenFile,
@@ -108,19 +96,14 @@ def detokenize(
     """
     started = time.monotonic()
     prepared, tokens = _prepare(job, options, loaded)
-    run = Run(started, prepared.plan, on_progress)
+    run = Run(job, started, prepared.plan, on_progress)
     info, facts = prepared.info, tokens.facts
     dtype = np.uint16 if info.bit_depth > 8 else np.uint8
     decoder = _Decoder(loaded, options, tokens, dtype)
     source_type = SourceType.ENHANCED.of(facts.source_type or None)
-    with create_video(
-        job.output,
-        like=info,
-        encoding=options.encoding,
-        plan=prepared.output,
-        overwrite=options.overwrite or bool(job.replaces),
-        create_folder=job.create_folder,
-        origin=Provenance(loaded.name, HOW).origin(source_type, None),
+    origin = Provenance(loaded.name, HOW).origin(source_type, None)
+    with create_result(
+        job, prepared, options.encoding, origin, overwrite=options.overwrite
     ) as output:
 
         def read(check_stop: CheckStop) -> Iterator[_Piece]:
@@ -133,7 +116,7 @@ def detokenize(
             for picture, (pts, duration) in zip(pixels, piece.times.tolist(), strict=True):
                 check_stop()
                 frame = Frame(
-                    pixels=picture, index=run.written, pts=pts, time_base=facts.time_base,
+                    shown=picture, index=run.written, pts=pts, time_base=facts.time_base,
                     duration=duration or None,
                 )  # fmt: skip
                 output.write(picture, frame)
@@ -288,51 +271,3 @@ def _check_references(
         )
     if not lacking and options.reference is not None:
         raise OptionError(f"{tokens.path} holds its references: leave out --ref.")
-
-
-def describe_tokens(tokens: TokenFile, encoding: Encoding) -> VideoInfo:
-    """The video that the tokens stand for: what the writer takes over as far as it can."""
-    facts = tokens.facts
-    deep = facts.bit_depth > 8
-    keeps_rgb = encoding.codec is not None and is_lossless(preset_for(encoding.codec).encoder)
-    pix_fmt = "gbrp" if keeps_rgb else "yuv420p"
-    times = read_times(tokens, 0, 1), read_times(tokens, facts.frames - 1, 1)
-    length = int(times[1][0, 0] + times[1][0, 1] - times[0][0, 0]) * facts.time_base
-    return VideoInfo(
-        path=tokens.path,
-        container="tokens",
-        codec="h264",
-        pix_fmt=pix_fmt + "10le" * deep,
-        bit_depth=10 if deep else 8,
-        width=facts.width,
-        height=facts.height,
-        rotation=0,
-        sample_aspect_ratio=facts.sample_aspect_ratio,
-        frame_rate=facts.frame_rate or 1 / facts.time_base,
-        is_variable_rate=facts.is_variable_rate,
-        time_base=facts.time_base,
-        duration=length,
-        frame_count=facts.frames,
-        frame_count_is_exact=True,
-        color=_color(facts),
-        metadata={},
-        is_image_sequence=True,  # there are no other tracks to copy
-    )
-
-
-def _color(facts: TokenFacts) -> ColorInfo:
-    primaries, transfer, matrix, value_range = facts.color
-    known = partial(_known, default=_BT709)
-    color = ColorInfo(
-        primaries=known(primaries, PRIMARIES_NAMES),
-        transfer=known(transfer, TRANSFER_NAMES),
-        matrix=known(matrix, MATRIX_NAMES),
-        range=_known(value_range, RANGE_NAMES, default=RANGE_LIMITED),
-    )
-    if color.matrix == MATRIX_RGB:  # of pictures; video is written as video is
-        color = replace(color, matrix=_BT709, range=RANGE_LIMITED)
-    return color
-
-
-def _known(number: int, names: Any, *, default: int) -> int:
-    return number if number in names else default

@@ -81,7 +81,7 @@ def encode(
     started = time.monotonic()
     prepared = _prepare(job, options, loaded)
     identity = identify_run(job.source, options, loaded)
-    run = Run(started, prepared.plan, on_progress)
+    run = Run(job, started, prepared.plan, on_progress)
     with open_work(job.output, prepared, identity, resume=options.resume) as work:
         latent_frames = _encode(job, options, loaded, resumed(prepared, work), run, work)
         finish_work(work)
@@ -105,9 +105,7 @@ def _encode(
     run.read = start.first
     with (
         open_video(job.source, options.range, info=prepared.info) as video,
-        LatentWriter(
-            job.output, overwrite=options.overwrite or bool(job.replaces), work=work
-        ) as output,
+        LatentWriter(job.output, overwrite=job.may_replace(options.overwrite), work=work) as output,
     ):
         video.skip(start.first)
 

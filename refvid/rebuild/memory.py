@@ -19,6 +19,7 @@ from refvid.errors import OptionError, OutOfMemory
 from refvid.models.backbone import Backbone, BackboneLimits
 from refvid.rebuild.chunks import ChunkLengths, choose_chunk_lengths, halve_chunk_lengths
 from refvid.rebuild.pixels import padded_size
+from refvid.wording import counted
 
 if TYPE_CHECKING:
     from refvid.rebuild.choose_backbone import LoadedBackbone
@@ -232,8 +233,7 @@ class Shrunk:
 
 def describe_budget(budget: Budget) -> str:
     """Say it in words, e.g. `16 frames per call in tiles of 512 px`."""
-    longest = budget.lengths.longest
-    frames = f"{longest} frame{'' if longest == 1 else 's'} per call"
+    frames = f"{counted(budget.lengths.longest, 'frame')} per call"
     return f"{frames}, untiled" if budget.tile is None else f"{frames} in tiles of {budget.tile} px"
 
 

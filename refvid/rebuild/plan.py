@@ -251,21 +251,22 @@ def refuse_independent_chunks(loaded: LoadedBackbone) -> None:
 class Run:
     """Counts frames on both sides, so that none is lost or doubled, and tells how far it is."""
 
-    def __init__(self, started: float, plan: Plan, on_progress: ProgressCallback) -> None:
+    def __init__(self, job: Job, started: float, plan: Plan, on_progress: ProgressCallback) -> None:
         self.read = self.written = 0
+        self._sink = job.sink
         self._started = started
         self._plan = plan
         self._on_progress = on_progress
         self._files: set[Path] = set()
-        self.piped_bytes = 0
-        """That went to a pipe."""
+        """That hold the result; none where it goes to a pipe."""
 
         self._resumed = 0
 
     def go_on(self, files: Iterable[Path], frames: int) -> None:
         """Take note of what an interrupted run had finished: so many frames, in some files."""
         self.read = self.written = self._resumed = frames
-        self._files.update(files)
+        if self._sink is None:
+            self._files.update(files)
 
     def count_read(self, frames: Iterable[Frame], check_stop: CheckStop) -> Iterator[Frame]:
         """Pass frames through."""
@@ -274,10 +275,10 @@ class Run:
             self.read += 1
             yield frame
 
-    def count_written(self, file: Path | None, frames: int = 1) -> None:
-        """Take note of frames that went to a file, or to a pipe."""
+    def count_written(self, file: Path, frames: int = 1) -> None:
+        """Take note of frames that went to a file, or to the pipe in its place."""
         self.written += frames
-        if file is not None:
+        if self._sink is None:
             self._files.add(file)
         total = self._plan.frames
         # An estimate of the total may be too low.
@@ -289,12 +290,13 @@ class Run:
 
     def report(self, **found: Any) -> Report:
         """Sum up, once the output is there."""
+        piped = 0 if self._sink is None else self._sink.written
         return Report(
             plan=self._plan,
             frames=self.written,
             resumed=self._resumed,
             seconds=time.monotonic() - self._started,
-            bytes_written=self.piped_bytes + sum(path.stat().st_size for path in self._files),
+            bytes_written=piped + sum(path.stat().st_size for path in self._files),
             **found,
         )
 

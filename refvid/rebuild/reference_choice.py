@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from refvid.errors import OptionError
-from refvid.media.image import fit_image
+from refvid.media.fit import fit_image
 from refvid.media.pixel_conversion import to_uint8
 from refvid.models.backbone import Backbone, Reference, ReferenceFinder, ReferenceJoiner
 from refvid.models.mini.alignment import FramePlaced, align, find_coarse, gray

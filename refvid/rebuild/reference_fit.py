@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Literal
 
-from refvid.media.image import fit_image
+from refvid.media.fit import fit_image
 from refvid.media.pixel_conversion import to_uint8
 from refvid.models.mini.alignment import FramePlaced, align, find_coarse, gray
 from refvid.rebuild.pixels import Pixels

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from refvid.errors import InputError, OptionError
 from refvid.media.file_kind import notes_on_picture
-from refvid.media.image import fit_image
+from refvid.media.fit import fit_image
 from refvid.media.pixel_conversion import to_uint8
 from refvid.media.reader import read_frame
 from refvid.media.source_type import SourceType

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from refvid.media.image import fit_image
+from refvid.media.fit import fit_image
 from refvid.media.pixel_conversion import to_uint8
 from refvid.models.mini.alignment import correlate_cells, fine_detail, gray
 from refvid.models.mini.color_map import IDENTITY

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from refvid.media.color import luma_weights
 from refvid.media.file_kind import notes_on_picture
-from refvid.media.image import fit_image, read_still
+from refvid.media.fit import fit_image
+from refvid.media.image import read_still
 from refvid.media.inputs import Job
 from refvid.media.pixel_conversion import Pixels
 from refvid.media.reader import read_frame

@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from refvid import __version__
-from refvid.media.image import fit_image, read_image
+from refvid.media.fit import fit_image
+from refvid.media.image import read_image
 from refvid.media.inputs import Job, check_job_output
 from refvid.media.origin_marks import read_origin_marks
 from refvid.media.pipeline import CheckStop, run_pipeline
@@ -69,8 +70,8 @@ def tokenize(
     started = time.monotonic()
     prepared = _prepare(job, options, loaded)
     info = prepared.info
-    run = Run(started, prepared.plan, on_progress)
-    overwrite = options.overwrite or bool(job.replaces)
+    run = Run(job, started, prepared.plan, on_progress)
+    overwrite = job.may_replace(options.overwrite)
     encoder = _Encoder(loaded, options, info)
     with (
         open_video(job.source, options.range, info=info) as video,
@@ -222,7 +223,7 @@ def _prepare(job: Job, options: TokenizeOptions, loaded: LoadedTokenizer) -> Pre
     images = [options.reference.image] if options.reference and options.reference.image else []
     check_job_output(job, overwrite=options.overwrite, images=images)
     if options.export:
-        check_export(job.output, overwrite=options.overwrite or bool(job.replaces))
+        check_export(job.output, overwrite=job.may_replace(options.overwrite))
     facts = loaded.tokenizer.facts
     memory = plan_token_memory(loaded, info.path, *_padded_size(loaded, info))
     notes = ["tokens hold no sound or subtitles"] if info.audio or info.subtitles else []

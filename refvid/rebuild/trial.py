@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from refvid.media.image import fit_image
+from refvid.media.fit import fit_image
 from refvid.models.backbone import BackboneLimits
 from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.chunks import ChunkLengths, choose_chunk_lengths

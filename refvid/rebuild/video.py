@@ -18,7 +18,6 @@ from refvid.media.pipeline import CheckStop, run_pipeline
 from refvid.media.reader import Frame, VideoReader, open_video
 from refvid.media.sequence import numbered_path
 from refvid.media.work_folder import WorkFolder
-from refvid.media.writer import create_video
 from refvid.progress import ProgressCallback
 from refvid.rebuild.canvas import Canvas
 from refvid.rebuild.choose_backbone import LoadedBackbone
@@ -44,6 +43,7 @@ from refvid.rebuild.provenance import Provenance, how_rebuilt
 from refvid.rebuild.rebuilder import Rebuilder
 from refvid.rebuild.reference_feed import Moment
 from refvid.rebuild.references import Conditioning, Conditions
+from refvid.rebuild.result import create_result
 from refvid.rebuild.resuming import (
     Boundary,
     Keeper,
@@ -154,7 +154,7 @@ def rebuild(
     prepared = prepare(job, conditioning, options, loaded)
     images, asked = conditioning.images, conditioning.asked
     identity = identify_run(job.source, options, loaded, images=images, conditions=asked)
-    run = Run(started, prepared.plan, on_progress)
+    run = Run(job, started, prepared.plan, on_progress)
     if make_parts is not None:
         # Where a stretch ends no state is kept: one device alone cannot go on there.
         identity = {**identity, "number of devices": "several"}
@@ -196,7 +196,7 @@ def _rebuild(
     )
     start, rebuilder.cuts = keeper.start, [*keeper.cuts]
     read_from = max(0, min(start.first, start.position - FRAMES_BEFORE))
-    run.go_on([] if job.sink else finished_files(work, job.output), start.frames)
+    run.go_on(finished_files(work, job.output), start.frames)
     run.read = read_from
     # What is not to be changed goes from decoder to encoder, not by way of RGB.
     is_unchanged = options.strength == 0 and prepared.canvas.size == prepared.info.size
@@ -208,17 +208,14 @@ def _rebuild(
     with (
         closing(conditions),
         _open(job, options, prepared, keep_decoded=is_unchanged) as video,
-        create_video(
-            job.output,
-            like=prepared.info,
-            encoding=options.encoding,
-            plan=prepared.output,
+        create_result(
+            job,
+            prepared,
+            options.encoding,
+            origin,
+            overwrite=options.overwrite,
             trim=video.trim,
-            overwrite=options.overwrite or bool(job.replaces),
-            create_folder=job.create_folder,
-            origin=origin,
             work=work,
-            sink=job.sink,
         ) as output,
     ):
         video.skip(read_from)
@@ -252,13 +249,12 @@ def _rebuild(
                     output.write_unchanged(frame)
                 else:
                     output.write(pixels, frame)
-                run.count_written(None if job.sink else _file_of(frame, job.output))
+                run.count_written(_file_of(frame, job.output))
 
         run_pipeline(read, compute, write)
         remember_budget(loaded, prepared, rebuilder.session.budget)
         # Inside the block: nothing is published if it fails.
         assert run.written == run.read, f"{run.read} in, {run.written} out"
-    run.piped_bytes = job.sink.written if job.sink else 0
     found = tell_references(rebuilder.session.uses, conditioning, conditions.remarks())
     return {"cuts": tuple(rebuilder.cuts), **found}
 

@@ -7,6 +7,7 @@ backbones.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -80,6 +81,11 @@ class DataConfig:
     workers: int | None = None
     """Processes that decode, degrade and draw; 0 does it in the training process. None: one per
     core for decoding; for drawing 0 beside a CPU and up to 4 beside a GPU."""
+
+    @property
+    def preparing_workers(self) -> int:
+        """Processes that decode and degrade."""
+        return (os.cpu_count() or 1) if self.workers is None else self.workers
 
     def __post_init__(self) -> None:
         check_positive(self, "max_frames", "excerpts", "frame_step", "photo_frames")

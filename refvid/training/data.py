@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -131,7 +130,7 @@ def _cache_options(config: TrainConfig) -> ClipCacheOptions:
         made=data.made,
         exclude=data.exclude,
         seed=config.seed,
-        workers=(os.cpu_count() or 1) if data.workers is None else data.workers,
+        workers=data.preparing_workers,
     )
 
 

@@ -18,8 +18,9 @@ from refvid.latents.containers import holds_tensors
 from refvid.latents.latents import Latents
 from refvid.latents.recognise import recognise_latents
 from refvid.latents.wishes import LatentWishes
+from refvid.media.fit import fit_image
 from refvid.media.folders import list_files
-from refvid.media.image import fit_image, read_image
+from refvid.media.image import read_image
 from refvid.media.partial_file import partial_file
 from refvid.media.pixel_conversion import to_uint8
 from refvid.training.clips import IMAGE_SUFFIXES

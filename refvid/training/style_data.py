@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -123,7 +122,7 @@ def _from_triplets(
 def _triplets(config: TrainConfig, folder: Path, processes: Processes) -> list[Triplet]:
     found = find_triplets(folder)
     record = _cache_folder(config) / "triplets.json"
-    workers = (os.cpu_count() or 1) if config.data.workers is None else config.data.workers
+    workers = config.data.preparing_workers
     triplets = _first_then_others(processes, lambda: check_triplets(found, record, workers))
     if not triplets:
         raise InputError(

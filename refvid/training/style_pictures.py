@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refvid.errors import InputError, OutputError
+from refvid.media.fit import fit_image
 from refvid.media.folders import is_hidden
-from refvid.media.image import IMAGE_SUFFIXES, fit_image, read_image
+from refvid.media.image import IMAGE_SUFFIXES, read_image
 from refvid.media.pixel_conversion import to_uint8
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from refvid.media.image import fit_image
+from refvid.media.fit import fit_image
 from refvid.media.pixel_conversion import to_uint8
 from refvid.training.batch import Batch, PaintedClip
 from refvid.training.clip_source import ClipSource

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from refvid.errors import InputError
-from refvid.media.image import fit_image
+from refvid.media.fit import fit_image
 from refvid.media.pixel_conversion import to_uint8
 from refvid.training.batch import Batch
 from refvid.training.sample_options import SampleOptions, StyleSampleOptions

@@ -81,17 +81,6 @@ def fit_colors(view: Picture, frame: Picture, mask: NDArray[np.bool_]) -> ColorM
     return fitted.astype(np.float32)
 
 
-def blend_colors(old: ColorMap, new: ColorMap, share: float) -> ColorMap:
-    """Go from one map towards another; a small `share` follows a shot's colours slowly.
-
-    Raises:
-        ValueError: `share` is outside 0 to 1.
-    """
-    if not 0 <= share <= 1:
-        raise ValueError(f"a share lies between 0 and 1, not {share}")
-    return np.asarray(old + np.float32(share) * (new - old), np.float32)
-
-
 def apply_colors(picture: Picture, colors: ColorMap) -> Picture:
     """Map a picture (H, W, 3); what leaves 0..255 is clipped."""
     if np.array_equal(colors, IDENTITY):

@@ -56,7 +56,9 @@ class FoundPlane:
     """(N,) which of the given matches."""
 
 
-def find_plane(frame_points: Points, reference_points: Points, error_px: float) -> Plane | None:
+def find_inliers(
+    frame_points: Points, reference_points: Points, error_px: float
+) -> FoundPlane | None:
     """Fit a map robustly (MAGSAC++, Baráth et al., 2020) to matches, most of which may be wrong.
 
     Args:
@@ -64,14 +66,6 @@ def find_plane(frame_points: Points, reference_points: Points, error_px: float) 
         reference_points: (N, 2) places in the reference.
         error_px: What counts as following the map, measured in the frame.
     """
-    found = find_inliers(frame_points, reference_points, error_px)
-    return None if found is None else found.plane
-
-
-def find_inliers(
-    frame_points: Points, reference_points: Points, error_px: float
-) -> FoundPlane | None:
-    """Like `find_plane`, with the matches that follow the map."""
     if len(frame_points) < _MIN_INLIERS:
         return None
     # Towards the frame, so that errors are measured there, whatever the reference's resolution.

@@ -7,15 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from refvid.cli.console import (
-    Console,
-    _LineProgress,
-    describe_error,
-    format_bytes,
-    format_duration,
-    visible,
-)
+from refvid.cli.console import Console, describe_error
 from refvid.cli.exit_codes import exit_code_of
+from refvid.cli.progress_lines import LineProgress
+from refvid.cli.readable import format_bytes, format_duration, visible
 from refvid.errors import InputError, OutputError
 from refvid.progress import Progress, Transfer
 
@@ -195,7 +190,7 @@ class TestLines:
     def progress(self):
         now = SimpleNamespace(time=0.0)
         said: list[str] = []
-        lines = _LineProgress("clip.mp4", said.append, clock=lambda: now.time)
+        lines = LineProgress("clip.mp4", said.append, clock=lambda: now.time)
         return SimpleNamespace(lines=lines, said=said, now=now)
 
     def test_a_line_per_tenth(self, progress):

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from refvid.cli.console import Console, _TransferLines
+from refvid.cli.console import Console
+from refvid.cli.progress_lines import TransferLines
 from refvid.progress import Transfer
 
 MIB = 1 << 20
@@ -14,7 +15,7 @@ MIB = 1 << 20
 def test_lines_for_logs() -> None:
     said: list[str] = []
     now = 0.0
-    lines = _TransferLines(said.append, lambda: now)
+    lines = TransferLines(said.append, lambda: now)
     for second in range(11):
         now = float(second)
         lines.update(Transfer("downloading x", second * 10 * MIB, 100 * MIB))

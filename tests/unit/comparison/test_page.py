@@ -114,4 +114,4 @@ def test_a_failure_leaves_nothing(tmp_path):
 def test_every_asset_is_part_of_the_page():
     folder = Path(str(resources.files("refvid.comparison.assets")))
     files = {file.name for file in folder.iterdir() if file.suffix in (".html", ".css", ".js")}
-    assert files == set(page.asset_names())
+    assert files == {"page.html", "page.css", *page.SCRIPTS}

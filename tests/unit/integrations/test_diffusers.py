@@ -105,7 +105,7 @@ def test_reference_is_used_and_forgotten(vae, latents, image, tmp_path):
 
 @torch.no_grad()
 def test_decodes_as_the_backbone_does(vae, latents, image):
-    from refvid.media.image import fit_image
+    from refvid.media.fit import fit_image
     from refvid.rebuild.pixels import frames_to_clip
 
     backbone = WanBackbone(vae._network[0], torch.device("cpu"), torch.float32)

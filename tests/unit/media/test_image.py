@@ -12,7 +12,8 @@ from PIL import Image, ImageCms
 
 from refvid.errors import InputError, OutputError
 from refvid.media.deep_image import turn_upright
-from refvid.media.image import fit_image, read_image, write_image
+from refvid.media.fit import fit_image
+from refvid.media.image import read_image, write_image
 
 
 def gradient(height=20, width=30, peak=255):

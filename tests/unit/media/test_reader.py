@@ -19,7 +19,9 @@ import pytest
 
 from refvid.errors import InputError, OptionError
 from refvid.media import decoding
+from refvid.media.container import find_video_stream, open_container, set_up_decoder
 from refvid.media.packets import read_packets
+from refvid.media.pixel_conversion import Planes
 from refvid.media.reader import open_video, read_frame
 from refvid.media.truncation import missing_bytes
 from refvid.media.video_info import read_video_info
@@ -120,6 +122,39 @@ def test_durations_reach_to_the_next_frame(samples):
     source = samples.make(time_base=Fraction(1, 1000), timestamps=stamps, duration=50)
     lengths = [frame.duration * frame.time_base * 1000 for frame in samples.read(source)]
     assert lengths == [40, 40, 120, 40, 40, 50]
+
+
+@pytest.mark.parametrize(
+    ("made", "come_apart"),
+    [
+        ({}, True),
+        ({"pix_fmt": "yuv444p"}, True),
+        ({"rotation": 90, "size": (48, 32)}, False),
+        ({"rotation": 0, "hflip": True}, False),
+        ({"suffix": ".mkv", "pix_fmt": "yuv420p10le"}, False),
+    ],
+)
+def test_planes_show_the_same(samples, made: dict[str, Any], come_apart: bool) -> None:
+    """Colour by colour where that takes no more work, else as always."""
+    source = samples.make("in" + made.pop("suffix", ".mp4"), frames=2, **made)
+    with open_video(source, planes=True) as video:
+        apart = list(video)
+    assert {isinstance(frame.shown, Planes) for frame in apart} == {come_apart}
+    for frame, same in zip(apart, samples.read(source), strict=True):
+        assert np.array_equal(frame.pixels, same.pixels)
+
+
+def test_videos_read_at_once_share_the_cores(samples, monkeypatch):
+    monkeypatch.setattr("refvid.media.container.usable_cores", lambda: 8)
+    source = samples.make(frames=2)
+    for among, threads in ((2, 4), (3, 2), (100, 1)):
+        with open_container(source) as container:
+            stream = find_video_stream(container, source)
+            set_up_decoder(stream, threads=True, among=among)
+            assert stream.codec_context.thread_count == threads
+        with open_video(source, among=among) as video:
+            shared = [frame.pixels for frame in video]
+        assert np.array_equal(shared, [frame.pixels for frame in samples.read(source)])
 
 
 def test_iterating_in_another_thread(samples):

@@ -14,6 +14,8 @@ import pytest
 import torch
 
 from refvid.errors import CheckpointUnavailable, InputError, OptionError
+from refvid.media import reader
+from refvid.media.video_info import VideoInfo, read_video_info
 from refvid.metrics import options as metrics_options
 from refvid.metrics import tensor_meters as metrics_measures
 from refvid.metrics.catalog import MEASURES
@@ -76,7 +78,7 @@ def pairs_of(count: int, seed: int = 0) -> list[FramePair]:
     rng = np.random.default_rng(seed)
     clean = rng.integers(0, 256, (count, 40, 48, 3), dtype=np.uint8)
     noisy = np.clip(clean + rng.normal(0, 20, clean.shape), 0, 255).astype(np.uint8)
-    return [FramePair(t, Fraction(t), noisy[t], clean[t], None) for t in range(count)]
+    return [FramePair(t, Fraction(t), (noisy[t], clean[t]), None) for t in range(count)]
 
 
 def test_networks_look_once_at_every_frame(networks) -> None:
@@ -175,6 +177,20 @@ def test_progress_covers_all_clips(make_video) -> None:
     measure(options, seen.append)
     assert [progress.done for progress in seen] == list(range(1, 11))
     assert {progress.total for progress in seen} == {10}
+
+
+def test_what_is_known_of_a_file_is_not_looked_up_again(make_video, monkeypatch) -> None:
+    looked_at: list[Path] = []
+
+    def look(path: Path, **options: Any) -> VideoInfo:
+        looked_at.append(path)
+        return read_video_info(path, **options)
+
+    monkeypatch.setattr(reader, "read_video_info", look)
+    clean, one, other = (make_video(3, name) for name in ("clean.mp4", "one.mp4", "other.mp4"))
+    options = MetricsOptions(distorted=(one, other), reference=clean, measures=("psnr",))
+    measure(options, ignore_progress)
+    assert sorted(looked_at) == [clean, one, other]
 
 
 def test_one_frame_has_no_neighbours(make_video) -> None:

@@ -2,6 +2,7 @@
 
 import math
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis.extra import numpy as arrays
 
 from refvid.metrics.ffmpeg_ssim import ssim_ffmpeg
 from refvid.metrics.pairs import EmptyMask
-from refvid.metrics.psnr import mean_square_error, psnr, psnr_of
+from refvid.metrics.psnr import mean_square_error, psnr, psnr_of, psnr_of_planes
 from refvid.metrics.ssim import ms_ssim, ssim
 
 MEASURES = (psnr, ssim, ssim_ffmpeg, ms_ssim)
@@ -49,6 +50,13 @@ def test_the_sum_is_exact(shape: tuple[int, ...]) -> None:
     if cut[0].size:
         total = int(((cut[0].astype(np.int64) - cut[1]) ** 2).sum())
         assert mean_square_error(*cut) == total / (cut[0].size * 255**2)
+
+
+def test_colours_by_themselves_give_the_same_number() -> None:
+    rng = np.random.default_rng(1)
+    one, other = rng.integers(0, 256, (2, 45, 37, 3), dtype=np.uint8)
+    assert psnr_of_planes(cv2.split(one), cv2.split(other)) == psnr(one, other)
+    assert psnr_of_planes(cv2.split(one), cv2.split(one)) == math.inf
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from refvid.models.bars import Content, find_content
-from refvid.models.mini.color_map import IDENTITY, apply_colors, blend_colors, fit_colors
+from refvid.models.mini.color_map import IDENTITY, apply_colors, fit_colors
 from refvid.models.mini.planes import is_plausible, map_points
 from refvid.models.mini.reference_view import prepare_reference, view
 from refvid.models.mini.registration import register, register_best
@@ -323,12 +323,6 @@ def test_colors_without_an_overlap_are_the_identity():
     assert np.array_equal(fit_colors(picture, 255 - picture, nothing), IDENTITY)
     with pytest.raises(ValueError, match="sizes"):
         fit_colors(picture, picture[:-1], nothing)
-
-
-def test_colors_blend():
-    assert np.allclose(blend_colors(IDENTITY, WARM, 0.25), IDENTITY * 0.75 + WARM * 0.25)
-    with pytest.raises(ValueError, match="share"):
-        blend_colors(IDENTITY, WARM, 1.5)
 
 
 @pytest.mark.parametrize(

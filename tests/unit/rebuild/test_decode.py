@@ -24,9 +24,8 @@ from refvid.models.backbone import Encoded
 from refvid.models.wan.autoencoder import WanAutoencoder, WanBackbone
 from refvid.models.wan.config import WanConfig
 from refvid.progress import Progress
-from refvid.rebuild import decode as decode_module
 from refvid.rebuild.choose_backbone import LoadedBackbone
-from refvid.rebuild.decode import choose_decoder
+from refvid.rebuild.choose_decoder import choose_decoder, plain_decoder
 from refvid.rebuild.options import ModelOptions
 from refvid.rebuild.reference_options import ReferenceSource
 from tests.asking import (
@@ -422,7 +421,7 @@ def test_impossible_options(picture, wan_file, loaded):
     with pytest.raises(OptionError, match="frame rate"):
         DecodeOptions(source=wan_file, output=Path(), frame_rate=Fraction(0))
     with pytest.raises(OptionError, match="no plain decoder"):
-        decode_module.plain_decoder(loaded.backbone)
+        plain_decoder(loaded.backbone)
     with pytest.raises(OptionError, match="safetensors"):
         EncodeOptions(source=wan_file, output=Path("latents.pt"))
 

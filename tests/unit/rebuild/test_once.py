@@ -13,7 +13,7 @@ import torch
 
 from refvid.cli.flags import BatchRules
 from refvid.cli.jobs import find_jobs
-from refvid.media import image, output_plan
+from refvid.media import image, output_stream
 from refvid.media.image import write_image
 from refvid.rebuild import reference_pictures
 from refvid.rebuild.choose_backbone import LoadedBackbone
@@ -71,7 +71,7 @@ def test_one_mp4_is_opened_three_times(
         tried.append(plan.codec)
 
     monkeypatch.setattr(reference_pictures, "read_still", read)
-    monkeypatch.setattr(output_plan, "_try", attempt)
+    monkeypatch.setattr(output_stream, "_try", attempt)
     loaded = LoadedBackbone(
         backbone=fake_backbone(), device=torch.device("cpu"), dtype=torch.float32, reason="a test"
     )

@@ -17,7 +17,7 @@ from refvid.media.reader import open_video
 from refvid.models.videovaeplus.autoencoder import VideoVaePlusAutoencoder, VideoVaePlusBackbone
 from refvid.models.videovaeplus.config import VideoVaePlusConfig
 from refvid.rebuild.choose_backbone import LoadedBackbone
-from refvid.rebuild.decode import choose_decoder
+from refvid.rebuild.choose_decoder import choose_decoder
 from refvid.rebuild.options import ModelOptions
 from refvid.rebuild.reference_options import ReferenceSource
 from tests.asking import (
@@ -153,7 +153,7 @@ def test_a_file_says_which_model_it_needs(make_video, loaded, tmp_path, monkeypa
         asked.append(options.model)
         return loaded
 
-    monkeypatch.setattr("refvid.rebuild.decode.choose_backbone", choose)
+    monkeypatch.setattr("refvid.rebuild.choose_decoder.choose_backbone", choose)
     chosen = choose_decoder(ModelOptions(), [latents])
     assert asked == ["videovae+"]
     assert "latents.safetensors" in chosen.reason
