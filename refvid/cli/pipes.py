@@ -119,6 +119,7 @@ def open_pipes(
                 sink = PipedResult(stdout)
         if reads:
             piped = folder / "stdin"
+            console.names[str(piped)] = "standard input"
             video = _receive(piped, reads_once=reads_once and not compare)
             inputs = [str(piped) if word == PIPE else word for word in inputs]
         # What is piped is gone when the program ends.
@@ -158,7 +159,8 @@ def _check(
 
 def _receive(target: Path, *, reads_once: bool) -> PipedVideo | None:
     """Put what is piped in into a file: its beginning, if that is all that need be kept of it."""
-    from refvid.media.piped_video import START, PipedVideo
+    from refvid.media.piped_video import PipedVideo
+    from refvid.media.y4m import START
 
     block = _read_block(len(START))
     if not block:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final, Self
 
-from refvid.errors import OutputError
+from refvid.errors import InputError, OutputError
 from refvid.media.container import MOST_PIXELS, find_video_stream, input_errors, open_piped
-from refvid.media.decoding import decoded_pictures
+from refvid.media.decoding import Picture, decoded_pictures
 from refvid.media.frame_range import FrameRange
 from refvid.media.reader import VideoReader
 from refvid.media.video_info import VideoInfo, read_video_info
-from refvid.media.y4m import Y4M
+from refvid.media.y4m import LONGEST_LINE, START, Y4M, FrameEnds, bytes_of_a_frame
+from refvid.wording import counted
 
-START: Final = b"YUV4MPEG2 "
-_LONGEST_HEADER: Final = 1 << 10
 _MOST_PER_PIXEL: Final = 6
 """Bytes: three channels of 16 bits."""
 
@@ -44,7 +45,7 @@ class PipedVideo:
             InputError: It is damaged.
             OSError: The file cannot be written.
         """
-        header = start + stream.readline(_LONGEST_HEADER)
+        header = start + stream.readline(LONGEST_LINE)
         beginning.write_bytes(header)
         if not header.startswith(START) or not header.endswith(b"\n"):
             return None
@@ -52,7 +53,7 @@ class PipedVideo:
         pixels = [int(side[1]) for side in sides if side is not None]
         if len(pixels) < 2 or not 0 < pixels[0] * pixels[1] <= MOST_PIXELS:
             return None
-        left = pixels[0] * pixels[1] * _MOST_PER_PIXEL + _LONGEST_HEADER
+        left = pixels[0] * pixels[1] * _MOST_PER_PIXEL + LONGEST_LINE
         with beginning.open("ab") as file:
             while left > 0 and (block := stream.read(min(left, 1 << 20))):
                 file.write(block)
@@ -62,28 +63,42 @@ class PipedVideo:
         return cls(beginning, info, stream)
 
     def open(self, part: FrameRange, *, keep_decoded: bool = False) -> VideoReader:
-        """Read it: once."""
-        source = _Joined(self.beginning.open("rb"), self._rest)
+        """Read it: once.
+
+        Its frames end with an `InputError` where the last one is not whole.
+        """
+        ends = FrameEnds(bytes_of_a_frame(self.beginning))
+        source = _Joined(self.beginning.open("rb"), self._rest, ends)
         with input_errors(self.beginning):
             container = open_piped(source, Y4M)
         stream = find_video_stream(container, self.beginning)
-        pictures = decoded_pictures(container, stream, self.info, 0)
+
+        def pictures() -> Generator[Picture, None, None]:
+            with closing(decoded_pictures(container, stream, self.info, 0)) as whole:
+                yield from whole
+            if ends.lacking:
+                raise InputError(
+                    f"What is piped in is cut off: it lacks {counted(ends.lacking, 'byte')} of its "
+                    "last frame. Look what the program before the pipe says."
+                )
 
         def close() -> None:
             container.close()
             source.close()
 
-        return VideoReader(self.info, pictures, close, part, keep_decoded=keep_decoded)
+        return VideoReader(self.info, pictures(), close, part, keep_decoded=keep_decoded)
 
 
 class _Joined:
     """A file, then what follows it in a stream: nothing for libav to seek in."""
 
-    def __init__(self, first: BinaryIO, then: BinaryIO) -> None:
-        self._first, self._then = first, then
+    def __init__(self, first: BinaryIO, then: BinaryIO, ends: FrameEnds) -> None:
+        self._first, self._then, self._ends = first, then, ends
 
     def read(self, size: int) -> bytes:
-        return self._first.read(size) or self._then.read(size)
+        data = self._first.read(size) or self._then.read(size)
+        self._ends.add(data)
+        return data
 
     def close(self) -> None:
         self._first.close()

@@ -158,6 +158,22 @@ def test_y4m_that_must_be_read_twice(scratch: Path, tmp_path: Path) -> None:
     assert len(done.stdout) > len(piped) * 0.9
 
 
+@pytest.mark.parametrize("words", [(), ("--ref", "frame:0")])
+def test_y4m_that_ends_within_a_frame(scratch: Path, tmp_path: Path, words) -> None:
+    """As it comes, and put into a file first: the exit code says that what came out is not all."""
+    clip = tmp_path / "clip.y4m"
+    write_y4m(clip, FRAMES)
+    done = refvid(
+        *("enhance", "-", *words, "--strength", "0", "-o", tmp_path / "out.mkv"),
+        scratch=scratch,
+        piped=clip.read_bytes()[:-9],
+    )
+    assert done.returncode == 3, done.stderr
+    assert b"is cut off: it lacks 9 bytes" in done.stderr
+    assert str(scratch).encode() not in done.stderr
+    assert not (tmp_path / "out.mkv").exists()
+
+
 def test_nobody_reads_on(scratch: Path, tmp_path: Path) -> None:
     clip = tmp_path / "clip.y4m"
     write_y4m(clip, 60)
