@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import select
+import sys
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -13,6 +15,7 @@ from refvid.errors import InputError, OutputError
 from refvid.media.container import MOST_PIXELS, find_video_stream, input_errors, open_piped
 from refvid.media.decoding import Picture, decoded_pictures
 from refvid.media.frame_range import FrameRange
+from refvid.media.pipeline import CheckStop
 from refvid.media.reader import VideoReader
 from refvid.media.video_info import VideoInfo, read_video_info
 from refvid.media.y4m import LONGEST_LINE, START, Y4M, FrameEnds, bytes_of_a_frame
@@ -21,8 +24,13 @@ from refvid.wording import counted
 _MOST_PER_PIXEL: Final = 6
 """Bytes: three channels of 16 bits."""
 
+_POLL_S: Final = 0.1
 
-@dataclass(frozen=True, slots=True)
+
+def _go_on() -> None: ...
+
+
+@dataclass(slots=True)
 class PipedVideo:
     """What is known of it before it is read: its beginning, in a file, and what that tells."""
 
@@ -33,6 +41,9 @@ class PipedVideo:
     """As of a file; how long it is nobody knows."""
 
     _rest: BinaryIO
+
+    check_stop: CheckStop = _go_on
+    """Called again and again while nothing comes in: it may raise what ends the waiting."""
 
     @classmethod
     def begin(cls, start: bytes, stream: BinaryIO, beginning: Path) -> Self | None:
@@ -68,7 +79,7 @@ class PipedVideo:
         Its frames end with an `InputError` where the last one is not whole.
         """
         ends = FrameEnds(bytes_of_a_frame(self.beginning))
-        source = _Joined(self.beginning.open("rb"), self._rest, ends)
+        source = _Joined(self.beginning.open("rb"), _Patient(self._rest, self), ends)
         with input_errors(self.beginning):
             container = open_piped(source, Y4M)
         stream = find_video_stream(container, self.beginning)
@@ -89,10 +100,31 @@ class PipedVideo:
         return VideoReader(self.info, pictures(), close, part, keep_decoded=keep_decoded)
 
 
+class _Patient:
+    """Reads a stream that may pause for long, in which nobody could stop a read."""
+
+    def __init__(self, stream: BinaryIO, video: PipedVideo) -> None:
+        self._stream, self._video = stream, video
+        self._can_wait = sys.platform != "win32" and hasattr(stream, "fileno")
+
+    def read(self, size: int) -> bytes:
+        """What is there, up to so many bytes; nothing at the end."""
+        while self._can_wait and not self._is_ready():
+            self._video.check_stop()
+        return self._stream.read(size)
+
+    def _is_ready(self) -> bool:
+        try:
+            return bool(select.select([self._stream], [], [], _POLL_S)[0])
+        except (OSError, ValueError):  # no file of the system
+            self._can_wait = False
+            return True
+
+
 class _Joined:
     """A file, then what follows it in a stream: nothing for libav to seek in."""
 
-    def __init__(self, first: BinaryIO, then: BinaryIO, ends: FrameEnds) -> None:
+    def __init__(self, first: BinaryIO, then: _Patient, ends: FrameEnds) -> None:
         self._first, self._then, self._ends = first, then, ends
 
     def read(self, size: int) -> bytes:
