@@ -1,33 +1,39 @@
 """What one, two and four references bring, by how far a frame is from the nearest of them.
 
     python benchmarks/several_references.py CLIPS [--frames 49] [--degradations crf36 half blur]
+        [--sheet FILE]
 
 Every clip of a folder that has so many frames is degraded as `refvid evaluate` does and brought
 back with its own clean frames as references: the first; first and last; these and two between them.
 Each is given with its place. Gain in PSNR over the degraded clip [dB], mean over frames and clips,
-once for each degradation and once for all; the references' own frames stand apart.
+once for each degradation and once for all; the references' own frames stand apart. The sheet shows
+the middle of the middle frame of every clip, 240 pixels a side, of the first degradation: degraded,
+with one reference, with two, with four, original.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from refvid.evaluation.clips import find_clips, read_clip
 from refvid.evaluation.measures import frame_psnr
 from refvid.evaluation.rebuilding import rebuild_with
 from refvid.rebuild.choose_backbone import LoadedBackbone, choose_backbone
 from refvid.rebuild.options import ModelOptions
-from refvid.training.degradations import EVALUATION_DEGRADATIONS, Degradation, degrade
+from refvid.training.degradations import EVALUATION_DEGRADATIONS, degrade
 
 Frames = NDArray[np.uint8]
 """(T, H, W, 3) RGB."""
 
+SIDE = 240
 COUNTS = (1, 2, 4)
 GROUPS = ((0, 0), (1, 4), (5, 8), (9, 16), (17, 24), (25, 48))
 """Frames from the nearest reference, first and last."""
@@ -43,17 +49,23 @@ def main() -> None:
     parser.add_argument("--degradations", nargs="+", default=list(EVALUATION_DEGRADATIONS))
     parser.add_argument("--model", default="mini")
     parser.add_argument("--max-clips", type=int)
+    parser.add_argument("--sheet", type=Path, help="draw the results")
     args = parser.parse_args()
     loaded = choose_backbone(ModelOptions(model=args.model))
     gains: dict[str, Gains] = {name: defaultdict(list) for name in args.degradations}
-    clips = 0
+    clips, rows = 0, []
     for path in find_clips(args.clips, args.max_clips):
         clean = read_clip(path, args.frames)
         if len(clean) < args.frames:
             continue
         clips += 1
         for name in args.degradations:
-            mine = measure(loaded, clean, EVALUATION_DEGRADATIONS[name])
+            degraded = degrade(clean, EVALUATION_DEGRADATIONS[name])
+            rebuilt = {count: rebuild(loaded, degraded, clean, count) for count in COUNTS}
+            if name == args.degradations[0]:
+                shown = (degraded, *rebuilt.values(), clean)
+                rows.append(np.hstack([middle(frames) for frames in shown]))
+            mine = measure(degraded, rebuilt, clean)
             for key, found in mine.items():
                 gains[name][key] += found
             told = (f"{count}: {mean_of_all(mine, count):+.2f}" for count in COUNTS)
@@ -65,17 +77,30 @@ def main() -> None:
         for key, found in ones.items():
             everything[key] += found
     print_table("all", everything)
+    if args.sheet is not None:
+        Image.fromarray(np.vstack(rows)).save(args.sheet, quality=82)
 
 
-def measure(loaded: LoadedBackbone, clean: Frames, degradation: Degradation) -> Gains:
-    """Gains of one clip (T, H, W, 3)."""
-    degraded = degrade(clean, degradation)
+def rebuild(loaded: LoadedBackbone, degraded: Frames, clean: Frames, count: int) -> Frames:
+    """A clip with so many of its own clean frames as references."""
+    places = places_of(count, len(clean))
+    return rebuild_with(loaded, degraded, [clean[n] for n in places], places)
+
+
+def middle(frames: Frames) -> Frames:
+    """Of the middle frame: (SIDE, SIDE, 3)."""
+    frame = frames[len(frames) // 2]
+    top, left = ((side - SIDE) // 2 for side in frame.shape[:2])
+    return frame[top : top + SIDE, left : left + SIDE]
+
+
+def measure(degraded: Frames, rebuilt: Mapping[int, Frames], clean: Frames) -> Gains:
+    """Gains of one clip (T, H, W, 3), by what it became with so many references."""
     before = frame_psnr(degraded, clean)
     gains: Gains = defaultdict(list)
-    for count in COUNTS:
+    for count, frames in rebuilt.items():
         places = places_of(count, len(clean))
-        rebuilt = rebuild_with(loaded, degraded, [clean[n] for n in places], places)
-        for index, psnr in enumerate(frame_psnr(rebuilt, clean)):
+        for index, psnr in enumerate(frame_psnr(frames, clean)):
             distance = min(abs(index - place) for place in places)
             gains[count, distance].append(psnr - before[index])
     return gains

@@ -48,6 +48,9 @@ class Console:
         self.tells_events = False
         """Whether stderr has one JSON object a line, for a program that reads along."""
 
+        self.names: dict[str, str] = {}
+        """What temporary files are called, by their paths."""
+
         self._bar: Any = None
         self._log_handler: _StderrHandler | None = None
         _accept_any_file_name(sys.stdout)
@@ -83,7 +86,7 @@ class Console:
 
     def result_json(self, document: dict[str, Any]) -> None:
         """Print the one JSON object of a run; ASCII, so that any terminal and pipe can carry it."""
-        _print_result(json.dumps(document, indent=2))
+        _print_result(self._named(json.dumps(document, indent=2)))
 
     def event(self, kind: str, **facts: Any) -> None:
         """Print a JSON object on one line of stderr, where `tells_events`."""
@@ -168,7 +171,14 @@ class Console:
         else:
             yield TransferLines(self._say).update
 
+    def _named(self, text: str) -> str:
+        for path, name in self.names.items():
+            for spelled in (path, json.dumps(path)[1:-1]):
+                text = text.replace(spelled, name)
+        return text
+
     def _say(self, text: str) -> None:
+        text = self._named(text)
         if self.tells_events:
             self.event("message", text=text)
             return

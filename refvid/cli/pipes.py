@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal, cast
 
 from refvid.cli.console import Console
 from refvid.cli.flags import BatchRules
@@ -114,11 +114,14 @@ def open_pipes(
             assert container is not None, "checked above"
             stdout = stack.enter_context(taken_stdout())
             console.prints_paths = False
-            rules = replace(rules, output=str(folder / f"stdout{_SUFFIXES[container]}"))
+            result = str(folder / f"stdout{_SUFFIXES[container]}")
+            console.names[result] = f"standard output's file in {folder.parent} (TMPDIR)"
+            rules = replace(rules, output=result)
             if container == "y4m" and not rules.dry_run:
                 sink = PipedResult(stdout)
         if reads:
             piped = folder / "stdin"
+            console.names[str(piped)] = "standard input"
             video = _receive(piped, reads_once=reads_once and not compare)
             inputs = [str(piped) if word == PIPE else word for word in inputs]
         # What is piped is gone when the program ends.
@@ -158,19 +161,23 @@ def _check(
 
 def _receive(target: Path, *, reads_once: bool) -> PipedVideo | None:
     """Put what is piped in into a file: its beginning, if that is all that need be kept of it."""
-    from refvid.media.piped_video import START, PipedVideo
+    from refvid.media.piped_video import PipedVideo
+    from refvid.media.y4m import START
 
-    block = _read_block(len(START))
+    stream = _unbuffered_stdin()
+    block = b""
+    while len(block) < len(START) and (more := _read(stream, len(START) - len(block))):
+        block += more
     if not block:
         raise InputError("Nothing was piped in: standard input is empty.")
     try:
         if reads_once and block == START:
-            video = PipedVideo.begin(block, sys.stdin.buffer, target)
+            video = PipedVideo.begin(block, stream, target)
             if video is not None:
                 return video
             block = b""  # it is in the file
         with target.open("ab") as file:
-            while block or (block := _read_block()):
+            while block or (block := _read(stream, _BLOCK)):
                 file.write(block)
                 file.flush()
                 block = b""
@@ -182,8 +189,17 @@ def _receive(target: Path, *, reads_once: bool) -> PipedVideo | None:
     return None
 
 
-def _read_block(size: int = _BLOCK) -> bytes:
+def _unbuffered_stdin() -> BinaryIO:
+    """Gives what is there: a buffer would wait for more, without a look at signals in between."""
     try:
-        return sys.stdin.buffer.read(size)
+        descriptor = sys.stdin.fileno()
+    except OSError:  # it is no file, but what a caller of the program put there
+        return sys.stdin.buffer
+    return cast("BinaryIO", open(descriptor, "rb", buffering=0, closefd=False))
+
+
+def _read(stream: BinaryIO, size: int) -> bytes:
+    try:
+        return stream.read(size)
     except OSError as error:
         raise InputError(f"Cannot read standard input: {error.strerror}.") from error

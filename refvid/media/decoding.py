@@ -33,6 +33,7 @@ from refvid.media.pixel_conversion import (
 from refvid.media.remarks import Remarks
 from refvid.media.sequence import find_images, read_same_size
 from refvid.media.side_data import read_side_data
+from refvid.media.truncation import breaks_off
 from refvid.media.video_info import VideoInfo
 from refvid.wording import counted
 
@@ -48,6 +49,7 @@ _OTHER_LIGHT: Final = (
     "frames tagged with other primaries or another transfer: {count}, the first is frame {first}; "
     "the result is tagged as the first frame of all, so these look different in it"
 )
+_BREAKS_OFF: Final = "breaks off within a frame, about frame {first}: what is whole is used"
 _UNREADABLE: Final = "unreadable packets before the first frame: {count}"
 _REPEATED: Final = (
     "frames that repeat a time or go back: {count}, the first is frame {first}; they are spread "
@@ -243,6 +245,7 @@ def _decode(
     silence.
     """
     count = skipped = 0
+    is_torn = False
     path = info.path
     clock = file_clock(container, stream, info.origin)
     reading = read_packets(container, [stream], path, clock, remarks=remarks)
@@ -253,6 +256,8 @@ def _decode(
                 continue  # Theora: the picture before is shown once more
             if not packet.is_discard:
                 times.decode(time)
+            if packet.size:
+                is_torn = packet.is_corrupt
             try:
                 pictures = packet.decode()
             except av.error.EOFError:
@@ -273,6 +278,7 @@ def _decode(
     if count == 0:
         raise InputError(f"{path}: no frame could be decoded. The file is damaged.")
     remarks.add(_UNREADABLE, 0, skipped)
+    remarks.add(_BREAKS_OFF, count - 1, is_torn or breaks_off(path))
 
 
 def _usual_step(info: VideoInfo) -> int | None:

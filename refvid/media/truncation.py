@@ -14,6 +14,8 @@ from typing import BinaryIO, Final
 
 from refvid.media.avi_chunks import missing_from_avi
 from refvid.media.container import input_errors, open_container
+from refvid.media.y4m import START as Y4M_START
+from refvid.media.y4m import missing_from_y4m
 
 _MP4_BOXES: Final = frozenset(
     b"ftyp moov mdat free skip wide uuid moof mfra sidx ssix styp meta pdin emsg prft".split()
@@ -37,9 +39,26 @@ def missing_bytes(path: Path) -> int:
             return _missing_from_matroska(file, size)
         if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
             return missing_from_avi(file, size)
+        if head.startswith(Y4M_START):
+            return missing_from_y4m(path, file, size)
         if head[4:8] in _MP4_BOXES:
             return _missing_from_mp4(path, file, size)
     return 0
+
+
+def breaks_off(path: Path) -> bool:
+    """Whether a recording in Matroska, which never said how long it is, ends within something."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if _read_element(file)[0] != _EBML_HEADER:
+            return False
+        file.seek(0)
+        while file.tell() < size:
+            element, length = _read_element(file)
+            if length is None and element not in (_SEGMENT, _CLUSTER):
+                return file.tell() >= size  # not even its header is whole; else nobody can tell
+            file.seek(length or 0, 1)
+        return file.tell() > size
 
 
 def _missing_from_mp4(path: Path, file: BinaryIO, size: int) -> int:

@@ -106,6 +106,10 @@ class Reference:
     """Whether it has the video's size and every pixel lies where the video's does; else it is
     found in the video."""
 
+    enlarged: float = 1.0
+    """How many times as large the video's frames are as they were recorded: they hold no more
+    detail than before."""
+
     remembered: dict[str, Any] = field(default_factory=dict, compare=False)
     """Where a model keeps what little it has learned of the picture, for the whole video."""
 
@@ -125,6 +129,9 @@ class ReferenceUse:
 
     sharper: float
     """Its fine detail over the video's, where it was found; about 1 is no sharper."""
+
+    worth: float
+    """How much of that counts, from 0 to 1: nothing where it would do harm."""
 
     is_registered: bool
     """Whether its size, place and colours were brought to the shot's."""

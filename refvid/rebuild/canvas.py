@@ -59,6 +59,10 @@ class Canvas:
             return self.domain.bring(picture, color or SRGB)
         return picture if color is None else bring_to_srgb(picture, color)
 
+    def enlargement_of(self, size: tuple[int, int]) -> float:
+        """How many times as large the result is as frames of a width and height, along a line."""
+        return max(1.0, *(mine / theirs for mine, theirs in zip(self.size, size, strict=True)))
+
     def enlarges(self, frame: Pixels) -> bool:
         """Whether a frame (h, w, 3) is not yet as large as the result."""
         return frame.shape[:2] != self.size[::-1]

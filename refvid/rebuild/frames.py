@@ -71,7 +71,15 @@ def enhance_frames(
     names = [reference.name for reference in given]
     remarks: Callable[[], Sequence[str]] = tuple
     if options.strength > 0 and (given or original is not None):
-        feed = make_feed(given, loaded, size, fit=fit, first=lambda: canvas.to_picture(frames[0]))
+        enlarged = canvas.enlargement_of((frames.shape[2], frames.shape[1]))
+        feed = make_feed(
+            given,
+            loaded,
+            size,
+            fit=fit,
+            first=lambda: canvas.to_picture(frames[0]),
+            enlarged=enlarged,
+        )
         if original is not None:
             check_pixels(original, 4, "a reference video is (T, H, W, 3)")
             masks = None if mask is None else MaskInMemory(mask, frames.shape[:3], size)

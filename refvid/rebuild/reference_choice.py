@@ -61,6 +61,7 @@ def make_feed(
     rate: Fraction | None = None,
     has_pictures: bool = True,
     joint: bool = False,
+    enlarged: float = 1.0,
 ) -> ReferenceFeed:
     """Make ready to choose among references.
 
@@ -73,6 +74,7 @@ def make_feed(
         rate: Frames per second, about.
         has_pictures: Whether chunks come with theirs.
         joint: Let a model that was trained with one reference see several at once, if it can.
+        enlarged: How many times as large the frames are as they were recorded.
 
     Raises:
         OptionError: Several references could only be told apart by looking at frames.
@@ -80,7 +82,7 @@ def make_feed(
     rate = rate or _USUAL_RATE
     backbone = loaded.backbone
     if backbone.limits.finds_references:
-        return _FinderFeed(cast("ReferenceFinder", backbone), given, size, fit, rate)
+        return _FinderFeed(cast("ReferenceFinder", backbone), given, size, fit, rate, enlarged)
     is_open = sum(not reference.is_placed for reference in given)
     if is_open > 1 and not has_pictures:
         raise OptionError(
@@ -101,14 +103,19 @@ class _FinderFeed:
         size: tuple[int, int],
         fit: ReferenceFit,
         rate: Fraction,
+        enlarged: float,
     ) -> None:
         self._finder, self._given, self._rate = finder, dict(enumerate(given)), rate
-        self._size, self._fit = size, fit
+        self._size, self._fit, self._enlarged = size, fit, enlarged
         self._references = {n: self._make(one) for n, one in self._given.items()}
         self._start = Moment(0, Fraction(0))
 
     def _make(self, given: GivenReference) -> Reference:
-        return Reference(read=partial(self._read, given), is_placed=self._fit != "auto")
+        return Reference(
+            read=partial(self._read, given),
+            is_placed=self._fit != "auto",
+            enlarged=self._enlarged,
+        )
 
     def _read(self, given: GivenReference) -> Pixels:
         pixels = to_uint8(given.read())

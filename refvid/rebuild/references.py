@@ -192,6 +192,7 @@ class SceneReferences:
             rate=info.frame_rate,
             has_pictures=self._has_pictures,
             joint=self._asked.joint,
+            enlarged=canvas.enlargement_of(info.size),
         )
         if self._video is None:
             return Conditions(feed=feed)

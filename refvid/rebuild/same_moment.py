@@ -102,6 +102,9 @@ class Copied:
     sharper: float
     """Fine detail of what is copied over the frames'."""
 
+    worth: float
+    """How much of it counts, from 0 to 1."""
+
     @property
     def share(self) -> float:
         """How much of the frames is copied."""
@@ -180,7 +183,10 @@ class SameMoment:
             return None
         told = [ratio for _, weights, ratio in found if weights is not None]
         return Copied(
-            [pixels for pixels, *_ in found], [weights for _, weights, _ in found], max(told)
+            [pixels for pixels, *_ in found],
+            [weights for _, weights, _ in found],
+            max(told),
+            self._worth or 0.0,
         )
 
     def _compare(

@@ -221,6 +221,8 @@ def _rebuild(
         video.skip(read_from)
 
         def read(check_stop: CheckStop) -> Iterator[Chunk[Frame]]:
+            if job.piped is not None:
+                job.piped.check_stop = check_stop
             frames = run.count_read(video, check_stop)
             marked = mark_shots(
                 frames, lambda frame: frame.pixels, detect_cuts=options.cut_detection

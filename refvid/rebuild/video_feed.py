@@ -155,6 +155,7 @@ class VideoFeed:
             frames=len(times),
             found=copied.share,
             sharper=copied.sharper,
+            worth=copied.worth,
             is_registered=True,
         )
         fed = self._pictures.feed(view, more)

@@ -49,7 +49,7 @@ def test_json_has_the_documented_fields() -> None:
     # Notes are for the screen.
     assert names_in(scripts, "in a report", "what") == {f.name for f in fields(Report)} - {"notes"}
     finding = Finding(
-        shot=0, reference=0, frames=3, found=0.5, sharper=2.0, is_registered=True
+        shot=0, reference=0, frames=3, found=0.5, sharper=2.0, worth=1.0, is_registered=True
     ).to_json()
     shown = names_in(scripts, "in `references`, and in each of its `shots`", "what")
     assert shown == set(finding)
@@ -149,7 +149,7 @@ def test_readme_quotes_what_is_printed() -> None:
     assert found is not None
     total = Finding(
         shot=None, reference=None, frames=33, found=int(found[1]) / 100, sharper=float(found[2]),
-        is_registered=True,
+        worth=1.0, is_registered=True,
     )  # fmt: skip
     assert line.strip() == f"input.mp4: {Findings(total=total, shots=()).describe()}"
 

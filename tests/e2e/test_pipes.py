@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from fractions import Fraction
 from pathlib import Path
 from typing import IO
@@ -158,6 +160,22 @@ def test_y4m_that_must_be_read_twice(scratch: Path, tmp_path: Path) -> None:
     assert len(done.stdout) > len(piped) * 0.9
 
 
+@pytest.mark.parametrize("words", [(), ("--ref", "frame:0")])
+def test_y4m_that_ends_within_a_frame(scratch: Path, tmp_path: Path, words) -> None:
+    """As it comes, and put into a file first: the exit code says that what came out is not all."""
+    clip = tmp_path / "clip.y4m"
+    write_y4m(clip, FRAMES)
+    done = refvid(
+        *("enhance", "-", *words, "--strength", "0", "-o", tmp_path / "out.mkv"),
+        scratch=scratch,
+        piped=clip.read_bytes()[:-9],
+    )
+    assert done.returncode == 3, done.stderr
+    assert b"is cut off: it lacks 9 bytes" in done.stderr
+    assert str(scratch).encode() not in done.stderr
+    assert not (tmp_path / "out.mkv").exists()
+
+
 def test_nobody_reads_on(scratch: Path, tmp_path: Path) -> None:
     clip = tmp_path / "clip.y4m"
     write_y4m(clip, 60)
@@ -213,6 +231,68 @@ def test_a_plan_does_not_go_where_the_video_would(source: Path, scratch: Path) -
     )
     assert (done.returncode, done.stdout) == (0, b"")
     assert b"frames:" in done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_nothing_is_left_when_it_is_stopped(
+    scratch: Path, tmp_path: Path, number: int, code: int
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "refvid", "enhance", "-", "-o", str(tmp_path / "out.mkv")],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(scratch)},
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write(b"\x1aE\xdf\xa3" * 500_000)
+        process.stdin.flush()
+        for _ in range(1200):
+            time.sleep(0.1)
+            received = sum(path.stat().st_size for path in scratch.glob("refvid-pipe-*/stdin"))
+            if received == 2_000_000:
+                break  # now it waits for more
+        else:
+            process.kill()
+            pytest.fail("it keeps back what it has received")
+        process.send_signal(number)
+        process.wait(60)
+        process.communicate()
+    assert process.returncode == code
+    assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_y4m_that_pauses_can_be_stopped(
+    scratch: Path, tmp_path: Path, number: int, code: int
+) -> None:
+    clip = write_y4m(tmp_path / "clip.y4m", 40)
+    words = ["enhance", "-", "--strength", "0", "-o", str(tmp_path / "out" / "out.mkv")]
+    (tmp_path / "out").mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-m", "refvid", *words],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(scratch)},
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write(clip)
+        process.stdin.flush()
+        for _ in range(1200):
+            time.sleep(0.1)
+            if any((tmp_path / "out").glob(".refvid-*")):
+                break  # the result was begun
+        time.sleep(1)
+        process.send_signal(number)
+        try:
+            process.wait(60)
+        finally:
+            process.kill()
+        process.communicate()
+    assert process.returncode == code
+    assert list(scratch.iterdir()) == []
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")

@@ -15,7 +15,7 @@ from statistics import fmean
 from refvid.models.backbone import Reference, ReferenceUse
 from refvid.models.mini.alignment import Likeness, Picture, find_coarse
 from refvid.models.mini.likely import rank
-from refvid.models.mini.mixing import Followed, Mixed
+from refvid.models.mini.mixing import Followed, Gives, Mixed
 from refvid.models.mini.placement import ShotReference, place_reference
 
 References = Mapping[int, Reference]
@@ -86,6 +86,7 @@ class Shot:
     def __init__(self, references: Mapping[int, ShotReference] | None) -> None:
         self.references = dict(references or {})
         self._near: list[int] = []
+        self._enlarged = 1.0
 
     def place(self, given: References, frames: ShotFrames) -> None:
         """Place references on a chunk's frames, where that is due.
@@ -96,6 +97,7 @@ class Shot:
         """
         known = {number: self.references[number] for number in given if number in self.references}
         near = self._near = neighbours(given, frames)
+        self._enlarged = max((one.enlarged for one in given.values()), default=1.0)
         due = self._due(given, known, near, frames)
         self.references = {
             number: self._placed(reference, known.get(number), frames, due=number in due)
@@ -176,7 +178,7 @@ class Shot:
             assert reference.placed is not None, "only such serve"
             coarse = find_coarse(shades, reference.placed.shades, reference.coarse)
             self.references[number] = replace(reference, coarse=coarse)
-            followed.append(Followed(number, reference.placed, coarse))
+            followed.append(Followed(number, reference.placed, coarse, self._enlarged))
         return followed
 
     def _comes_later(self, number: int) -> tuple[bool, float]:
@@ -189,11 +191,11 @@ class Shot:
     def finish(self, frames: Sequence[Mixed | None]) -> tuple[ReferenceUse, ...]:
         """Tell what a chunk's frames found, and remember it for the next one."""
         likeness: dict[int, list[Likeness]] = defaultdict(list)
-        sharper: dict[int, list[float]] = defaultdict(list)
+        told: dict[int, list[Gives]] = defaultdict(list)
         for mixed in frames:
-            for number, one, ratio in mixed.found if mixed is not None else ():
+            for number, one, gives in mixed.found if mixed is not None else ():
                 likeness[number].append(one)
-                sharper[number].append(ratio)
+                told[number].append(gives)
         for number, ones in likeness.items():
             self.references[number] = replace(
                 self.references[number],
@@ -205,7 +207,8 @@ class Shot:
                 reference=number,
                 frames=len(likeness.get(number, frames)),
                 found=reference.found if number in likeness else 0.0,
-                sharper=fmean(sharper[number]) if number in sharper else 1.0,
+                sharper=fmean(one.sharper for one in told[number]) if number in told else 1.0,
+                worth=fmean(one.worth for one in told[number]) if number in told else 0.0,
                 is_registered=reference.is_registered,
             )
             for number, reference in self.references.items()

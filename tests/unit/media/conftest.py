@@ -35,6 +35,8 @@ SUFFIX_FORMATS = {
     ".avi": "avi",
     ".ts": "mpegts",
     ".mpg": "mpeg",
+    ".flv": "flv",
+    ".ivf": "ivf",
 }
 
 

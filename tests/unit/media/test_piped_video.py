@@ -12,8 +12,9 @@ import pytest
 
 from refvid.errors import InputError, OutputError
 from refvid.media.frame_range import FrameRange
-from refvid.media.piped_video import START, PipedResult, PipedVideo
+from refvid.media.piped_video import PipedResult, PipedVideo
 from refvid.media.reader import open_video
+from refvid.media.y4m import START, FrameEnds
 
 FRAMES, WIDTH, HEIGHT = 9, 97, 63
 
@@ -103,3 +104,33 @@ def test_nobody_reads_the_result() -> None:
 
     with pytest.raises(OutputError, match="standard output: Broken pipe"):
         PipedResult(Closed()).write(b"x")
+
+
+@pytest.mark.parametrize("lacking", [1, 5000, 9000])
+def test_a_frame_that_is_not_whole_is_said(tmp_path: Path, lacking: int) -> None:
+    cut = begin(write_y4m(tmp_path / "clip.y4m")[:-lacking], tmp_path)
+    assert cut is not None
+    with cut.open(FrameRange()) as reader:
+        for _ in range(FRAMES - 1):
+            next(reader)
+        with pytest.raises(InputError, match="piped in is cut off: it lacks"):
+            next(reader)
+
+
+def test_what_is_whole_before_a_cut_can_be_had(tmp_path: Path) -> None:
+    cut = begin(write_y4m(tmp_path / "clip.y4m")[:-1], tmp_path)
+    assert cut is not None
+    with cut.open(FrameRange(frames=FRAMES - 1)) as reader:
+        assert sum(1 for _ in reader) == FRAMES - 1
+
+
+@pytest.mark.parametrize("step", [1, 7, 100, 10**6])
+def test_ends_are_followed_in_pieces_of_any_size(tmp_path: Path, step: int) -> None:
+    data = write_y4m(tmp_path / "clip.y4m", "gray").replace(b"FRAME\n", b"FRAME Ip\n")
+    size = WIDTH * HEIGHT
+    for lacking, told in ((0, 0), (1, 1), (size, size), (size + 3, size), (size + 9, 0)):
+        ends = FrameEnds(size)
+        part = data[: len(data) - lacking]
+        for position in range(0, len(part), step):
+            ends.add(part[position : position + step])
+        assert ends.lacking == told

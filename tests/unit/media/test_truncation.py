@@ -147,3 +147,60 @@ def test_a_matroska_file_may_lack_its_index(samples, tmp_path):
     cues = data.rindex(b"\x1c\x53\xbb\x6b")
     assert missing_bytes(put(tmp_path / "a.mkv", data[: cues + 6])) == 0
     assert missing_bytes(put(tmp_path / "b.mkv", data[: cues - 6])) > 0
+
+
+@pytest.fixture
+def y4m(samples) -> bytes:
+    source = samples.make("whole.mkv", codec="ffv1", frames=5, size=(49, 33))
+    samples.copy(source, source.with_name("whole.y4m"))
+    return bytes(source.with_name("whole.y4m").read_bytes())
+
+
+FRAME_BYTES = 49 * 33 + 2 * 25 * 17
+
+
+@pytest.mark.parametrize("lacking", [1, 100, FRAME_BYTES, FRAME_BYTES + 1, FRAME_BYTES + 4])
+@pytest.mark.parametrize("line", [b"FRAME\n", b"FRAME Ip XANYTHING\n"])
+def test_a_y4m_that_ends_within_a_frame_is_cut_off(y4m, tmp_path, lacking, line):
+    data = y4m.replace(b"FRAME\n", line)
+    whole = put(tmp_path / "whole.y4m", data)
+    assert missing_bytes(whole) == 0
+    assert count_frames(whole) == 5
+    in_line = max(0, lacking - FRAME_BYTES)
+    cut = put(tmp_path / "cut.y4m", data[:-lacking] + b"\n" * (in_line == 1))
+    assert missing_bytes(cut) == min(lacking, FRAME_BYTES)
+    with pytest.raises(InputError, match="cut off"):
+        open_video(cut)
+    with open_video(cut, frames=4) as video:  # what is there can still be had
+        assert sum(1 for _ in video) == 4
+
+
+def test_a_y4m_that_ends_between_frames_is_whole(y4m, tmp_path):
+    path = put(tmp_path / "a.y4m", y4m[: -FRAME_BYTES - len(b"FRAME\n")])
+    assert missing_bytes(path) == 0
+    assert count_frames(path) == 4
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.flv", "flv1"), ("a.ivf", "libvpx-vp9")])
+def test_a_recording_that_breaks_off_is_used_and_said(samples, tmp_path, caplog, name, codec):
+    source = samples.make(name, codec=codec, frames=FRAMES)
+    assert count_frames(source) == FRAMES
+    assert "breaks off" not in caplog.text
+    cut = put(tmp_path / name, source.read_bytes()[:-30])
+    assert count_frames(cut) >= FRAMES - 1
+    assert "breaks off within a frame" in caplog.text
+
+
+def test_a_live_recording_that_breaks_off_is_used_and_said(tmp_path, caplog):
+    path = tmp_path / "live.mkv"
+    with av.open(str(path), "w", container_options={"live": "1"}) as container:
+        stream = container.add_stream("mpeg4", rate=24)
+        stream.width, stream.height = 64, 48
+        for _ in range(FRAMES):
+            container.mux(stream.encode(av.VideoFrame(64, 48, "yuv420p")))
+        container.mux(stream.encode(None))
+    assert count_frames(path) == FRAMES
+    assert "breaks off" not in caplog.text
+    cut = put(tmp_path / "cut.mkv", path.read_bytes()[:-3])
+    assert count_frames(cut) == FRAMES - 1
+    assert "breaks off within a frame" in caplog.text

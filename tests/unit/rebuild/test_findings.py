@@ -4,9 +4,21 @@ from refvid.models.backbone import ReferenceUse
 from refvid.rebuild.findings import Findings, ReferenceTally
 
 
-def use(found: float, *, sharper: float = 2.0, reference: int = 0, frames: int = 8) -> ReferenceUse:
+def use(
+    found: float,
+    *,
+    sharper: float = 2.0,
+    worth: float = 1.0,
+    reference: int = 0,
+    frames: int = 8,
+) -> ReferenceUse:
     return ReferenceUse(
-        reference=reference, frames=frames, found=found, sharper=sharper, is_registered=True
+        reference=reference,
+        frames=frames,
+        found=found,
+        sharper=sharper,
+        worth=worth,
+        is_registered=True,
     )
 
 
@@ -47,10 +59,24 @@ def test_a_wrong_picture_is_told() -> None:
 
 
 def test_a_soft_picture_is_told() -> None:
-    findings = sum_up([(0, use(0.9, sharper=1.02))])
+    findings = sum_up([(0, use(0.9, sharper=1.02, worth=0.05))])
     assert findings is not None
     assert findings.total.helped == "nothing"
     assert "no sharper" in (findings.warning(fit="auto") or "")
+
+
+def test_a_picture_that_is_hardly_sharper_but_counts_is_no_reason_to_warn() -> None:
+    findings = sum_up([(0, use(0.9, sharper=1.05, worth=0.6)), (40, use(0.9, sharper=0.98))])
+    assert findings is not None
+    assert findings.total.helped == "little"
+    assert findings.warning(fit="auto") is None
+
+
+def test_a_sharp_picture_of_other_detail_is_told() -> None:
+    findings = sum_up([(0, use(0.6, sharper=1.4, worth=0.02))])
+    assert findings is not None
+    assert findings.total.helped == "nothing"
+    assert "not the video's" in (findings.warning(fit="auto") or "")
 
 
 def test_shots_without_a_picture_are_named() -> None:
