@@ -382,6 +382,18 @@ def test_sound_may_change(clip, tmp_path) -> None:
     assert report.resumed >= STRETCH
 
 
+def test_the_number_of_threads_may_change(clip, photo, tmp_path) -> None:
+    before, run, output = torch.get_num_threads(), rebuild_with(mini(), clip, photo), tmp_path / "o.mkv"
+    try:
+        torch.set_num_threads(1)
+        with pytest.raises(Stop):
+            run(output, stop_after(60))
+        torch.set_num_threads(2)
+        assert run(output).resumed >= STRETCH
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_one_may_ask_for_a_new_beginning(clip, tmp_path, caplog) -> None:
     output = tmp_path / "out.mkv"
     leave_a_part(clip, output)
