@@ -6,8 +6,8 @@ The same clip goes through the same model, in each round without, with, with and
 grows or shrinks meanwhile meets both alike. "Without" is --no-resume. A run with is compared to the
 one without beside it; the median of these ratios counts, and their spread tells what it is worth.
 Where other programs work, that is more than what is looked for: so what keeping does by itself
-(packets, state, checksums, waiting for the disk) is timed, too. Disk is the most that lay beside the
-source at any time, over the size of the result.
+(packets, state, checksums, waiting for the disk) is timed, too. Disk is the most that lay beside
+the source at any time, over the size of the result.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -54,6 +55,7 @@ def repeat(clip: Path, times: int, to: Path) -> None:
     with av.open(str(clip)) as source, av.open(str(to), "w") as target:
         video = source.streams.video[0]
         assert video.duration is not None
+        one_tick = Fraction(str(video.time_base))
         copy = target.add_stream_from_template(video)
         packets = [packet for packet in source.demux(video) if packet.size]
         contents = [(bytes(one), one.pts, one.dts, one.is_keyframe) for one in packets]
@@ -62,7 +64,8 @@ def repeat(clip: Path, times: int, to: Path) -> None:
                 assert pts is not None
                 assert dts is not None
                 packet = av.Packet(content)
-                packet.stream, packet.time_base = copy, video.time_base
+                packet.stream = copy
+                packet.time_base = one_tick
                 packet.pts, packet.dts = (time + turn * video.duration for time in (pts, dts))
                 packet.is_keyframe = is_keyframe
                 target.mux(packet)

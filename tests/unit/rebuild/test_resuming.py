@@ -383,7 +383,8 @@ def test_sound_may_change(clip, tmp_path) -> None:
 
 
 def test_the_number_of_threads_may_change(clip, photo, tmp_path) -> None:
-    before, run, output = torch.get_num_threads(), rebuild_with(mini(), clip, photo), tmp_path / "o.mkv"
+    run, output = rebuild_with(mini(), clip, photo), tmp_path / "out.mkv"
+    before = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
         with pytest.raises(Stop):
