@@ -267,8 +267,10 @@ def finished_frames(work: WorkFolder) -> int:
 
 def finished_files(work: WorkFolder | None, output: Path) -> list[Path]:
     """Where the frames of finished stretches go."""
-    if work is None or not is_pattern(output):
+    if not is_pattern(output):
         return [output]
+    if work is None:
+        return []
     return [output.with_name(path.name) for stretch in work.stretches for path in stretch.files]
 
 

@@ -355,6 +355,16 @@ def leave_a_part(clip: Path, output: Path) -> None:
     assert work_folder_of(output).is_dir()
 
 
+def test_sequences_need_not_be_kept(clip, tmp_path) -> None:
+    output = tmp_path / "images" / "f_%02d.png"
+    output.parent.mkdir()
+    run = rebuild_with(no_model(), clip, strength=0.0, resume=False, encoding=Encoding())
+    report = run(output)
+    images = [*output.parent.iterdir()]
+    assert report.frames == len(images) == 77
+    assert report.bytes_written == sum(image.stat().st_size for image in images)
+
+
 def test_other_options_begin_anew_and_say_so(clip, tmp_path, caplog) -> None:
     output = tmp_path / "out.mkv"
     leave_a_part(clip, output)
