@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 
 from refvid.errors import OutputError
 from refvid.media.encoding import Encoding
@@ -382,6 +386,26 @@ def test_a_changed_source_begins_anew_and_says_so(clip, make_video, tmp_path, ca
     assert rebuild_with(no_model(), clip, strength=0.0)(output).resumed == 0
     assert "another source" in caplog.text
     assert np.array_equal(read(clip)[0], read(output)[0])
+
+
+def test_a_disk_that_is_full_when_a_state_is_kept(clip, photo, tmp_path, monkeypatch) -> None:
+    keep, states = save_file, 0
+
+    def fill_up(tensors: Any, path: Path) -> None:
+        nonlocal states
+        states += 1
+        if states == 2:
+            path.write_bytes(b"beginning")
+            words = f"I/O error: {os.strerror(errno.ENOSPC)} (os error {errno.ENOSPC})"
+            raise SafetensorError(f"Error while serializing: {words}")
+        keep(tensors, path)
+
+    run, output = rebuild_with(mini(), clip, photo), tmp_path / "out.mkv"
+    monkeypatch.setattr(resuming, "save_file", fill_up)
+    with pytest.raises(OutputError, match="no space is left on the disk"):
+        run(output)
+    assert run(output).resumed >= STRETCH
+    assert {path.name for path in tmp_path.iterdir()} == {clip.name, photo.name, output.name}
 
 
 def test_sound_may_change(clip, tmp_path) -> None:
