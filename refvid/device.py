@@ -97,13 +97,23 @@ def cpu_has_bf16() -> bool:
 
 def describe_device(device: torch.device) -> str:
     """Name the device for people, e.g. `cuda:0 (NVIDIA GeForce RTX 4090)`."""
-    if device.type == "cuda":
-        return f"{device} ({torch.cuda.get_device_name(device)})"
-    if device.type == "xpu":
-        return f"{device} ({torch.xpu.get_device_name(device)})"
     if device.type == "cpu":
         return f"cpu ({platform.machine() or 'unknown'}, {torch.get_num_threads()} threads)"
-    return str(device)
+    card = _card(device)
+    return f"{device} ({card})" if card else str(device)
+
+
+def describe_kind(device: torch.device) -> str:
+    """Name what devices have in common whose results differ by rounding at most: which of several
+    cards alike it is does not count, nor how many threads a processor has.
+    """
+    return f"{device.type} {_card(device)}".rstrip()
+
+
+def _card(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return torch.xpu.get_device_name(device) if device.type == "xpu" else ""
 
 
 def free_bytes(device: torch.device) -> int | None:

@@ -113,8 +113,7 @@ def _filter_causally(clip: Any, state: Any) -> tuple[Any, Any]:
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let this process, and those that a test starts, compute with one thread each.
 
-    Sums of several threads are not always the same to the last bit, and a run that goes on asks
-    for as many threads as the interrupted one had.
+    Sums of several threads are not always the same to the last bit.
     """
     import torch
 

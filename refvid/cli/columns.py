@@ -5,6 +5,7 @@ The columns are the flags that the commands declare: there is no second list of 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -101,6 +102,8 @@ class Columns:
             raise OptionError(f"{column} is given {len(several)} times: give it once")
         if any(isinstance(each, bool) for each in several):
             raise OptionError(f"{column}: {shown(several[0])} is no value for it")
+        for each in several:
+            _refuse_no_text(column, str(each))
         words = [expand_home(str(each)) for each in several]
         for word in words:
             refuse_no_file(word, parameter)
@@ -116,6 +119,16 @@ class Columns:
             return list(value)
         hint = self._hints[name]
         return Path(value) if isinstance(value, str) and Path in (hint, *get_args(hint)) else value
+
+
+def _refuse_no_text(column: str, word: str) -> None:
+    """Refuse what the system takes for no name, and what no command line can say."""
+    try:
+        is_text = b"\0" not in os.fsencode(word)
+    except UnicodeError:  # half of a character, which JSON can spell
+        is_text = False
+    if not is_text:
+        raise OptionError(f"{column}: {shown(word)} holds a character that no text has")
 
 
 def _truth(column: str, several: list[Any]) -> bool:

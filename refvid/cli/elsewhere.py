@@ -103,17 +103,18 @@ def do_errands(
         is_over: Whether a failure has ended everything.
     """
     told = _Told(console, errands, on_outcome)
-    whole = [*range(len(errands))]
-    if ray is None and len(errands) < len(places):
-        whole = _share_out(console, errands, places, told, is_over)
-    if whole and not is_over():
-        events = _begin(console, errands, whole, places, told, ray)
-        with closing(events):
-            for event in events:
-                told.hear(event)
-                if is_over():
-                    break
-    told.finish()
+    try:
+        whole = [*range(len(errands))]
+        if ray is None and len(errands) < len(places):
+            whole = _share_out(console, errands, places, told, is_over)
+        if whole and not is_over():
+            with closing(_begin(console, errands, whole, places, told, ray)) as events:
+                for event in events:
+                    told.hear(event)
+                    if is_over():
+                        break
+    finally:  # also where a signal came
+        told.finish()
 
 
 def _share_out(

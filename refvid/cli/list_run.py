@@ -24,7 +24,7 @@ from refvid.cli.list_check import (
 from refvid.cli.read_jobs import read_jobs
 from refvid.distribution.places import parse_places
 from refvid.distribution.shards import parse_shard
-from refvid.errors import OptionError
+from refvid.errors import INTERRUPTED_EXIT_CODE, OptionError
 from refvid.settings import load_settings
 from refvid.wording import counted
 
@@ -73,7 +73,11 @@ def run_list(
     elif rules.dry_run:
         run.tell_plan()
     else:
-        run.do(places, rules)
+        try:
+            run.do(places, rules)
+        except (KeyboardInterrupt, SystemExit) as stop:
+            run.stop(stop)
+            raise
     return run.finish()
 
 
@@ -163,20 +167,29 @@ class _Run:
     def finish(self) -> int:
         """Print what became of all, and give the exit code."""
         code = batch_exit_code(self._failures)
+        self._tell_all("not begun", code)
+        return code
+
+    def stop(self, stop: KeyboardInterrupt | SystemExit) -> None:
+        """Print what became of all until a signal came: the rest can be done from that."""
+        code = int(stop.code or 0) if isinstance(stop, SystemExit) else INTERRUPTED_EXIT_CODE
+        self._tell_all("not done", code)
+
+    def _tell_all(self, rest: str, code: int) -> None:
         for number in self._ready():
             self._results[number] = {
                 "job": number + 1,
                 **document_of(self._entries[number]),
-                "status": "not begun",
+                "status": rest,
             }
         results = [self._results[number] for number in range(len(self._entries))]
         counts = Counter(result["status"] for result in results)
         self._console.event("summary", jobs=len(results), **counts, exit_code=code)
         if not self._console.tells_events:
             words = ", ".join(f"{count} {status}" for status, count in counts.items())
-            self._console.note(f"{counted(len(results), 'job')}: {words}")
+            words = f"{counted(len(results), 'job')}: {words}"
+            self._console.note(words if results else f"{self._path}: there are no jobs to do")
         if self._console.json:
             self._console.result_json(
                 {"refvid": refvid.__version__, "results": results, "exit_code": code}
             )
-        return code

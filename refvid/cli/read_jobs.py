@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 import re
@@ -15,7 +16,10 @@ from refvid.errors import InputError
 from refvid.media.inputs import check_file
 
 _TOML_JOB: Final = re.compile(r"\s*\[\[\s*job\s*\]\]")
-_AGAIN: Final = ("failed", "not begun")
+_SEPARATOR: Final = re.compile(r"sep=(.)\s*", re.IGNORECASE)
+"""A first line by which Excel is told what stands between cells."""
+
+_AGAIN: Final = ("failed", "not begun", "not done")
 """What a report's jobs have become, where they are to be done again."""
 
 
@@ -47,33 +51,50 @@ def read_jobs(path: Path) -> list[Row]:
     if not path.is_file():
         raise InputError(f"{path} is no file")
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with path.open(encoding=_encoding(path), newline="") as file:
             return list(reader(file))
+    except UnicodeError as error:
+        raise InputError(
+            f"cannot read the list {path}: it is neither UTF-8 nor UTF-16. Save it as UTF-8 (in "
+            "Excel: CSV UTF-8)."
+        ) from error
     except (ValueError, csv.Error, RecursionError) as error:
         raise InputError(f"cannot read the list {path}: {error}") from error
 
 
+def _encoding(path: Path) -> str:
+    """UTF-8, or UTF-16 with its mark at the start, which PowerShell and spreadsheets write."""
+    with path.open("rb") as file:
+        is_wide = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    return "utf-16" if is_wide else "utf-8-sig"
+
+
 def _read_csv(file: TextIO) -> Iterator[Row]:
     first = file.readline()
-    file.seek(0)
+    separator = _SEPARATOR.fullmatch(first)
+    if separator is None:
+        file.seek(0)
     # Spreadsheets of some countries write semicolons.
-    rows = csv.reader(file, delimiter=max(",;\t", key=first.count), strict=True)
+    delimiter = max(",;\t", key=first.count) if separator is None else separator[1]
+    rows = csv.reader(file, delimiter=delimiter, skipinitialspace=True, strict=True)
     header = [column_name(name) for name in next(rows, [])]
     if not any(header):
         raise ValueError("its first line does not name the columns")
-    begins = rows.line_num + 1
+    before = 1 if separator is None else 2
+    begins = rows.line_num + before
     for row in rows:
         if any(cell.strip() for cell in row):
             yield _csv_row(begins, header, row)
-        begins = rows.line_num + 1
+        begins = rows.line_num + before
 
 
 def _csv_row(line: int, header: list[str], row: list[str]) -> Row:
     if len(row) > len(header):
         return Row(line, problem=f"it has {len(row)} cells, but there are {len(header)} columns")
     cells: dict[str, Any] = {}
-    for name, cell in zip(header, row, strict=False):
-        if not cell.strip():
+    for name, content in zip(header, row, strict=False):
+        cell = content.strip()  # a blank before or behind a comma is no part of a file's name
+        if not cell:
             continue
         if not name:
             return Row(line, problem=f"the cell {shown(cell)} is in a column without a name")

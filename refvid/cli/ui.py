@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _ELSEWHERE: Final = frozenset(
     {
         *("ref", "refs", "style", "keyframe", "preview"),  # the page has these in other ways
-        *("output", "overwrite", "resume", "baseline", "rate"),
+        *("output", "overwrite", "resume", "baseline"),
         # Files that a browser has no business with.
         *("weights", "c2pa_cert", "c2pa_key", "c2pa_alg"),
     }

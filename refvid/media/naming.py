@@ -60,7 +60,7 @@ def _plan_job(
 ) -> Job:
     path, ending = source.path, f"{result_mark(style)}{mark}"
     if output is None:
-        result = _parent(source.album or path) / _result_name(source, suffix_of, ending)
+        result = _parent(source.album or path) / result_name(source, suffix_of, ending)
         return Job(source=path, output=result, create_folder=_has_own_folder(source))
     if "{" in output or "}" in output:
         named = Path(_fill_template(output, path, suffix_of, style))
@@ -69,7 +69,7 @@ def _plan_job(
         return Job(source=path, output=named, create_folder=False)
     folder = Path(output)
     if names_folder(output) or (several and not folder.suffix):
-        result = folder / source.below / _result_name(source, suffix_of, ending)
+        result = folder / source.below / result_name(source, suffix_of, ending)
         return Job(source=path, output=result, create_folder=True)
     if not folder.suffix:
         raise OptionError(
@@ -89,9 +89,20 @@ def _parent(path: Path) -> Path:
     return path.resolve().parent if path.name in ("", "..") else path.parent
 
 
-def _result_name(source: Source, suffix_of: Callable[[Path], str], ending: str) -> Path:
-    """Name of a result below its folder; a sequence gets a folder of its own, as do pictures."""
+def result_name(
+    source: Source, suffix_of: Callable[[Path], str], ending: str, *, as_file: bool = False
+) -> Path:
+    """Name of a result below its folder; a sequence gets a folder of its own, as do pictures.
+
+    Args:
+        source: What it is made of.
+        suffix_of: The container for that, with its dot.
+        ending: What comes behind the name of that.
+        as_file: A sequence becomes one file.
+    """
     path = source.path
+    if as_file:
+        return Path(fitting_name(_stem(path), f"{ending}{suffix_of(path)}"))
     folder = fitting_name(_stem(source.album or path), ending)
     if is_sequence_pattern(path):
         return Path(folder, path.name)

@@ -97,7 +97,8 @@ def move_unfinished(path: Path, folder: Path) -> tuple[Path, int | None]:
 
 def cannot_write(output: Path, error: Exception) -> OutputError:
     """Say that an output cannot be written, and why, in place of a system's or library's error."""
-    if getattr(error, "errno", None) in _FULL_DISK:
+    # Libraries that are not Python's tell the system's words alone.
+    if getattr(error, "errno", None) in _FULL_DISK or os.strerror(errno.ENOSPC) in str(error):
         reason = "no space is left on the disk. Free some or write elsewhere"
     else:
         reason = getattr(error, "strerror", None) or str(error)

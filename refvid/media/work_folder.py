@@ -85,6 +85,7 @@ class WorkFolder:
         identity: Mapping[str, str],
         begin: Mapping[str, Any],
     ) -> None:
+        self.output = output
         self.path = work_folder_of(output)
         self.begin = begin
         """What it began with: where it is gone on with, that of the interrupted run."""
@@ -92,7 +93,6 @@ class WorkFolder:
         self.goes_on = False
         """Whether an interrupted run has begun it."""
 
-        self._output = output
         self._identity = identity
         self._stretches: list[Stretch] = []
         self._notes: list[Note] = []
@@ -132,7 +132,7 @@ class WorkFolder:
             if before is not None:
                 before.unlink(missing_ok=True)
         except OSError as error:
-            raise cannot_write(self._output, error) from error
+            raise cannot_write(self.output, error) from error
 
     def note(self, note: Note) -> None:
         """Note something for a run that goes on; safe as a stretch is.
@@ -144,7 +144,7 @@ class WorkFolder:
             append_note(self.path, note)
             self._make_durable()
         except OSError as error:
-            raise cannot_write(self._output, error) from error
+            raise cannot_write(self.output, error) from error
         self._notes.append(note)
 
     def _make_durable(self) -> None:
@@ -165,11 +165,11 @@ class WorkFolder:
                 self._go_on(journal)
             if not self.is_worth_keeping:
                 self._clear(set())
-                start_journal(self.path, self._output.name, self._identity, self.begin)
+                start_journal(self.path, self.output.name, self._identity, self.begin)
         except BaseException as error:
             self._leave()
             if isinstance(error, OSError):
-                raise cannot_write(self._output, error) from error
+                raise cannot_write(self.output, error) from error
             raise
         return self
 
@@ -182,7 +182,7 @@ class WorkFolder:
         self._leave()
         if error is not None and self.is_worth_keeping:
             _log.warning(
-                "%s: what is finished of it is kept: the same command goes on there", self._output
+                "%s: what is finished of it is kept: the same command goes on there", self.output
             )
 
     def _leave(self) -> None:
@@ -200,7 +200,7 @@ class WorkFolder:
         while True:
             self.path.mkdir(exist_ok=True)
             if not is_ours(self.path):
-                raise OutputError(f"{self.path} is in the way of {self._output}. Remove it.")
+                raise OutputError(f"{self.path} is in the way of {self.output}. Remove it.")
             try:
                 descriptor = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
             except FileNotFoundError:
@@ -211,7 +211,7 @@ class WorkFolder:
                     time.sleep(_LOOK_AGAIN_S)
                     continue
                 raise OutputError(
-                    f"Another run is writing {self._output}. Wait for its end, or choose another "
+                    f"Another run is writing {self.output}. Wait for its end, or choose another "
                     "name."
                 )
             with suppress(OSError):
@@ -232,7 +232,7 @@ class WorkFolder:
         if changed and (journal.lines or has_files(self.path)):
             _log.warning(
                 "%s: starting anew, as the interrupted run had another %s",
-                self._output,
+                self.output,
                 ", ".join(changed),
             )
         return not changed
@@ -242,7 +242,7 @@ class WorkFolder:
         if len(stretches) < len(journal.lines):
             _log.warning(
                 "%s: of %d stretches that an interrupted run had finished, %d can be used",
-                self._output,
+                self.output,
                 len(journal.lines),
                 len(stretches),
             )

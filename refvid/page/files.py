@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from refvid.errors import InputError, OptionError
 from refvid.media.file_kind import is_picture, picture_suffix
-from refvid.media.file_name import fitting_name
+from refvid.media.folders import is_folder
+from refvid.media.inputs import Source
+from refvid.media.naming import result_name
 from refvid.media.output_plan import default_suffix
+from refvid.media.sequence import find_images, is_sequence_pattern
 from refvid.media.video_info import VideoInfo
 
 _OWN_FRAME = re.compile(r"(frame|time):")
@@ -19,10 +23,11 @@ _CONTAINERS = {"prores": ".mov", "ffv1": ".mkv"}
 
 
 def choose_source(upload: str | None, typed: str, root: Path) -> Path:
-    """The file that is meant, by an upload or by its path in the page's folder.
+    """The file that is meant, by an upload or by its path in the page's folder; there it may also
+    be a folder of images, or a pattern such as `shot_%04d.png`.
 
     Raises:
-        InputError: There is none, or it lies elsewhere.
+        InputError: There is none, or it lies elsewhere, as any of the images does.
         OptionError: Both are given.
     """
     typed = typed.strip()
@@ -37,6 +42,10 @@ def choose_source(upload: str | None, typed: str, root: Path) -> Path:
             "There is nothing to work on: drop a file and wait until it has arrived, or write its "
             "path."
         )
+    path = root / typed
+    with suppress(OSError, ValueError):  # such names are no folders, and told below
+        if is_folder(path) or is_sequence_pattern(path):
+            return _images_within(path, typed, root)
     return _within(typed, root)
 
 
@@ -85,6 +94,7 @@ def name_result(
     info: VideoInfo | None,
     codec: str | None,
     is_taken: Callable[[Path], bool],
+    as_video: bool = False,
 ) -> Path:
     """A name for a result in the folder that nothing has yet, so that nothing is replaced.
 
@@ -95,6 +105,7 @@ def name_result(
         info: Of the source; None where that is latents.
         codec: That is asked for.
         is_taken: Tells of names that waiting work has.
+        as_video: Whether images become a video; else they go into a folder of their own.
 
     Raises:
         InputError: There are thousands of them already.
@@ -105,11 +116,28 @@ def name_result(
         suffix = picture_suffix(source) if is_picture(source) else default_suffix(info)
     suffix = _CONTAINERS.get(codec or "", suffix)
     for number in range(1, 10_000):
-        ending = f"{mark}{'' if number == 1 else f'_{number}'}{suffix}"
-        path = root / fitting_name(source.stem, ending)
-        if not path.exists() and not path.is_symlink() and not is_taken(path):
-            return path
+        ending = f"{mark}{'' if number == 1 else f'_{number}'}"
+        name = result_name(Source(path=source), lambda _: suffix, ending, as_file=as_video)
+        first = root / name.parts[0]  # the file, or the folder of images
+        if not first.exists() and not first.is_symlink() and not is_taken(root / name):
+            return root / name
     raise InputError(f"{root} is full of results of {source.name}: move some away.")
+
+
+def _images_within(path: Path, word: str, root: Path) -> Path:
+    pattern = path.name if is_sequence_pattern(path) else ""
+    folder = (path.parent if pattern else path).resolve()
+    path = folder / pattern
+    if not folder.is_relative_to(root):
+        raise _is_outside(word, root)
+    for image in find_images(path):
+        if not image.path.resolve().is_relative_to(root):
+            raise _is_outside(f"{word}: {image.path.name}", root)
+    return path
+
+
+def _is_outside(word: str, root: Path) -> InputError:
+    return InputError(f"{word} is outside of {root}, the folder that this page may use.")
 
 
 def _within(word: str, root: Path) -> Path:
@@ -117,7 +145,7 @@ def _within(word: str, root: Path) -> Path:
     try:
         path = (root / word).resolve()
         if not path.is_relative_to(root):
-            raise InputError(f"{word} is outside of {root}, the folder that this page may use.")
+            raise _is_outside(word, root)
         is_file = path.is_file()
     except (OSError, ValueError):  # too long, or with a zero byte
         is_file = False

@@ -37,6 +37,9 @@ class Job:
     """Where in its source the result begins: a time [s] or a frame; None: these are no videos of
     the same moments."""
 
+    rate: Fraction | None = None
+    """Of images in the source; None is the library's own."""
+
     work: Callable[[Job], Any]
     """Does it, and gives its report."""
 

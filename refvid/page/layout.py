@@ -17,7 +17,7 @@ from refvid.page.options import Option, in_panels, read_options
 from refvid.page.tasks import PREVIEW_S, Models, Task, look_at, queue_work
 
 CSS: Final = """
-.gradio-container { max-width: 1280px !important; margin: 0 auto !important; }
+.gradio-container { width: 100%; max-width: 1280px !important; margin: 0 auto !important; }
 .refvid-status { min-height: 1.6em; }
 .refvid-button { padding-inline: 6px !important; white-space: nowrap; }
 .gradio-container .prose { overflow-wrap: anywhere; }
@@ -87,14 +87,23 @@ class _TaskPanel:
         )
         self._typed = gr.Textbox(
             label="Or its path in the folder of results",
-            placeholder="clip.mp4" if is_video else "latents.safetensors",
+            placeholder="clip.mp4, shots/, shots/shot_%04d.png"
+            if is_video
+            else "latents.safetensors",
         )
         found = gr.Markdown()
+        self._as_video = gr.Checkbox(
+            label="Make a video of these images",
+            info="Else the result is images, too, in a folder of their own.",
+            visible=False,
+        )
         for source in (self._upload, self._typed):
-            source.change(self._look, [self._upload, self._typed], found, **_QUIET)
+            source.change(
+                self._look, [self._upload, self._typed], [found, self._as_video], **_QUIET
+            )
         self._pictures: list[gr.components.Component] = []
         for keyword, name in self._task.pictures.items():
-            own = ", frame:0, time:1:30" if keyword == "ref" and is_video else ""
+            own = ", frame:0" if keyword == "ref" and is_video else ""
             self._pictures.append(
                 gr.File(label=name, file_count="multiple", file_types=["image"], height=140)
             )
@@ -141,7 +150,7 @@ class _TaskPanel:
         found = gr.Markdown()
         video = gr.Video(label="Result", interactive=False, visible=False)
         components = [component for _, component in self._options]
-        inputs = [self._upload, self._typed, *self._pictures, *components]
+        inputs = [self._upload, self._typed, self._as_video, *self._pictures, *components]
         for button, is_preview in ((preview, True), (start, False)):
             button.click(
                 lambda *values, is_preview=is_preview: self._start(is_preview, values),
@@ -159,17 +168,21 @@ class _TaskPanel:
         )
         cancel.click(self._cancel, [number], status, **_QUIET)
 
-    def _look(self, upload: str | None, typed: str) -> str:
-        if not upload and not typed.strip():
-            return ""
+    def _look(self, upload: str | None, typed: str) -> tuple[str, Any]:
+        has_images = False
         try:
-            path = choose_source(upload, typed, self._page.root)
-            return show.describe_source(look_at(self._task, path))
+            words = ""
+            if upload or typed.strip():
+                path = choose_source(upload, typed, self._page.root)
+                info = look_at(self._task, path)
+                words = show.describe_source(info)
+                has_images = show.is_sequence(info)
         except Exception as error:  # noqa: BLE001 -- told on the page
-            return self._complain(error, upload)
+            words = self._complain(error, upload)
+        return words, gr.Checkbox(visible=has_images)
 
     def _start(self, is_preview: bool, values: Sequence[Any]) -> tuple[Any, ...]:
-        upload, typed, *rest = values
+        upload, typed, as_video, *rest = values
         root, count = self._page.root, len(self._pictures)
         try:
             source = choose_source(upload, typed, root)
@@ -188,6 +201,7 @@ class _TaskPanel:
                 root,
                 chosen,
                 is_preview=is_preview,
+                as_video=as_video,
             )
         except Exception as error:  # noqa: BLE001 -- told on the page
             return gr.skip(), self._complain(error, upload), gr.skip()

@@ -14,6 +14,7 @@ import numpy as np
 from refvid.latents.latents import Latents
 from refvid.media.pixel_conversion import Pixels, to_uint8
 from refvid.media.reader import open_video, read_frame
+from refvid.media.sequence import is_pattern
 from refvid.media.video_info import VideoInfo, read_video_info
 from refvid.page.jobs import Job, Jobs
 from refvid.progress import Progress, Transfer
@@ -50,6 +51,11 @@ def describe_source(info: VideoInfo | Latents) -> str:
     return f"**{name}**: {plain(', '.join(facts))}"
 
 
+def is_sequence(info: VideoInfo | Latents) -> bool:
+    """Whether it is several images, which may stay images or become a video."""
+    return isinstance(info, VideoInfo) and info.is_image_sequence and not info.path.is_file()
+
+
 def describe_job(job: Job, jobs: Jobs) -> str:
     """How far a job is, in a line of Markdown."""
     if job.state == "waiting":
@@ -63,13 +69,19 @@ def describe_job(job: Job, jobs: Jobs) -> str:
         return "Cancelled. Nothing was written."
     if job.state == "failed":
         return f"**{plain(job.error)}**"
-    return f"Done: **{plain(job.output.name)}**"
+    return f"Done: **{plain(name_output(job))}**"
 
 
 def name_job(job: Job) -> str:
     """A job that is not over, in a line of plain text."""
     how_far = "waiting" if job.state == "waiting" else _tell(job.how_far)
-    return f"{job.title} → {job.output.name}: {'stopping …' if job.is_stopping else how_far}"
+    return f"{job.title} → {name_output(job)}: {'stopping …' if job.is_stopping else how_far}"
+
+
+def name_output(job: Job) -> str:
+    """The result, as it is called in the page's folder."""
+    output = job.output
+    return f"{output.parent.name}/{output.name}" if is_pattern(output) else output.name
 
 
 def _tell(how_far: Progress | Transfer | None) -> str:
@@ -125,7 +137,7 @@ def read_pair(job: Job, index: int) -> tuple[Pixels, Pixels]:
         InputError: One of the files was changed or removed.
     """
     begins: Fraction | int | None = job.begins
-    with open_video(job.source, start=begins, frames=1) as video:
+    with open_video(job.source, start=begins, frames=1, rate=job.rate) as video:
         first = next(iter(video)).index
     before = to_uint8(read_frame(job.source, index=first + index).pixels)
     after = to_uint8(read_frame(job.output, index=index).pixels)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
@@ -20,7 +21,7 @@ from refvid.progress import TransferCallback
 from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.choose_decoder import name_decoder
 from refvid.rebuild.options import ModelOptions
-from refvid.words import parse_position
+from refvid.words import parse_position, parse_rate
 
 PREVIEW_S: Final = 2
 
@@ -68,6 +69,7 @@ def queue_work(
     chosen: Mapping[str, Any],
     *,
     is_preview: bool,
+    as_video: bool = False,
 ) -> Job:
     """Put a piece of work into the queue.
 
@@ -79,6 +81,7 @@ def queue_work(
         root: Where the result goes.
         chosen: Keywords of the library.
         is_preview: Only the first seconds.
+        as_video: Images become a video; else they stay images, in a folder of their own.
 
     Raises:
         InputError: The source is damaged, or of another kind.
@@ -86,6 +89,7 @@ def queue_work(
     """
     info = look_at(task, source)
     keywords = dict(chosen)
+    rate = parse_rate(keywords.get("rate"))
     begins = None
     if isinstance(info, VideoInfo):
         begins = parse_position(keywords.get("start", 0), "--start")
@@ -99,8 +103,9 @@ def queue_work(
         if keywords.get("strength") != 0:  # the input as it is needs no model
             wanted = {**of_model, "model": _name_model(task, source, of_model.get("model"))}
             keywords["model"] = models.load(wanted, job.tell)
-        # Nothing is left to go on with: the page has no way to say so.
-        return task.run(source, job.output, resume=False, on_progress=job.tell, **keywords)
+        with _folder_for(job.output, root):
+            # Nothing is left to go on with: the page has no way to say so.
+            return task.run(source, job.output, resume=False, on_progress=job.tell, **keywords)
 
     mark = result_mark(task.mark) + PREVIEW_MARK * is_preview
     return jobs.add(
@@ -111,10 +116,12 @@ def queue_work(
             info=info if isinstance(info, VideoInfo) else None,
             codec=keywords.get("codec"),
             is_taken=is_taken,
+            as_video=as_video,
         ),
         title=f"{task.name} {source.name}",
         source=source,
         begins=begins,
+        rate=rate,
         work=work,
     )
 
@@ -133,6 +140,20 @@ def look_at(task: Task, source: Path) -> Any:
     if not task.reads_video and not hasattr(info, "backbone"):
         raise InputError(f"{source.name} holds no latents: Enhance and Stylize take videos.")
     return info
+
+
+@contextmanager
+def _folder_for(output: Path, root: Path) -> Iterator[None]:
+    """Make the folder of a result that has one of its own, and remove it where nothing came."""
+    if output.parent == root:
+        yield
+        return
+    output.parent.mkdir()
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # there is something in it
+            output.parent.rmdir()
 
 
 def _name_model(task: Task, source: Path, asked: str | None) -> str:

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from refvid import __version__
-from refvid.device import describe_device
+from refvid.device import describe_kind
 from refvid.media.folders import is_file
 from refvid.media.sequence import find_images
 from refvid.rebuild.choose_backbone import LoadedBackbone
@@ -59,7 +59,7 @@ def identify_run(
         "picture": _digest(_describe_source(image) for image in images),
         "model": loaded.name,
         "weights": _weights_digest(loaded),
-        "device": f"{describe_device(loaded.device)}, {loaded.dtype_name}, {platform.machine()}",
+        "device": f"{describe_kind(loaded.device)}, {loaded.dtype_name}, {platform.machine()}",
         "version of refvid or its libraries": _versions(),
         **dict(_flatten(conditions, "reference")),
         **dict(_flatten(options, "option")),

@@ -16,10 +16,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol, Self, TypeVar
 
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 from refvid.media.sequence import is_image_sequence, is_pattern
+from refvid.media.unfinished import cannot_write
 from refvid.media.video_writer import Part
 from refvid.media.work_folder import WorkFolder, forget_work
 from refvid.media.work_journal import Stretch
@@ -210,7 +212,10 @@ class Keeper:
         state: Path | None = None
         if boundary.tensors:
             state = self._work.file("state")
-            save_file(dict(boundary.tensors), state)
+            try:
+                save_file(dict(boundary.tensors), state)
+            except SafetensorError as error:  # that of the system is only in its words
+                raise cannot_write(self._work.output, error) from error
         facts = {"writer": part.facts, "run": boundary.facts}
         self._work.commit(Stretch(files=tuple(part.files), facts=facts, state=state))
 
@@ -267,8 +272,10 @@ def finished_frames(work: WorkFolder) -> int:
 
 def finished_files(work: WorkFolder | None, output: Path) -> list[Path]:
     """Where the frames of finished stretches go."""
-    if work is None or not is_pattern(output):
+    if not is_pattern(output):
         return [output]
+    if work is None:
+        return []
     return [output.with_name(path.name) for stretch in work.stretches for path in stretch.files]
 
 

@@ -185,6 +185,38 @@ def test_files_outside_of_the_folder(open_page, make_video, root, address, tmp_p
         assert page.request.get(f"{address}gradio_api/file={file}").status == 403
 
 
+def write_shots(folder: Path) -> None:
+    folder.mkdir()
+    for number, frame in enumerate(moving_pattern(8)):
+        Image.fromarray(frame).save(folder / f"shot_{number:04}.png")
+
+
+def test_images_in_a_row(open_page, root, picture):
+    page = open_page()
+    write_shots(root / "shots")
+    box = page.get_by_label("Or its path in the folder of results").filter(visible=True)
+    choice = page.get_by_label("Make a video of these images").filter(visible=True)
+    assert choice.count() == 0
+    box.fill("shots")
+    says(page, "64×48, 8 frames, 24 per second, png")
+    choice.wait_for()
+    drop(page, "References", picture)
+    press(page, "Start")
+    says(page, "Done: shots_refvid/shot_%04d.png")
+    first, last = shown_pictures(page)
+    assert first != last
+    assert len([*(root / "shots_refvid").iterdir()]) == 8
+    choice.check()
+    press(page, "Start")
+    says(page, "Done: shots_refvid.mp4")
+    assert refvid.info(root / "shots_refvid.mp4").to_json()["frame_count"] == 8
+    box.fill("inside.mp4")  # whether it is there or not
+    choice.wait_for(state="hidden")
+    (root / "shots" / "shot_0008.png").symlink_to(picture)
+    box.fill("shots/shot_%04d.png")
+    says(page, re.compile("shot_0008.png is outside of"))
+
+
 def test_cancel_leaves_nothing(open_page, make_video, root):
     page = open_page()
     drop(page, "Video", make_video(moving_pattern(400, 160, 240), "long.mp4"))
@@ -274,7 +306,9 @@ def test_tabs_work_beside_each_other(open_page, make_video, root):
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_it_fits_the_screen_and_asks_nobody_else(browser, address, width, make_video, picture):
+def test_it_fits_the_screen_and_asks_nobody_else(
+    browser, address, root, width, make_video, picture
+):
     page = browser.new_page(viewport={"width": width, "height": 844})
     asked: list[str] = []
     problems: list[str] = []
@@ -288,6 +322,14 @@ def test_it_fits_the_screen_and_asks_nobody_else(browser, address, width, make_v
     for panel in ("Reference", "Part of the video", "Model and machine", "Encoding"):
         page.get_by_role("button", name=panel).filter(visible=True).click()
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+    write_shots(root / f"shots_of_a_name_that_is_rather_long_for_a_screen_{width}")
+    box = page.get_by_label("Or its path in the folder of results").filter(visible=True)
+    box.fill(f"shots_of_a_name_that_is_rather_long_for_a_screen_{width}")
+    page.get_by_label("Make a video of these images").filter(visible=True).wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    if folder := os.environ.get("REFVID_SCREENSHOTS"):
+        page.screenshot(path=Path(folder, f"images_{width}.png"), full_page=True)
+    box.fill("")
     drop(page, "Video", make_video(5, f"a_name_that_is_rather_long_for_a_screen_{width}.mp4"))
     drop(page, "References", picture)
     press(page, "Preview 2 s")

@@ -15,6 +15,7 @@ import shutil
 import signal
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import asdict
 from fractions import Fraction
 from functools import partial
@@ -224,3 +225,51 @@ def test_killed_runs_go_on(
             print(f"{count:5} {kind}")  # noqa: T201
     assert not faults, "\n".join(faults)
     assert counts["runs that went on with stretches"]
+
+
+def written_lines(folder: Path) -> int:
+    """Finished stretches and parts that are noted in a folder, and a few lines more."""
+    notes = [*folder.glob(".refvid-resume-*/*.jsonl")]
+    with suppress(FileNotFoundError):  # the result has just appeared
+        return sum(note.read_bytes().count(b"\n") for note in notes)
+    return 0
+
+
+def test_devices_that_share_a_video_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Most of the time such a run gets its processes ready: so a run is killed whenever it has
+    # finished a few things more.
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("REFVID_CACHE", str(tmp_path / "cache"))
+    warm.start()
+    draw = random.Random(SEED)
+    folder, calm = tmp_path / "killed", tmp_path / "calm"
+    shots = [moving_pattern(25 + seed, 64, 128, seed=seed) for seed in (1, 5, 9, 2)]
+    for place in (folder, calm):
+        place.mkdir()
+        write_clip(place / "clip.mkv", np.concatenate(shots))
+        write_image(place / "photo.png", shots[0][5])
+    words = ("enhance", *SOUND, *MINI, *LOSSLESS, "-o", "out.mkv", "--device", "cpu:2")
+    assert warm.run(words, calm, stretch=STRETCH).code == 0
+    kills = 0
+    while True:
+        enough = written_lines(folder) + draw.randint(2, 5)
+        ended = warm.run(
+            words,
+            folder,
+            must_stop=lambda _seconds: written_lines(folder) >= enough,  # noqa: B023
+            number=signal.SIGKILL,
+            stretch=STRETCH,
+        )
+        assert "it is one shot" not in ended.said
+        assert ("going on with" in ended.said) == (kills > 0)
+        if ended.code == 0:
+            break
+        assert ended.code == -signal.SIGKILL, ended.said
+        kills += 1
+    with capsys.disabled():
+        print(f"\n{kills:5} kills, two devices")  # noqa: T201
+    assert kills
+    assert content(folder / "out.mkv") == content(calm / "out.mkv")
+    assert {path.name for path in folder.iterdir()} == {"clip.mkv", "photo.png", "out.mkv"}

@@ -9,6 +9,8 @@ from refvid.device import (
     choose_device,
     choose_dtype,
     cpu_has_bf16,
+    describe_device,
+    describe_kind,
     free_bytes,
 )
 from refvid.errors import DeviceError, OptionError, is_out_of_memory
@@ -75,6 +77,16 @@ def test_missing_xpu_and_mps(only) -> None:
         choose_device("mps")
     with pytest.raises(DeviceError, match="no numbers"):
         choose_device("cpu:3")
+
+
+def test_cards_alike_are_one_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    models = {"cuda:0": "A", "cuda:1": "A", "cuda:2": "B"}
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: models[str(device)])
+    first, second, other = map(torch.device, models)
+    assert describe_device(second) == "cuda:1 (A)"
+    assert describe_kind(first) == describe_kind(second) == "cuda A"
+    assert describe_kind(other) == "cuda B"
+    assert describe_kind(CPU) == "cpu"
 
 
 def test_precision(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -216,6 +216,50 @@ def test_the_first_failure_may_end_all(run, clips):
     assert result.exit_code == 3
 
 
+@pytest.mark.parametrize(
+    ("stop", "code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143)], ids=["ctrl-c", "term"]
+)
+@pytest.mark.parametrize(("device", "done"), [("cpu", ["a.mp4"]), ("cpu:2", ["c.mp4"])])
+def test_a_report_of_an_interrupted_run_is_a_list_of_the_rest(
+    run, clips, monkeypatch, stop, code, device, done
+):
+    def work(*args: Any, **more: Any) -> Iterator[Event]:
+        for event in work_here(*args, **more):
+            yield event
+            if event.kind == "finished":
+                raise stop
+
+    monkeypatch.setattr(elsewhere, "run_in_processes", work)
+    result = run("batch", write_list(plain(clips)), "--json", "--device", device)
+    assert result.exit_code == code
+    assert "3 jobs: " in result.stderr
+    report = json.loads(result.stdout)
+    assert report["exit_code"] == code
+    statuses = {Path(one["input"]).name: one["status"] for one in report["results"]}
+    assert statuses == {name: "done" if name in done else "not done" for name in clips}
+    Path("report.json").write_text(result.stdout)
+    monkeypatch.setattr(elsewhere, "run_in_processes", work_here)
+    assert run("batch", "report.json").exit_code == 0
+    assert {path.name for path in Path("out").iterdir()} == {*clips}
+
+
+def test_a_list_without_jobs_is_said(run, clips):
+    Path("jobs.csv").write_text("input,output\n\n")
+    result = run("batch", "jobs.csv")
+    assert result.exit_code == 0
+    assert result.stderr == "jobs.csv: there are no jobs to do\n"
+
+
+@pytest.mark.parametrize("name", ["a\0.mp4", "\ud800.mp4"], ids=["zero", "half"])
+@pytest.mark.parametrize("column", ["input", "output", "ref"])
+def test_names_that_no_file_has_are_told_with_their_line(run, clips, name, column):
+    row = {"input": "a.mp4", "output": "out/a.mp4", column: name}
+    Path("jobs.jsonl").write_text(json.dumps(row))
+    result = run("batch", "jobs.jsonl")
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"error: jobs.jsonl:1: {column}: ")
+
+
 def test_settings_hold_for_jobs_that_do_not_say_otherwise(run, clips, monkeypatch):
     monkeypatch.setenv("REFVID_CODEC", "ffv1")
     rows = [

@@ -93,8 +93,30 @@ def test_what_is_no_list_is_refused(tmp_path, name, text):
 
 
 def test_other_encodings_are_refused(tmp_path):
-    with pytest.raises(InputError, match="cannot read the list"):
+    with pytest.raises(InputError, match="Save it as UTF-8"):
         read(tmp_path, "jobs.csv", "input\nmüll.mp4\n", "latin-1")
+
+
+def test_wide_characters_with_a_mark(tmp_path):
+    wanted = [Row(2, {"input": "müll.mp4", "crf": "18"})]
+    assert read(tmp_path, "jobs.csv", "input\tcrf\r\nmüll.mp4\t18\r\n", "utf-16") == wanted
+    report = {"results": [{"line": 2, "row": wanted[0].cells, "status": "failed"}]}
+    text = json.dumps(report, ensure_ascii=False)
+    assert read(tmp_path, "report.json", text, "utf-16") == wanted
+
+
+def test_blanks_around_cells_do_not_count(tmp_path):
+    rows = read(tmp_path, "jobs.csv", 'input, output\na.mp4, " b c.mp4 "\n')
+    assert rows == [Row(2, {"input": "a.mp4", "output": "b c.mp4"})]
+
+
+@pytest.mark.parametrize("first", ["sep=;\r\n", "\ufeffSEP=;\n"])
+def test_a_first_line_may_name_the_delimiter(tmp_path, first):
+    rows = read(tmp_path, "jobs.csv", first + 'input;crf\n"a;\nb,,,,,";18\nc;19\n')
+    assert rows == [
+        Row(3, {"input": "a;\nb,,,,,", "crf": "18"}),
+        Row(5, {"input": "c", "crf": "19"}),
+    ]
 
 
 @given(name=st.sampled_from(["a.csv", "a.jsonl", "a.toml", "a.json"]), content=st.binary())

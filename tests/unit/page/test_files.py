@@ -1,4 +1,5 @@
 import pytest
+from PIL import Image
 
 from refvid.errors import InputError, OptionError
 from refvid.media.video_info import read_video_info
@@ -34,10 +35,43 @@ def test_what_lies_outside(root, words):
             read()
 
 
-@pytest.mark.parametrize("words", ["none.png", "below", "a\0b", "x" * 3000])
+@pytest.mark.parametrize("words", ["none.png", "a\0b", "x" * 3000])
 def test_what_is_not_there(root, words):
     with pytest.raises(InputError, match="There is no file"):
         choose_source(None, words, root)
+
+
+def test_images_in_a_row(root):
+    assert choose_source(None, "below", root) == root / "below"
+    assert choose_source(None, "below/", root) == root / "below"
+    (root / "below" / "f_1.png").touch()
+    assert choose_source(None, "below/f_%d.png", root) == root / "below" / "f_%d.png"
+    (root / "here").symlink_to(root / "below")
+    assert choose_source(None, "here/f_%d.png", root) == root / "below" / "f_%d.png"
+    (root / "empty").mkdir()
+    for words in ("empty", "below/g_%d.png"):
+        with pytest.raises(InputError, match=r"holds no images|No file matches"):
+            choose_source(None, words, root)
+
+
+def test_images_in_a_row_that_lie_outside(root, tmp_path):
+    away = tmp_path / "away"
+    away.mkdir()
+    (away / "f_1.png").touch()
+    (root / "away").symlink_to(away)
+    (root / "below" / "f_2.png").symlink_to(away / "f_1.png")
+    words = (
+        "..",
+        "../away",
+        "away",
+        "away/f_%d.png",
+        "../away/f_%d.png",
+        "below",
+        "below/f_%d.png",
+    )
+    for each in words:
+        with pytest.raises(InputError, match="outside of"):
+            choose_source(None, each, root)
 
 
 def test_nothing_or_too_much_is_given(root):
@@ -83,3 +117,23 @@ def test_a_result_replaces_nothing(root, make_video, tmp_path):
     assert name(codec="prores").suffix == ".mov"
     assert name(codec="ffv1").suffix == ".mkv"
     assert name(info=None).suffix == ".mp4"
+
+
+def test_images_in_a_row_get_a_folder_or_a_video(root, tmp_path):
+    shots = tmp_path / "shots"
+    shots.mkdir()
+    for number in range(3):
+        Image.new("RGB", (32, 32)).save(shots / f"shot_{number:03}.png")
+    waiting = {root / "shots_refvid_2" / "shot_%03d.png"}
+
+    def name(source, **other):
+        values = {"codec": None, "is_taken": waiting.__contains__, **other}
+        return name_result(source, "_refvid", root, info=read_video_info(source), **values)
+
+    assert name(shots) == root / "shots_refvid" / "shot_%03d.png"
+    assert name(shots / "shot_%03d.png") == root / "shot_refvid" / "shot_%03d.png"
+    (root / "shots_refvid").mkdir()  # whatever is in it
+    assert name(shots) == root / "shots_refvid_3" / "shot_%03d.png"
+    assert name(shots, as_video=True) == root / "shots_refvid.mp4"
+    assert name(shots, as_video=True, codec="ffv1") == root / "shots_refvid.mkv"
+    assert name(shots / "shot_%03d.png", as_video=True) == root / "shot_refvid.mp4"

@@ -32,9 +32,11 @@ def do(tmp_path):
     root, models = tmp_path / "root", Models()
     root.mkdir()
 
-    def work(task, source, *, is_preview=False, **chosen):
+    def work(task, source, *, is_preview=False, as_video=False, **chosen):
         jobs = Jobs(lambda error, job: str(error))
-        job = queue_work(jobs, models, task, source, root, chosen, is_preview=is_preview)
+        job = queue_work(
+            jobs, models, task, source, root, chosen, is_preview=is_preview, as_video=as_video
+        )
 
         def end(job):
             raise Ended
@@ -148,6 +150,56 @@ def test_an_enlarged_result_beside_its_source(tasks, do, make_video):
     before, after = read_pair(job, 1)
     assert before.shape == after.shape == (96, 128, 3)
     assert before.dtype == after.dtype == np.uint8
+
+
+@pytest.fixture
+def shots(tmp_path):
+    folder = tmp_path / "shots"
+    folder.mkdir()
+    for number, frame in enumerate(moving_pattern(8), 3):
+        Image.fromarray(frame).save(folder / f"shot_{number:04}.png")
+    return folder
+
+
+def test_images_stay_images(tasks, do, shots, picture, one_thread):
+    job = do(tasks["Enhance"], shots, ref=[picture])
+    folder = job.output.parent
+    assert (folder.name, job.output.name) == ("shots_refvid", "shot_%04d.png")
+    assert [path.name for path in sorted(folder.iterdir())] == [
+        path.name for path in sorted(shots.iterdir())
+    ]
+    assert "shots\\_refvid/shot" in describe_job(job, Jobs(lambda error, job: ""))
+    before, after = read_pair(job, 2)
+    assert np.array_equal(before, frames_of(shots)[2])
+    assert np.array_equal(after, frames_of(folder)[2])
+
+
+def test_images_become_a_video_at_their_rate(tasks, do, shots):
+    options = {"rate": "4", "start": "0.5", "strength": 0, "codec": "ffv1"}
+    job = do(tasks["Enhance"], shots / "shot_%04d.png", as_video=True, **options)
+    assert job.output.name == "shot_refvid.mkv"
+    assert refvid.info(job.output).frame_rate == 4
+    assert np.array_equal(frames_of(job.output), frames_of(shots)[2:])
+    before, after = read_pair(job, 1)
+    assert np.array_equal(before, after)
+
+
+def test_a_folder_in_which_nothing_came_is_removed(tasks, shots, tmp_path):
+    root, jobs = tmp_path / "root", Jobs(lambda error, job: str(error))
+    root.mkdir()
+    Image.new("RGB", (9, 9)).save(shots / "shot_0099.png")  # not of their size
+
+    def end(job):
+        raise Ended
+
+    chosen = {"strength": 0}
+    job = queue_work(jobs, Models(), tasks["Enhance"], shots, root, chosen, is_preview=False)
+    jobs.add(lambda _: root / "end", title="", source=shots, begins=None, work=end)
+    with pytest.raises(Ended):
+        jobs.work()
+    assert job.state == "failed"
+    assert "must have one size" in job.error
+    assert not [*root.iterdir()]
 
 
 def test_stylize(tasks, do, make_video, picture, tmp_path, one_thread):

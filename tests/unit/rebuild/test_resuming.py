@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 
 from refvid.errors import OutputError
 from refvid.media.encoding import Encoding
@@ -355,6 +359,16 @@ def leave_a_part(clip: Path, output: Path) -> None:
     assert work_folder_of(output).is_dir()
 
 
+def test_sequences_need_not_be_kept(clip, tmp_path) -> None:
+    output = tmp_path / "images" / "f_%02d.png"
+    output.parent.mkdir()
+    run = rebuild_with(no_model(), clip, strength=0.0, resume=False, encoding=Encoding())
+    report = run(output)
+    images = [*output.parent.iterdir()]
+    assert report.frames == len(images) == 77
+    assert report.bytes_written == sum(image.stat().st_size for image in images)
+
+
 def test_other_options_begin_anew_and_say_so(clip, tmp_path, caplog) -> None:
     output = tmp_path / "out.mkv"
     leave_a_part(clip, output)
@@ -374,12 +388,45 @@ def test_a_changed_source_begins_anew_and_says_so(clip, make_video, tmp_path, ca
     assert np.array_equal(read(clip)[0], read(output)[0])
 
 
+def test_a_disk_that_is_full_when_a_state_is_kept(clip, photo, tmp_path, monkeypatch) -> None:
+    keep, states = save_file, 0
+
+    def fill_up(tensors: Any, path: Path) -> None:
+        nonlocal states
+        states += 1
+        if states == 2:
+            path.write_bytes(b"beginning")
+            words = f"I/O error: {os.strerror(errno.ENOSPC)} (os error {errno.ENOSPC})"
+            raise SafetensorError(f"Error while serializing: {words}")
+        keep(tensors, path)
+
+    run, output = rebuild_with(mini(), clip, photo), tmp_path / "out.mkv"
+    monkeypatch.setattr(resuming, "save_file", fill_up)
+    with pytest.raises(OutputError, match="no space is left on the disk"):
+        run(output)
+    assert run(output).resumed >= STRETCH
+    assert {path.name for path in tmp_path.iterdir()} == {clip.name, photo.name, output.name}
+
+
 def test_sound_may_change(clip, tmp_path) -> None:
     output = tmp_path / "out.mkv"
     leave_a_part(clip, output)
     silent = Encoding(codec="ffv1", audio="none")
     report = rebuild_with(no_model(), clip, strength=0.0, encoding=silent)(output)
     assert report.resumed >= STRETCH
+
+
+def test_the_number_of_threads_may_change(clip, photo, tmp_path) -> None:
+    run, output = rebuild_with(mini(), clip, photo), tmp_path / "out.mkv"
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        with pytest.raises(Stop):
+            run(output, stop_after(60))
+        torch.set_num_threads(2)
+        assert run(output).resumed >= STRETCH
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_one_may_ask_for_a_new_beginning(clip, tmp_path, caplog) -> None:
