@@ -39,11 +39,12 @@ def find_graphics(frame: Tensor, before: Content | None) -> tuple[Tensor | None,
         (H, W) from 0 to 1, or None where there is nothing; and what is between bars.
     """
     levels = frame.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
-    pixels = np.ascontiguousarray(levels.permute(1, 2, 0).cpu().numpy())
-    height, width = pixels.shape[:2]
+    planes = levels.cpu().numpy()
+    height, width = planes.shape[1:]
+    pixels = np.ascontiguousarray(planes.transpose(1, 2, 0))
     gray = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)
     content = _widened(find_content(gray), before)
-    letters = _letters(pixels, content)
+    letters = _letters(planes, content)
     whole = content == Content(top=0, bottom=height, left=0, right=width)
     if whole and not letters.any():
         return None, content
@@ -64,10 +65,10 @@ def _widened(found: Content, before: Content | None) -> Content:
     )
 
 
-def _letters(pixels: NDArray[np.uint8], content: Content) -> NDArray[np.bool_]:
+def _letters(planes: NDArray[np.uint8], content: Content) -> NDArray[np.bool_]:
     """(H, W) letters in pure black and white, and the plain ground that they stand on."""
-    height, width = pixels.shape[:2]
-    least, most = pixels.min(-1), pixels.max(-1)
+    height, width = planes.shape[1:]
+    least, most = planes.min(0), planes.max(0)
     inside = content.mask((height, width))
     black, white = (most <= _BLACK) & inside, (least >= _WHITE) & inside
     neutral = most - least <= _NEUTRAL

@@ -32,14 +32,15 @@ from refvid.models.mini_style.keyframes import Followed, KeyframeIndex, follow_k
 from refvid.models.mini_style.levels import Corners, choose_patches, lay_patches
 from refvid.models.mini_style.optical_flow import (
     Flow,
+    FrameMotion,
     Gray,
-    find_flow,
     gray_of,
     move_along,
+    see_motion,
     shrink_flow,
 )
 from refvid.models.mini_style.palette import Moments, measure_moments, recolour
-from refvid.models.mini_style.smooth import box_mean
+from refvid.models.mini_style.smooth import box_mean, cell_mean
 from refvid.models.mini_style.style_index import StyleIndex, index_styles
 from refvid.models.mini_style.tokens import STRIDE
 from refvid.models.mini_style.tones import apply_tones, give_light, measure_tones, tone_curve
@@ -130,6 +131,7 @@ def paint(
     style: StyleIndex,
     state: PaintState | None = None,
     keyframes: Sequence[KeyframeIndex] = (),
+    motion: FrameMotion | None = None,
 ) -> tuple[Painting, PaintState]:
     """Paint the next frame of a shot.
 
@@ -138,9 +140,11 @@ def paint(
         style: From `index_styles`.
         state: Of the frame before; None at the start of a shot.
         keyframes: Frames of the clip that somebody has painted.
+        motion: From the frame before, where that is known already.
     """
-    gray = gray_of(frame)
-    flow = None if state is None else find_flow(gray, state.gray, frame.device)
+    if motion is None:
+        motion = see_motion(gray_of(frame), None if state is None else state.gray, frame.device)
+    flow = motion.flow
     graphics, content = find_graphics(frame, None if state is None else state.content)
     shot = _measure(frame, content)
     if state is not None:
@@ -170,7 +174,7 @@ def paint(
         shown = large[0, :, :height, :width]
     made = Painting(recoloured, shown, followed, graphics)
     return made, PaintState(
-        gray, guide, painted, corners, shot, content, prices, phase + 1, followed
+        motion.gray, guide, painted, corners, shot, content, prices, phase + 1, followed
     )
 
 
@@ -193,7 +197,7 @@ def _on_canvas(picture: Tensor, style: StyleIndex) -> Tensor:
     filled = functional.pad(
         picture[None], (0, -width % multiple, 0, -height % multiple), mode="replicate"
     )
-    return functional.avg_pool2d(filled, style.canvas)[0]
+    return cell_mean(filled[0], style.canvas)
 
 
 def _carried_along(painted: Tensor, before: Tensor, flow: Flow) -> Tensor:
