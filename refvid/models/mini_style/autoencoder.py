@@ -16,8 +16,9 @@ from refvid.models.frame_workers import Submit, count_workers, frame_workers
 from refvid.models.mini_style.config import MiniStyleConfig
 from refvid.models.mini_style.decoder import DEFAULT_STRUCTURE, MiniStyleDecoder
 from refvid.models.mini_style.keyframes import KeyframeIndex
-from refvid.models.mini_style.optical_flow import FrameMotion, Gray, gray_of, see_motion
+from refvid.models.mini_style.optical_flow import Gray, gray_of
 from refvid.models.mini_style.painting import Painting, PaintState, paint
+from refvid.models.mini_style.sight import Sight, look
 from refvid.models.mini_style.state import pack, unpack
 from refvid.models.mini_style.style_index import MAX_STYLE_PIXELS, TURNS, StyleIndex, index_styles
 from refvid.models.patch_codec import PatchCodec
@@ -99,8 +100,8 @@ class MiniStyleBackbone:
     ) -> Decoded:
         """Latents (1, 96, T, h, w) -> clip (1, 3, T, 8h, 8w) in the reference's style.
 
-        Painting goes from frame to frame. On a CPU other threads find the motion ahead of it, and
-        join paintings with their frames. Without a reference frames come out as the codec decodes
+        Painting goes from frame to frame. On a CPU other threads look ahead of it, and join
+         paintings with their frames. Without a reference frames come out as the codec decodes
         them.
         """
         frames = self.codec.decode(latents[0].to(self.device).transpose(0, 1))
@@ -110,26 +111,26 @@ class MiniStyleBackbone:
         shown = frames.clamp(-1, 1).contiguous().unbind(0)
         before = None if state is None else state.gray
         with frame_workers(self.device, frames[0, 0].numel()) as submit:
-            for frame, motion in zip(shown, self._motions(shown, before, submit), strict=True):
-                made, state = paint(frame, reference.style, state, reference.keyframes, motion)
+            for frame, sight in zip(shown, self._sights(shown, before, submit), strict=True):
+                made, state = paint(frame, reference.style, state, reference.keyframes, sight)
                 pending.append(submit(self._finish, frame, made, reference))
             clip = torch.stack([result.result() for result in pending], 1)
         return Decoded(clip[None], state)
 
-    def _motions(
+    def _sights(
         self, frames: Sequence[Tensor], before: Gray | None, submit: Submit
-    ) -> Iterator[FrameMotion]:
+    ) -> Iterator[Sight]:
         """Of frames (3, H, W), in order: as many are looked at ahead as there are workers."""
         ahead = count_workers(self.device, frames[0][0].numel())
-        coming: deque[Future[FrameMotion]] = deque()
+        coming: deque[Future[Sight]] = deque()
         for frame in frames:
             gray = gray_of(frame)
-            coming.append(submit(see_motion, gray, before, self.device))
+            coming.append(submit(look, gray, before, self.device))
             before = gray
             if len(coming) == ahead:
                 yield coming.popleft().result()
-        for motion in coming:
-            yield motion.result()
+        for sight in coming:
+            yield sight.result()
 
     @torch.inference_mode()
     def _finish(self, frame: Tensor, made: Painting, reference: StyleReference) -> Tensor:
@@ -171,7 +172,7 @@ class MiniStyleBackbone:
         workers = min(frames, count_workers(self.device, area))
         # A style is at most as large as the canvas, but for its largest scale.
         styles = min(4 * area, MAX_STYLE_PIXELS) * TURNS * _STYLE_BYTES
-        pixels = frames * _FRAME_BYTES + _PAINT_BYTES + workers * (_DECODER_BYTES + _MOTION_BYTES)
+        pixels = frames * _FRAME_BYTES + _PAINT_BYTES + workers * (_DECODER_BYTES + _SIGHT_BYTES)
         return _BASE_BYTES + styles + area * pixels
 
     def _picture(self, picture: Tensor) -> Tensor:
@@ -190,8 +191,8 @@ _FRAME_BYTES = 54
 _PAINT_BYTES = 160
 """Bytes per pixel of what flow and painting keep."""
 
-_MOTION_BYTES = 60
-"""Bytes per pixel of a search for motion, and of what it finds."""
+_SIGHT_BYTES = 60
+"""Bytes per pixel of a search for motion and letters, and of what it finds."""
 
 _DECODER_BYTES = 200
 """Bytes per pixel alive at the decoder's peak."""

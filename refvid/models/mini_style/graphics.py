@@ -1,4 +1,4 @@
-"""What is no picture: black bars, and titles in pure black and white. They stay as they are."""
+"""What is no picture stays as it is: black bars, titles in pure black and white, and letters."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from refvid.models.bars import Content, find_content
+from refvid.models.mini_style.letters import Mask
 
 _BLACK, _WHITE = 14, 241
 """Pure black and white, with what an encoder leaves of them [levels]."""
@@ -52,6 +53,16 @@ def find_graphics(frame: Tensor, before: Content | None) -> tuple[Tensor | None,
     kept = np.asarray(cv2.blur((letters | outside).astype(np.float32), (3, 3)), np.float32)
     kept[outside] = 1
     return torch.from_numpy(kept).to(frame.device), content
+
+
+def with_letters(graphics: Tensor | None, letters: Mask | None, frame: Tensor) -> Tensor | None:
+    """Add letters (h, w) to what `find_graphics` found in a frame (3, H, W)."""
+    if letters is None:
+        return graphics
+    height, width = frame.shape[1:]
+    mask = cv2.resize(letters.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    kept = torch.from_numpy(np.asarray(cv2.blur(mask, (3, 3)), np.float32)).to(frame.device)
+    return kept if graphics is None else torch.maximum(kept, graphics)
 
 
 def _widened(found: Content, before: Content | None) -> Content:

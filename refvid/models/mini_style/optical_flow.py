@@ -61,20 +61,6 @@ class Gray:
     """Height and width of the frame."""
 
 
-@dataclass(frozen=True, slots=True)
-class FrameMotion:
-    """What a frame tells of motion, whatever is painted."""
-
-    gray: Gray
-    flow: Flow | None
-    """To the frame before; None at the start of a shot."""
-
-
-def see_motion(gray: Gray, before: Gray | None, device: torch.device) -> FrameMotion:
-    """Find the motion from one frame to the next."""
-    return FrameMotion(gray, None if before is None else find_flow(gray, before, device))
-
-
 def gray_of(frame: Tensor) -> Gray:
     """Of a frame (3, H, W) in [-1, 1]."""
     height, width = frame.shape[1:]
