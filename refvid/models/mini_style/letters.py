@@ -31,9 +31,11 @@ _LOWEST, _HIGHEST = 7, 0.2
 _WIDE = 3.0
 """Width of a letter, or of a few that touch, over their height, at most."""
 
-_RIDGE, _FLAT, _SAME = 12, 11.0, 3.0
-"""Of strokes the pixels count that are nearly the lightest around. How much these differ at most:
-standard deviation within a letter, and of the letters of a line [levels]."""
+_RIDGE, _FLAT = 12, 11.0
+"""Of strokes the pixels count that are nearly the lightest around; their deviation [levels]."""
+
+_SAME = 5.0
+"""Letters of a line differ by at most this from the one in the middle [levels]."""
 
 _ALIKE, _ALIKE_LEVEL = 0.45, 12.0
 """Letters of a line: height of the smaller one over the other's, and how far levels are apart."""
@@ -158,8 +160,9 @@ def _lines(boxes: Boxes, level: NDArray[np.float64]) -> Iterator[NDArray[np.int6
             line |= reached
         waiting -= line
         members = np.array(sorted(line))
-        enough = len(members) >= fewest
-        if enough and level[members].std() <= _SAME and _is_writing(boxes[members]):
+        # Things of the picture that touch a line are nearly of its colour.
+        members = members[np.abs(level[members] - np.median(level[members])) <= _SAME]
+        if len(members) >= fewest and _is_writing(boxes[members]):
             yield members
 
 
