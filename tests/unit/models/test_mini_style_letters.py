@@ -13,6 +13,7 @@ from refvid.models.mini_style.config import MiniStyleConfig
 from refvid.models.mini_style.decoder import MiniStyleDecoder
 from refvid.models.mini_style.letters import find_letters, hold_letters
 from refvid.models.mini_style.painting import paint
+from refvid.models.mini_style.state import pack, unpack
 from refvid.models.mini_style.style_index import index_styles
 
 Picture = NDArray[np.uint8]
@@ -128,6 +129,9 @@ def test_letters_are_read_as_before_and_all_else_is_painted(colour: str) -> None
     made, state = paint(pixels(picture), index_styles([(style[0], 1.0)]))
     assert made.graphics is not None
     assert state.letters is not None
+    again = unpack(pack(state), torch.device("cpu")).letters
+    assert again is not None
+    assert np.array_equal(again, state.letters)
     latents = backbone.encode(pixels(picture)[None, :, None]).latents
     # The codec keeps less of the colours of thin strokes than of their light.
     wanted = to_levels(backbone.decode(latents, None).clip)
