@@ -1,4 +1,4 @@
-"""Clips made by code on which styles fail in ways of their own: fog, dark, bars, titles, drawn."""
+"""Clips made by code on which styles fail in ways of their own: fog, dark, bars, letters, drawn."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class StyleCase:
 def make_cases(frames: Frames) -> list[StyleCase]:
     """All cases, made of a clip (T, H, W, 3)."""
     makers: tuple[Callable[[Frames], StyleCase], ...] = (
-        _fog, _dark, _letterbox, _titles, _cartoon,
+        _fog, _dark, _letterbox, _titles, _subtitles, _cartoon,
     )  # fmt: skip
     return [make(frames) for make in makers]
 
@@ -66,6 +66,24 @@ def _titles(frames: Frames) -> StyleCase:
         pen.text(place, text, "white", font, anchor="mm")
     titles = np.stack([np.asarray(page)] * len(frames))
     return StyleCase("titles", titles, titles, np.ones((height, width), np.bool_))
+
+
+def _subtitles(frames: Frames) -> StyleCase:
+    """A white and a yellow line with a dark outline, over the clip."""
+    height, width = frames.shape[1:3]
+    over = Image.new("RGB", (width, height))
+    strokes = Image.new("L", (width, height))
+    outlined = Image.new("L", (width, height))
+    font = ImageFont.load_default(max(8, height // 17))
+    lines = (("I saw the painter on the bridge,", "white"), ("and she was gone at once.", "yellow"))
+    for line, (text, colour) in enumerate(lines):
+        place = (width // 2, round(height * (0.82 + 0.09 * line)))
+        ImageDraw.Draw(over).text(place, text, colour, font, anchor="mm")
+        ImageDraw.Draw(strokes).text(place, text, 255, font, anchor="mm")
+        ImageDraw.Draw(outlined).text(place, text, 255, font, anchor="mm", stroke_width=2)
+    share = np.asarray(outlined)[..., None] / 255
+    written = np.rint(frames * (1 - share) + np.asarray(over) * share).astype(np.uint8)
+    return StyleCase("subtitles", written, written, np.asarray(strokes) > 127)
 
 
 def _cartoon(frames: Frames) -> StyleCase:

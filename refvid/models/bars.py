@@ -42,8 +42,12 @@ def find_content(gray: NDArray[np.uint8]) -> Content:
 
 def _between_bars(lines: NDArray[np.uint8]) -> tuple[int, int]:
     """First and last line (exclusive) of the content of lines (N, length)."""
-    count = len(lines)
-    bar = (np.percentile(lines, 99, axis=1) <= _DARK) & (lines.std(axis=1) <= _PLAIN)
+    count, length = lines.shape
+    # Few lines have so few bright pixels that it is worth to look at them.
+    bar = np.count_nonzero(lines > _DARK, axis=1) < length - int(0.99 * (length - 1))
+    dark = lines[bar]
+    if len(dark):
+        bar[bar] = (np.percentile(dark, 99, axis=1) <= _DARK) & (dark.std(axis=1) <= _PLAIN)
     content = np.flatnonzero(~bar)
     if len(content) < _MIN_SHARE * count:
         return 0, count

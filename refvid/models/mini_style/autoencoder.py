@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +12,13 @@ import torch
 from torch import Tensor
 
 from refvid.models.backbone import BackboneLimits, Decoded, Encoded, Keyframe, PackedState
-from refvid.models.frame_workers import count_workers, frame_workers
+from refvid.models.frame_workers import Submit, count_workers, frame_workers
 from refvid.models.mini_style.config import MiniStyleConfig
 from refvid.models.mini_style.decoder import DEFAULT_STRUCTURE, MiniStyleDecoder
 from refvid.models.mini_style.keyframes import KeyframeIndex
+from refvid.models.mini_style.optical_flow import Gray, gray_of
 from refvid.models.mini_style.painting import Painting, PaintState, paint
+from refvid.models.mini_style.sight import Sight, look
 from refvid.models.mini_style.state import pack, unpack
 from refvid.models.mini_style.style_index import MAX_STYLE_PIXELS, TURNS, StyleIndex, index_styles
 from refvid.models.patch_codec import PatchCodec
@@ -58,6 +62,7 @@ class MiniStyleBackbone:
         self.codec = PatchCodec(chroma=4).to(device)
         # Its few numbers decide on pixels: they are not worth less than single precision.
         self.decoder = decoder.eval().requires_grad_(False).to(device, torch.float32)
+        self.decoder.leave_out_untrained()
 
     @torch.inference_mode()
     def encode(self, clip: Tensor, state: Any = None) -> Encoded:  # noqa: ARG002  # the protocol's
@@ -95,19 +100,37 @@ class MiniStyleBackbone:
     ) -> Decoded:
         """Latents (1, 96, T, h, w) -> clip (1, 3, T, 8h, 8w) in the reference's style.
 
-        Painting goes from frame to frame; the network that follows it runs on several frames at a
-        time on a CPU. Without a reference the frames come out as the codec decodes them.
+        Painting goes from frame to frame. On a CPU other threads look ahead of it, and join
+         paintings with their frames. Without a reference frames come out as the codec decodes
+        them.
         """
         frames = self.codec.decode(latents[0].to(self.device).transpose(0, 1))
         if reference is None:
             return Decoded(frames.clamp(-1, 1).transpose(0, 1)[None], state)
         pending = []
+        shown = frames.clamp(-1, 1).contiguous().unbind(0)
+        before = None if state is None else state.gray
         with frame_workers(self.device, frames[0, 0].numel()) as submit:
-            for frame in frames.clamp(-1, 1).unbind(0):
-                made, state = paint(frame, reference.style, state, reference.keyframes)
+            for frame, sight in zip(shown, self._sights(shown, before, submit), strict=True):
+                made, state = paint(frame, reference.style, state, reference.keyframes, sight)
                 pending.append(submit(self._finish, frame, made, reference))
             clip = torch.stack([result.result() for result in pending], 1)
         return Decoded(clip[None], state)
+
+    def _sights(
+        self, frames: Sequence[Tensor], before: Gray | None, submit: Submit
+    ) -> Iterator[Sight]:
+        """Of frames (3, H, W), in order: as many are looked at ahead as there are workers."""
+        ahead = count_workers(self.device, frames[0][0].numel())
+        coming: deque[Future[Sight]] = deque()
+        for frame in frames:
+            gray = gray_of(frame)
+            coming.append(submit(look, gray, before, self.device))
+            before = gray
+            if len(coming) == ahead:
+                yield coming.popleft().result()
+        for sight in coming:
+            yield sight.result()
 
     @torch.inference_mode()
     def _finish(self, frame: Tensor, made: Painting, reference: StyleReference) -> Tensor:
@@ -149,7 +172,7 @@ class MiniStyleBackbone:
         workers = min(frames, count_workers(self.device, area))
         # A style is at most as large as the canvas, but for its largest scale.
         styles = min(4 * area, MAX_STYLE_PIXELS) * TURNS * _STYLE_BYTES
-        pixels = frames * _FRAME_BYTES + _PAINT_BYTES + workers * _DECODER_BYTES
+        pixels = frames * _FRAME_BYTES + _PAINT_BYTES + workers * (_DECODER_BYTES + _SIGHT_BYTES)
         return _BASE_BYTES + styles + area * pixels
 
     def _picture(self, picture: Tensor) -> Tensor:
@@ -167,6 +190,9 @@ _FRAME_BYTES = 54
 
 _PAINT_BYTES = 160
 """Bytes per pixel of what flow and painting keep."""
+
+_SIGHT_BYTES = 60
+"""Bytes per pixel of a search for motion and letters, and of what it finds."""
 
 _DECODER_BYTES = 200
 """Bytes per pixel alive at the decoder's peak."""

@@ -63,6 +63,12 @@ class MiniStyleDecoder(nn.Module):
         self.bands = config.bands
         self.judges = nn.ModuleList(_Judge(config.hidden) for _ in range(config.bands))
 
+    def leave_out_untrained(self) -> None:
+        """Spend no time on what would shift nothing; for weights that do not change any more."""
+        for judge in self.judges:
+            assert isinstance(judge, _Judge), "there are no others"
+            judge.learned = any(bool(part.any()) for part in judge.decide.parameters())
+
     def forward(
         self,
         recoloured: Tensor,
@@ -102,6 +108,7 @@ class _Judge(nn.Module):
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
+        self.learned = True
         self.look = nn.Conv2d(_FEATURES, hidden, 1)
         self.condition = nn.Linear(STATISTICS, hidden)
         self.decide = nn.Conv2d(hidden, 2, 1)
@@ -112,13 +119,15 @@ class _Judge(nn.Module):
     def forward(self, frame: Tensor, painting: Tensor, above: Tensor, statistics: Tensor) -> Tensor:
         """Bands (N, 1, h, w) of both, and how far the frame is above the threshold."""
         whole, whole_painting = _strength(frame), _strength(painting)
+        gain = ((whole_painting + _FAINT) / (whole + _FAINT)).clamp(_LEAST_GAIN, _MOST_GAIN)
+        if not self.learned:
+            return torch.lerp(painting, frame * gain, (_DECISION * above).sigmoid())
         stroke = 0.5 * (box_mean(painting.square(), _AROUND) + _FAINT**2).log()
         stroke = stroke - (whole_painting + _FAINT).log()
         features = torch.cat((above, stroke, above - stroke), 1)
         told = self.look(features.clamp(-4, 4)) + self.condition(statistics)[..., None, None]
         shift, strokes = self.decide(functional.silu(told)).chunk(2, 1)
         share = (_DECISION * above + shift).sigmoid()
-        gain = ((whole_painting + _FAINT) / (whole + _FAINT)).clamp(_LEAST_GAIN, _MOST_GAIN)
         return torch.lerp(painting * strokes.exp(), frame * gain, share)
 
 

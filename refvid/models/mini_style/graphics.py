@@ -1,4 +1,4 @@
-"""What is no picture: black bars, and titles in pure black and white. They stay as they are."""
+"""What is no picture stays as it is: black bars, titles in pure black and white, and letters."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from refvid.models.bars import Content, find_content
+from refvid.models.mini_style.letters import Mask
 
 _BLACK, _WHITE = 14, 241
 """Pure black and white, with what an encoder leaves of them [levels]."""
@@ -39,11 +40,12 @@ def find_graphics(frame: Tensor, before: Content | None) -> tuple[Tensor | None,
         (H, W) from 0 to 1, or None where there is nothing; and what is between bars.
     """
     levels = frame.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
-    pixels = np.ascontiguousarray(levels.permute(1, 2, 0).cpu().numpy())
-    height, width = pixels.shape[:2]
+    planes = levels.cpu().numpy()
+    height, width = planes.shape[1:]
+    pixels = np.ascontiguousarray(planes.transpose(1, 2, 0))
     gray = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)
     content = _widened(find_content(gray), before)
-    letters = _letters(pixels, content)
+    letters = _letters(planes, content)
     whole = content == Content(top=0, bottom=height, left=0, right=width)
     if whole and not letters.any():
         return None, content
@@ -51,6 +53,16 @@ def find_graphics(frame: Tensor, before: Content | None) -> tuple[Tensor | None,
     kept = np.asarray(cv2.blur((letters | outside).astype(np.float32), (3, 3)), np.float32)
     kept[outside] = 1
     return torch.from_numpy(kept).to(frame.device), content
+
+
+def with_letters(graphics: Tensor | None, letters: Mask | None, frame: Tensor) -> Tensor | None:
+    """Add letters (h, w) to what `find_graphics` found in a frame (3, H, W)."""
+    if letters is None:
+        return graphics
+    height, width = frame.shape[1:]
+    mask = cv2.resize(letters.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    kept = torch.from_numpy(np.asarray(cv2.blur(mask, (3, 3)), np.float32)).to(frame.device)
+    return kept if graphics is None else torch.maximum(kept, graphics)
 
 
 def _widened(found: Content, before: Content | None) -> Content:
@@ -64,10 +76,10 @@ def _widened(found: Content, before: Content | None) -> Content:
     )
 
 
-def _letters(pixels: NDArray[np.uint8], content: Content) -> NDArray[np.bool_]:
+def _letters(planes: NDArray[np.uint8], content: Content) -> NDArray[np.bool_]:
     """(H, W) letters in pure black and white, and the plain ground that they stand on."""
-    height, width = pixels.shape[:2]
-    least, most = pixels.min(-1), pixels.max(-1)
+    height, width = planes.shape[1:]
+    least, most = planes.min(0), planes.max(0)
     inside = content.mask((height, width))
     black, white = (most <= _BLACK) & inside, (least >= _WHITE) & inside
     neutral = most - least <= _NEUTRAL

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from refvid.models.mini_style.bands import join_bands, lightness, split_bands
-from refvid.models.mini_style.smooth import box_mean
+from refvid.models.mini_style.smooth import box_mean, cell_mean
 
 _OCTAVES = 3
 """Of fine detail in which noise is looked for."""
@@ -37,12 +36,11 @@ _COLOUR = 5
 
 def measure_noise(frame: Tensor) -> Tensor:
     """Strength of the noise of (3, H, W) in [-1, 1], a scalar: that in its plain cells."""
-    light = lightness(frame)[None]
+    light = lightness(frame)[0]
     # Second differences both ways: plain walls and slopes have none, noise has six times its own.
-    taps = torch.tensor((1.0, -2.0, 1.0), device=frame.device)
-    rough = functional.conv2d(light, torch.outer(taps, taps)[None, None])
-    cell = min(_CELL, *rough.shape[2:])
-    energy = functional.avg_pool2d(rough.square(), cell).flatten()
+    down = light[:-2] - 2 * light[1:-1] + light[2:]
+    rough = down[:, :-2] - 2 * down[:, 1:-1] + down[:, 2:]
+    energy = cell_mean(rough.square(), min(_CELL, *rough.shape)).flatten()
     plain = energy.sort().values[int(_PLAINEST * (len(energy) - 1))]
     return plain.sqrt() / 6
 

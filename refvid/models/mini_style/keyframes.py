@@ -13,8 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from refvid.models.matching import TOKEN
 from refvid.models.mini_style.motion import Motion, find_motion, move, spread
 from refvid.models.mini_style.optical_flow import Flow, move_along
+from refvid.models.mini_style.smooth import box_mean
 
 _KEEP = 0.92
 """Share of what was followed before, where the motion is certain: it does not jump by pixels."""
@@ -25,6 +27,9 @@ from frame to frame."""
 
 _UNSURE, _SURE = 0.4, 0.9
 """Trust below which a keyframe is not there, and above which it is: half of it would be a smear."""
+
+_CROWD_CELL, _CROWDED = 16, 4.0
+"""Cells in which blocks are counted [pixels], and how many times as many as usual are a crowd."""
 
 _DECISION = 8
 """The keyframe that is found most surely counts most: powers of the trust in it."""
@@ -70,7 +75,7 @@ def follow_keyframes(
     for number, keyframe in enumerate(keyframes):
         hint = None if before is None else before.motions[number]
         motions.append(find_motion(frame, keyframe.frame, hint))
-    trusts = torch.stack([spread(motion.trust) for motion in motions])
+    trusts = torch.stack([spread(motion.trust * uncrowded(motion)) for motion in motions])
     weights = trusts**_DECISION + 1e-9
     weights = weights / weights.sum(0)
     moved = torch.stack([move(k.painted, m) for k, m in zip(keyframes, motions, strict=True)])
@@ -82,6 +87,23 @@ def follow_keyframes(
         painted = torch.lerp(painted, move_along(before.painted, flow), keep)
         share = torch.maximum(share, held * _HOLD)
     return Followed(painted, share, tuple(motions))
+
+
+def uncrowded(motion: Motion) -> Tensor:
+    """(rows, columns) from 1 down to 0: blocks that crowd at one place do not all come from there.
+
+    Plain ground looks the same everywhere; what was painted on one spot of it, a stroke or a line,
+    would be repeated as a pattern.
+    """
+    rows, columns = motion.position.shape[:2]
+    cell = motion.position.div(_CROWD_CELL, rounding_mode="floor")
+    across = columns * TOKEN // _CROWD_CELL + 1
+    number = (cell[..., 0] * across + cell[..., 1]).flatten()
+    crowd = torch.zeros(across * (rows * TOKEN // _CROWD_CELL + 1), device=number.device)
+    crowd.scatter_add_(0, number, torch.ones_like(number, dtype=crowd.dtype))
+    usual = (_CROWD_CELL / TOKEN) ** 2
+    share = _CROWDED * usual / crowd[number]
+    return box_mean(share.clamp(max=1).square().view(1, 1, rows, columns), 3)[0, 0]
 
 
 def _surely(trust: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch.nn import functional
 from refvid.models.mini_style.bands import lightness
 from refvid.models.mini_style.optical_flow import Flow
 from refvid.models.mini_style.patch_choice import PatchChoice
-from refvid.models.mini_style.smooth import box_mean
+from refvid.models.mini_style.smooth import box_mean, cell_mean
 from refvid.models.mini_style.style_index import LevelIndex, StyleIndex
 from refvid.models.mini_style.tokens import (
     CELL,
@@ -24,6 +24,7 @@ from refvid.models.mini_style.tokens import (
     edge_strength,
     join_patches,
     pad_for_tokens,
+    patch_mean,
     with_edge_strength,
 )
 
@@ -77,7 +78,7 @@ def choose_patches(
     found: list[Tensor] = []
     for number, level in enumerate(style.levels):
         factor = level.factor
-        small = functional.avg_pool2d(canvas[None], factor)[0]
+        small = cell_mean(canvas, factor)
         queries = describe(pad_for_tokens(small))[:: STRIDE // CELL, :: STRIDE // CELL]
         queries = with_edge_strength(queries, _as_strong(edge_strength(queries), level.strengths))
         choice = PatchChoice(queries, level, _insistence(small, _INSISTENCE[number]))
@@ -120,9 +121,9 @@ def lay_patches(corners: Corners, style: StyleIndex, canvas: Tensor) -> Tensor:
     fine = _laid(style.pictures, fine_corners, canvas)
     if level.factor == 1:
         return fine
-    small_canvas = functional.avg_pool2d(canvas[None], level.factor)[0]
+    small_canvas = cell_mean(canvas, level.factor)
     coarse = _laid(level.pictures, _at_level(chosen, level.factor), small_canvas)
-    small = functional.avg_pool2d(fine[None], level.factor)[0]
+    small = cell_mean(fine, level.factor)
     rest = functional.interpolate((coarse - small)[None], size=list(size), mode="bilinear")
     return fine + rest[0]
 
@@ -143,9 +144,9 @@ def _as_strong(strength: Tensor, wanted: Tensor) -> Tensor:
 
 def _insistence(picture: Tensor, most: float) -> Tensor:
     """(rows, columns) what the look of each token of (3, H, W) counts, at least 1."""
-    light = pad_for_tokens(picture.mean(0, keepdim=True))[None]
-    mean, square = (functional.avg_pool2d(part, PATCH, STRIDE) for part in (light, light.square()))
-    contrast = (square - mean.square()).clamp_min(0).sqrt()[0, 0]
+    light = pad_for_tokens(picture.mean(0, keepdim=True))
+    mean, square = (patch_mean(part) for part in (light, light.square()))
+    contrast = (square - mean.square()).clamp_min(0).sqrt()[0]
     over_mean = contrast / (contrast.mean() + _FAINT)
     return 1 + most * (over_mean - _PLAIN).clamp(0, _MOST)
 
@@ -174,7 +175,7 @@ def _laid(pictures: Tensor, corners: Tensor, canvas: Tensor) -> Tensor:
     last = pictures.shape[1] - PATCH
     inside = torch.cat((corners[..., :1], corners[..., 1:].round().clamp(0, last)), -1).long()
     patches = cut_patches(pictures, inside.view(-1, 3)).float().div_(127.5).sub_(1)
-    wanted = functional.avg_pool2d(pad_for_tokens(canvas)[None], PATCH, STRIDE)[0]
+    wanted = patch_mean(pad_for_tokens(canvas))
     shift = wanted - patches.mean((1, 2)).T.view_as(wanted)
     light = lightness(shift)
     shift = _LIGHT_SHIFT * light + _COLOUR_SHIFT * (shift - light)

@@ -78,17 +78,17 @@ def find_flow(now: Gray, before: Gray, device: torch.device) -> Flow:
     there, back = _search(now.pixels, before.pixels), _search(before.pixels, now.pixels)
     height, width = now.pixels.shape
     place = there + _grid(height, width)
-    returned = _sample(back, place)
-    apart = np.linalg.norm(there + returned, axis=-1)
-    moved = _sample(before.pixels, place).astype(np.float32)
-    different = cv2.blur(np.abs(moved - now.pixels), (_AROUND, _AROUND))
-    trust = 1 / (1 + (apart / _APART) ** 4) / (1 + (different / _DIFFERENT) ** 4)
-    inside = ((place >= 0) & (place <= (width - 1, height - 1))).all(-1)
-    trust = np.where(inside, trust, 0).astype(np.float32)
+    across, down = cv2.split(there + _sample(back, place))
+    apart = (across * across + down * down) / _APART**2
+    changed = cv2.absdiff(_sample(before.pixels, place), now.pixels).astype(np.float32)
+    different = np.square(cv2.blur(changed, (_AROUND, _AROUND)) / _DIFFERENT)
+    trust = 1 / ((1 + apart * apart) * (1 + different * different))
+    column, row = cv2.split(place)
+    trust[(column < 0) | (column > width - 1) | (row < 0) | (row > height - 1)] = 0
     if (height, width) != now.size:
         place = _grid(*now.size) + _enlarge(there, now.size) * (now.size[1] / width)
         trust = _enlarge(trust, now.size)
-    return Flow(place.astype(np.float32), torch.from_numpy(trust).to(device))
+    return Flow(place, torch.from_numpy(trust).to(device))
 
 
 def move_along(picture: Tensor, flow: Flow) -> Tensor:
@@ -118,7 +118,9 @@ def _search(now: NDArray[np.uint8], before: NDArray[np.uint8]) -> Map:
 
 
 def _grid(height: int, width: int) -> Map:
-    return np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
+    grid = np.empty((height, width, 2), np.float32)
+    grid[..., 0], grid[..., 1] = np.arange(width), np.arange(height)[:, None]
+    return grid
 
 
 def _sample(values: Any, place: Map, how: int = cv2.INTER_LINEAR) -> Any:

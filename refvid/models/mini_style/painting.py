@@ -26,20 +26,21 @@ from torch.nn import functional
 
 from refvid.models.bars import Content
 from refvid.models.mini_style.bands import lightness
-from refvid.models.mini_style.graphics import find_graphics
+from refvid.models.mini_style.graphics import find_graphics, with_letters
 from refvid.models.mini_style.guidance import measure_noise, remove_noise
 from refvid.models.mini_style.keyframes import Followed, KeyframeIndex, follow_keyframes
+from refvid.models.mini_style.letters import Mask, hold_letters
 from refvid.models.mini_style.levels import Corners, choose_patches, lay_patches
 from refvid.models.mini_style.optical_flow import (
     Flow,
     Gray,
-    find_flow,
     gray_of,
     move_along,
     shrink_flow,
 )
 from refvid.models.mini_style.palette import Moments, measure_moments, recolour
-from refvid.models.mini_style.smooth import box_mean
+from refvid.models.mini_style.sight import Sight, look
+from refvid.models.mini_style.smooth import box_mean, cell_mean
 from refvid.models.mini_style.style_index import StyleIndex, index_styles
 from refvid.models.mini_style.tokens import STRIDE
 from refvid.models.mini_style.tones import apply_tones, give_light, measure_tones, tone_curve
@@ -75,7 +76,7 @@ class Painting:
     """What keyframes give; where it is sure, that is what is wanted."""
 
     graphics: Tensor | None = None
-    """(H, W) from 0 to 1 where the frame must stay as it is."""
+    """(H, W) from 0 to 1 where the frame must stay as it is: bars, titles and letters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,9 @@ class PaintState:
     content: Content
     """What lies between black bars."""
 
+    letters: Mask | None
+    """Where letters were, (h, w) of `gray`; None without any."""
+
     prices: Tensor
     """(styles,) what keeps each style at its share of the frame."""
 
@@ -130,6 +134,7 @@ def paint(
     style: StyleIndex,
     state: PaintState | None = None,
     keyframes: Sequence[KeyframeIndex] = (),
+    sight: Sight | None = None,
 ) -> tuple[Painting, PaintState]:
     """Paint the next frame of a shot.
 
@@ -138,10 +143,15 @@ def paint(
         style: From `index_styles`.
         state: Of the frame before; None at the start of a shot.
         keyframes: Frames of the clip that somebody has painted.
+        sight: What is seen in the frame, where that is known already.
     """
-    gray = gray_of(frame)
-    flow = None if state is None else find_flow(gray, state.gray, frame.device)
+    if sight is None:
+        sight = look(gray_of(frame), None if state is None else state.gray, frame.device)
+    gray, flow, letters = sight.gray, sight.flow, sight.letters
+    if state is not None:
+        letters = hold_letters(letters, state.letters, gray.pixels, state.gray.pixels)
     graphics, content = find_graphics(frame, None if state is None else state.content)
+    graphics = with_letters(graphics, letters, frame)
     shot = _measure(frame, content)
     if state is not None:
         shot = state.shot.mixed(shot, _DRIFT)
@@ -170,7 +180,7 @@ def paint(
         shown = large[0, :, :height, :width]
     made = Painting(recoloured, shown, followed, graphics)
     return made, PaintState(
-        gray, guide, painted, corners, shot, content, prices, phase + 1, followed
+        gray, guide, painted, corners, shot, content, letters, prices, phase + 1, followed
     )
 
 
@@ -193,7 +203,7 @@ def _on_canvas(picture: Tensor, style: StyleIndex) -> Tensor:
     filled = functional.pad(
         picture[None], (0, -width % multiple, 0, -height % multiple), mode="replicate"
     )
-    return functional.avg_pool2d(filled, style.canvas)[0]
+    return cell_mean(filled[0], style.canvas)
 
 
 def _carried_along(painted: Tensor, before: Tensor, flow: Flow) -> Tensor:

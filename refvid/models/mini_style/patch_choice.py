@@ -6,6 +6,8 @@ painted its content in the frame before, unless another fits much better.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -49,6 +51,29 @@ _AROUND = (
 """Where the same patch must not lie."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Half:
+    """Every other token, and what it weighs."""
+
+    tokens: Tensor
+    """(tokens,) their numbers, row by row."""
+
+    around: Tensor
+    """(12, tokens) the numbers of the tokens `_AROUND`; the border repeats itself."""
+
+    queries: Tensor
+    """(tokens, D)."""
+
+    weight: Tensor | None
+    """(tokens,) how much each insists on its own look."""
+
+    carried: Tensor | None
+    """(tokens, 3) patches of the frame before."""
+
+    candidates: tuple[Tensor, ...]
+    """(tokens, 3) each."""
+
+
 class PatchChoice:
     """Which patch of the style paints which token of a frame, (rows, columns, 3) corners."""
 
@@ -59,13 +84,14 @@ class PatchChoice:
         device = queries.device
         row = torch.arange(self.rows, device=device)
         column = torch.arange(self.columns, device=device)
-        self.even = (row[:, None] + column) % 2 == 0
         self.number = row[:, None] * self.columns + column
+        even = ((row[:, None] + column) % 2 == 0).flatten()
+        self.halves = (even.nonzero()[:, 0], (~even).nonzero()[:, 0])
         self.carried: Tensor | None = None
         self.candidates: tuple[Tensor, ...] = ()
         self.phase = 0
         sides = [place(STRIDE * row, STRIDE * column, device) for row, column in _NEIGHBOURS]
-        self.offsets = functional.pad(torch.stack(sides), (1, 0))[:, None, None]
+        self.offsets = functional.pad(torch.stack(sides), (1, 0))[:, None]
 
     def begin(self) -> None:
         """Search anywhere for every token, and begin with large pieces."""
@@ -149,18 +175,39 @@ class PatchChoice:
 
     def settle(self) -> Tensor:
         """Let neighbours agree: (rows, columns, 3)."""
+        corners = self.corners.flatten(0, 1).clone()
+        halves = [self._half(tokens) for tokens in self.halves]
         for _ in range(_SWEEPS if self.carried is None else _SWEEPS_LATER):
-            for half in (self.even, ~self.even):
+            for half in halves:
                 # Half of the tokens choose at a time: next neighbours are of the other half.
-                around = torch.stack([_shift(self.corners, *side) for side in _AROUND])
+                own, around = corners[half.tokens], corners[half.around]
                 goes_on = around[: len(_NEIGHBOURS)] - self.offsets
-                score = self._score(self.corners, around, goes_on)
-                for candidate in (*self.candidates, *self._inside(goes_on)):
-                    other = self._score(candidate, around, goes_on)
-                    better = (other < score) & half
+                score = self._score(half, own, around, goes_on)
+                for candidate in (*half.candidates, *self._inside(goes_on)):
+                    other = self._score(half, candidate, around, goes_on)
+                    better = other < score
                     score = torch.where(better, other, score)
-                    self.corners = torch.where(better[..., None], candidate, self.corners)
+                    own = torch.where(better[:, None], candidate, own)
+                corners[half.tokens] = own
+        self.corners = corners.view(self.rows, self.columns, 3)
         return self.corners
+
+    def _half(self, tokens: Tensor) -> _Half:
+        """What tokens of these numbers weigh."""
+        row, column = tokens // self.columns, tokens % self.columns
+        around = [
+            (row + down).clamp(0, self.rows - 1) * self.columns
+            + (column + across).clamp(0, self.columns - 1)
+            for down, across in _AROUND
+        ]
+        return _Half(
+            tokens,
+            torch.stack(around),
+            self.queries.flatten(0, 1)[tokens],
+            None if self.weight is None else self.weight.flatten()[tokens],
+            None if self.carried is None else self.carried.flatten(0, 1)[tokens],
+            tuple(candidate.flatten(0, 1)[tokens] for candidate in self.candidates),
+        )
 
     def _follow_leaders(self) -> Tensor:
         """Begin with pieces of the style that are several tokens large, one token choosing.
@@ -183,27 +230,28 @@ class PatchChoice:
         led[..., 2] += (column - lead_columns[column // _PIECE]) * STRIDE
         return self._inside(led)
 
-    def _score(self, corners: Tensor, around: Tensor, goes_on: Tensor) -> Tensor:
+    def _score(self, half: _Half, corners: Tensor, around: Tensor, goes_on: Tensor) -> Tensor:
         """What it costs to paint tokens with these patches.
 
         Args:
-            corners: (rows, columns, 3).
-            around: (12, rows, columns, 3) the patches of the tokens `_AROUND`.
-            goes_on: (4, rows, columns, 3) what those of the `_NEIGHBOURS` would go on with.
+            half: The tokens.
+            corners: (tokens, 3).
+            around: (12, tokens, 3) the patches of the tokens `_AROUND`.
+            goes_on: (4, tokens, 3) what those of the `_NEIGHBOURS` would go on with.
         """
         height, width = self.style.descriptors.shape[1:3]
         row = ((corners[..., 1] + CELL // 2) // CELL).clamp(max=height - 1)
         column = ((corners[..., 2] + CELL // 2) // CELL).clamp(max=width - 1)
         place = (corners[..., 0] * height + row) * width + column
-        found = self.style.descriptors.flatten(0, 2).index_select(0, place.flatten())
-        score = (found.view_as(self.queries) - self.queries).square_().sum(-1)
+        found = self.style.descriptors.flatten(0, 2).index_select(0, place)
+        score = found.sub_(half.queries).square_().sum(-1)
         score += self.prices[corners[..., 0] // TURNS]
-        if self.weight is not None:
-            score *= self.weight
+        if half.weight is not None:
+            score *= half.weight
         score += _COHERENCE * (~_is_near(goes_on, corners, 1)).sum(0)
         score += _REPETITION * _is_near(around, corners, STRIDE - 1).sum(0)
-        if self.carried is not None:
-            score += _LOYALTY * ~_is_near(self.carried, corners, 2)
+        if half.carried is not None:
+            score += _LOYALTY * ~_is_near(half.carried, corners, 2)
         return score
 
     def _inside(self, corners: Tensor) -> Tensor:
@@ -221,12 +269,3 @@ def _is_near(some: Tensor, others: Tensor, distance: int) -> Tensor:
     """Whether corners (..., 3) are of one picture and at most so many pixels apart."""
     apart = (some - others).abs_()
     return (apart[..., 0] == 0) & (apart[..., 1] <= distance) & (apart[..., 2] <= distance)
-
-
-def _shift(corners: Tensor, row: int, column: int) -> Tensor:
-    """What the neighbour at (row, column) has; the border repeats itself."""
-    rows, columns = corners.shape[:2]
-    device = corners.device
-    at = (torch.arange(rows, device=device) + row).clamp(0, rows - 1)
-    across = (torch.arange(columns, device=device) + column).clamp(0, columns - 1)
-    return corners[at][:, across]

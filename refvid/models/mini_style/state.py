@@ -30,6 +30,8 @@ def pack(state: PaintState) -> PackedState:
         "noise": shot.noise,
         "prices": state.prices,
     }
+    if state.letters is not None:
+        tensors["letters"] = torch.from_numpy(state.letters.astype(np.uint8))
     tensors |= {f"{number}.corners": corners for number, corners in enumerate(state.corners)}
     motions = 0
     if state.followed is not None:
@@ -72,6 +74,7 @@ def unpack(packed: PackedState, device: torch.device) -> PaintState:
             Moments(tensors["mean"], tensors["covariance"]), tensors["tones"], tensors["noise"]
         ),
         content=Content(top=top, bottom=bottom, left=left, right=right),
+        letters=packed.tensors["letters"].cpu().numpy() > 0 if "letters" in tensors else None,
         prices=tensors["prices"],
         search_phase=facts["search_phase"],
         followed=followed,

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from refvid.models.mini_style.smooth import box_mean, cell_mean
+
 STRIDE = 8
 """Distance of neighbouring tokens [pixels]."""
 
@@ -36,12 +38,12 @@ def describe(picture: Tensor) -> Tensor:
     Returns:
         (H / CELL - 3, W / CELL - 3, D): of the patch that begins at (CELL * row, CELL * column).
     """
-    coarse = functional.avg_pool2d(picture[None], CELL)
+    coarse = cell_mean(picture[None], CELL)
     light = coarse.mean(1, keepdim=True)
     parts = functional.unfold(light, 4)[0]  # (16, places)
     mean = parts.mean(0)
     deviation = (parts - mean).square().mean(0).sqrt()
-    edges = functional.avg_pool2d(_edges(picture[None]), CELL // 2)
+    edges = cell_mean(_edges(picture[None]), CELL // 2)
     rest = functional.avg_pool2d(torch.cat((coarse, edges), 1), 4, stride=1)[0].flatten(1)
     told = torch.cat(
         (
@@ -111,6 +113,13 @@ def join_patches(patches: Tensor, grid: tuple[int, int]) -> Tensor:
     return picture.reshape(channels, STRIDE * (rows - 1), STRIDE * (columns - 1))
 
 
+def patch_mean(picture: Tensor) -> Tensor:
+    """Means (C, H / STRIDE - 1, W / STRIDE - 1) of the patches of all tokens in (C, H, W)."""
+    quarters = cell_mean(picture, STRIDE)
+    down = quarters[:, :-1] + quarters[:, 1:]
+    return (down[..., :-1] + down[..., 1:]) / 4
+
+
 def pad_for_tokens(picture: Tensor) -> Tensor:
     """Repeat the border of (C, H, W) by half a patch, so that tokens cover all of it."""
     half = STRIDE
@@ -119,7 +128,7 @@ def pad_for_tokens(picture: Tensor) -> Tensor:
 
 def _edges(picture: Tensor) -> Tensor:
     """(1, 3, H/2, W/2): direction as (cos 2a, sin 2a) times its certainty, and strength."""
-    light = functional.avg_pool2d(picture, 2).mean(1, keepdim=True)
+    light = cell_mean(picture.mean(1, keepdim=True), 2)
     padded = functional.pad(light, (1, 1, 1, 1), mode="replicate")
     across = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2
     down = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2
@@ -127,7 +136,6 @@ def _edges(picture: Tensor) -> Tensor:
     energy = across.square() + down.square()
     smooth = torch.cat((tensor, energy), 1)
     # Twice a box is close to a Gaussian; the border counts itself less, on both sides alike.
-    for _ in range(2):
-        smooth = functional.avg_pool2d(smooth, 3, stride=1, padding=1, count_include_pad=False)
+    smooth = box_mean(box_mean(smooth, 3), 3)
     tensor, energy = smooth[:, :2], smooth[:, 2:]
     return torch.cat((tensor / (energy + 1e-5), energy.sqrt()), 1)

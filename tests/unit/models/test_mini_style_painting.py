@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from refvid.models.mini_style.keyframes import KeyframeIndex
+from refvid.models.mini_style.keyframes import KeyframeIndex, uncrowded
 from refvid.models.mini_style.motion import Motion, find_motion, move
 from refvid.models.mini_style.painting import PaintState, paint, paint_clip
 from refvid.models.mini_style.palette import Moments, measure_moments, mix_moments, recolour
@@ -280,6 +280,19 @@ class TestKeyframes:
         made, _ = paint(frame, index_styles([(texture(48, 48, 32), 1.0)]), None, [key])
         assert made.followed is not None
         assert made.followed.share.mean() < 0.2
+
+
+def test_blocks_that_crowd_at_one_spot_of_a_keyframe_are_not_from_there() -> None:
+    """A zoom to twice the size is no crowd; a wall that is all found at one spot is."""
+    rows, columns = torch.meshgrid(torch.arange(24), torch.arange(24), indexing="ij")
+    grid, trust = torch.stack((rows, columns), -1) * 8, torch.ones(24, 24)
+    assert uncrowded(Motion(grid, trust)).min() == 1
+    assert uncrowded(Motion(grid // 2, trust)).min() == 1
+    crowded = grid.clone()
+    crowded[:8] = torch.tensor((40, 40))
+    share = uncrowded(Motion(crowded, trust))
+    assert share[:7].max() < 0.05
+    assert share[9:].min() == 1
 
 
 def test_a_keyframe_gives_way_to_the_style_where_it_is_lost() -> None:
