@@ -228,7 +228,7 @@ def _decode(
                 yield piece
 
         def decode_chunk(chunk: LatentChunk) -> Tensor:
-            first = _first_frame(chunk, latents, loaded.backbone.limits)
+            first = first_frame(chunk, latents, loaded.backbone.limits)
             if feed is not None:
                 rate = info.frame_rate or Fraction(DEFAULT_RATE)
                 view = look_at(chunk, first, latents, rate)
@@ -239,6 +239,7 @@ def _decode(
                 index=first,
                 shared=chunk.shared,
                 held_back=chunk.held_back,
+                is_last=chunk.position + chunk.latents.shape[2] == latents.length,
             )
 
         @out_of_memory_errors()
@@ -289,7 +290,7 @@ def pace_of(latents: Latents, lengths: ChunkLengths) -> Pace:
     return Pace(first=first, following=following, advance=following - lengths.overlap // stride)
 
 
-def _first_frame(chunk: LatentChunk, latents: Latents, limits: BackboneLimits) -> int:
+def first_frame(chunk: LatentChunk, latents: Latents, limits: BackboneLimits) -> int:
     """The number of a chunk's first frame that is not shared with the one before."""
     position = chunk.position
     if latents.chunk_latents:
