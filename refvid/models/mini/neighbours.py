@@ -27,7 +27,7 @@ T = TypeVar("T")
 REACH = 2
 """Frames to either side. With one, the gain on nine clips is about two thirds."""
 
-_UNLIKE = 8.0
+_UNLIKE = 10.0
 """Mean difference [levels] of a neighbour to the frame at which it counts 1/e as much."""
 
 _LEAST = 0.1
