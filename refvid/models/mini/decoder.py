@@ -27,6 +27,8 @@ class NeighbourShare(nn.Linear):
         super().__init__(CONDITION_CHANNELS, 1)
         nn.init.zeros_(self.weight)
         nn.init.constant_(self.bias, -10.0)
+        # The rest learns from single frames; this is fitted by `refvid.training.neighbour_fit`.
+        self.requires_grad_(False)
 
     def forward(self, condition: Tensor) -> Tensor:
         """(N, CONDITION_CHANNELS), see `measure_losses` -> (N,) in [0, 1]."""

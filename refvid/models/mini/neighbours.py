@@ -81,9 +81,18 @@ def with_neighbours(frames: Sequence[Rebuilt], position: int) -> Tensor:
     """
     one = frames[position]
     assert one.frame is not None, "it is not final"
-    reach = min(REACH, position, len(frames) - 1 - position)
-    if reach == 0 or one.share == 0:
+    has_neighbours = 0 < position < len(frames) - 1
+    if not has_neighbours or one.share == 0:
         return one.frame
+    change = what_neighbours_say(frames, position) * (one.share / 127.5)
+    planes = torch.from_numpy(change).to(one.frame.device).movedim(-1, 0)[None]
+    return (one.frame + planes).clamp_(-1, 1)
+
+
+def what_neighbours_say(frames: Sequence[Rebuilt], position: int) -> Plane:
+    """How a frame changes if they count in full: (H, W, 3) [levels]; see `with_neighbours`."""
+    one = frames[position]
+    reach = min(REACH, position, len(frames) - 1 - position)
     change = np.zeros(one.pixels.shape, np.float32)
     weights = np.ones(one.shades.shape, np.float32)
     for distance in range(1, reach + 1):
@@ -94,10 +103,8 @@ def with_neighbours(frames: Sequence[Rebuilt], position: int) -> Tensor:
             difference *= weight[..., None]
             change += difference
             weights += weight
-    weights *= 127.5 / one.share
     change /= weights[..., None]
-    planes = torch.from_numpy(change).to(one.frame.device).movedim(-1, 0)[None]
-    return (one.frame + planes).clamp_(-1, 1)
+    return change
 
 
 def _moved(neighbour: Rebuilt, one: Rebuilt) -> Picture:

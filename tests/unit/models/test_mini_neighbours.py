@@ -56,10 +56,11 @@ def test_errors_of_a_moving_picture_become_smaller(soft: torch.Tensor) -> None:
 
 
 def test_what_shows_something_else_has_no_say(soft: torch.Tensor) -> None:
-    frames = rebuilt([*moving(soft)[:REACH], soft, *[-soft.flip(3)] * REACH])
-    alone = rebuilt([*[-soft] * REACH, soft, *[-soft.flip(3)] * REACH])
-    assert torch.equal(with_neighbours(alone, REACH), soft)
-    assert error(with_neighbours(frames, REACH), soft) < (3 / 127.5) ** 2
+    light, dark = torch.full_like(soft, 0.9), torch.full_like(soft, -0.9)
+    flash = rebuilt([*[dark] * REACH, soft, *[light] * REACH])
+    assert torch.equal(with_neighbours(flash, REACH), soft)
+    cut = rebuilt([*moving(soft)[:REACH], torch.roll(soft, (4, -6), (2, 3)), *[light] * REACH])
+    assert error(with_neighbours(cut, REACH), torch.roll(soft, (4, -6), (2, 3))) < (1 / 127.5) ** 2
 
 
 def test_the_ends_of_a_shot_and_clean_frames_stay(soft: torch.Tensor) -> None:
