@@ -13,6 +13,7 @@ from refvid.models.mini.condition import CONDITION_CHANNELS
 from refvid.models.mini.config import MiniConfig
 from refvid.models.mini.decoder import MiniDecoder, NeighbourShare
 from refvid.models.mini.neighbours import REACH, Rebuilt, around, needed_later, with_neighbours
+from tests.in_chunks import join
 
 CPU = torch.device("cpu")
 
@@ -108,17 +109,17 @@ def test_chunks_of_any_length_give_the_same(
     latents = backbone.encode(torch.stack(noisy(moving(soft, 8)), 2)).latents
     reference = backbone.prepare_reference(soft)
     whole = backbone.decode(latents, reference).clip
-    state, done = None, torch.empty(1, 3, 0, *soft.shape[2:])
+    state = done = None
     for part in latents.split(lengths, 2):
         decoded = backbone.decode(part, reference, state)
         state = decoded.state
         # As it is written down and read again.
         state = backbone.unpack_state(backbone.pack_state(state), reference, (128, 192))
-        if decoded.revised is not None:
-            assert decoded.revised.shape[2] == min(REACH, done.shape[2])
-            done = done[:, :, : -decoded.revised.shape[2]]
-            done = torch.cat((done, decoded.revised), 2)
-        done = torch.cat((done, decoded.clip), 2)
+        before = 0 if done is None else done.shape[2]
+        revised = 0 if decoded.revised is None else decoded.revised.shape[2]
+        assert revised == min(REACH, before)
+        done = join(done, decoded)
+    assert done is not None
     assert torch.equal(done, whole)
     plain = MiniBackbone(backbone.decoder, replace(backbone.config), CPU, torch.float32)
     plain.decoder.neighbours = None
