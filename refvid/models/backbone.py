@@ -66,6 +66,11 @@ class BackboneLimits:
     """Frames that neighbouring chunks of a shot share, where the model carries no state from one
     to the next; their results are cross-faded. A multiple of `temporal_stride`."""
 
+    lookahead: int = 0
+    """Frames behind a frame that its result depends on: of a chunk's last so many, `decode` gives a
+    provisional result, and the final one with the next chunk; see `Decoded.revised`. 0: none. For
+    backbones without temporal stride or overlap."""
+
     finds_references: bool = False
     """Whether it takes several references of any size and finds what they show by itself
     (`prepare_references`); else one of the clip's size (`prepare_reference`)."""
@@ -149,6 +154,11 @@ class Decoded:
 
     uses: tuple[ReferenceUse, ...] = ()
     """What was found in each reference, from backbones that can tell."""
+
+    revised: Tensor | None = None
+    """(B, 3, R, H, W): the last frames of the shot before this chunk once more, now that what comes
+    after them is known; `lookahead` of them, or all where there are fewer. None where there are
+    none, and of backbones that do not look ahead."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,9 @@ rarely end on such a length: the last chunk is padded by repeating its last fram
 model makes of the repeats is thrown away.
 
 Where a model carries no state from one chunk to the next, chunks overlap instead: a chunk begins
-with the last frames of the one before, and the two results are cross-faded (`overlap.py`).
+with the last frames of the one before, and the two results are cross-faded (`overlap.py`). Where a
+model looks ahead, a chunk begins with those, too: it is not given them again, but their results are
+final only then.
 """
 
 from __future__ import annotations
@@ -126,29 +128,38 @@ def split_into_chunks(
     frames: Iterable[tuple[T, bool]],
     lengths: ChunkLengths,
     *,
+    lookahead: int = 0,
     index: int = 0,
     starts_shot: bool = True,
+    shared: int = 0,
 ) -> Iterator[Chunk[T]]:
     """Group a stream of frames into chunks that never cross a cut.
 
     Args:
         frames: Each frame with whether a shot starts at it.
-        lengths: Frames per chunk.
+        lengths: Frames per chunk; where the model looks ahead, of those that are new in it.
+        lookahead: See `BackboneLimits`; without an overlap.
         index: Position of the first frame in the stream.
         starts_shot: Whether the first one starts a shot. Where it does not, it begins a chunk that
             follows others.
+        shared: Frames at the start of this chunk that the one before has had, too.
 
     Yields:
         Chunks as soon as they are full, cut short at a cut and at the end. Every frame is in
-        exactly one chunk, in order; with an overlap, in the `final` part of exactly one. A full
-        chunk that may share frames with another waits for the next frame, which tells.
+        exactly one chunk, in order; where chunks share frames, in the `final` part of exactly one.
+        A full chunk that may share frames with another waits for the next frame, which tells.
     """
+    assert not (lookahead and lengths.overlap), "chunks share frames for one reason or the other"
+    shares = lookahead or lengths.overlap
     collected: list[T] = []
-    shared = 0
+
+    def is_full() -> bool:
+        new = len(collected) - (shared if lookahead else 0)
+        return new == (lengths.first if starts_shot else lengths.following)
+
     for frame, is_cut in frames:
-        full = len(collected) == (lengths.first if starts_shot else lengths.following)
-        if collected and (is_cut or full):
-            held_back = 0 if is_cut else lengths.overlap
+        if collected and (is_cut or is_full()):
+            held_back = 0 if is_cut else min(shares, len(collected))
             yield Chunk(tuple(collected), index, starts_shot, shared, held_back)
             index += len(collected) - held_back
             collected = collected[len(collected) - held_back :]
@@ -156,8 +167,7 @@ def split_into_chunks(
         if is_cut:
             starts_shot = True
         collected.append(frame)
-        full = len(collected) == (lengths.first if starts_shot else lengths.following)
-        if full and not lengths.overlap:
+        if not shares and is_full():
             yield Chunk(tuple(collected), index, starts_shot)
             index += len(collected)
             collected = []

@@ -179,6 +179,7 @@ def _decode(
                 index=first,
                 shared=chunk.shared,
                 held_back=chunk.held_back,
+                is_last=chunk.position + chunk.latents.shape[2] == latents.length,
             )
 
         @out_of_memory_errors()

@@ -20,7 +20,7 @@ from refvid.progress import Progress, ProgressCallback, ignore_progress
 from refvid.rebuild.canvas import Canvas
 from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.choose_decoder import check_model, plain_decoder
-from refvid.rebuild.latent_chunks import look_at, pace_of, stored_lengths
+from refvid.rebuild.latent_chunks import first_frame, look_at, pace_of, stored_lengths
 from refvid.rebuild.memory import plan_memory
 from refvid.rebuild.pixels import Pixels
 from refvid.rebuild.reference_choice import make_feed
@@ -84,15 +84,17 @@ def decode_latents(
     pace, overlap = pace_of(latents, lengths), lengths.overlap // latents.temporal_stride
     with out_of_memory_errors():
         for chunk in latents.chunks(pace.first, pace.following, overlap):
+            first = first_frame(chunk, latents, backbone.limits)
             if feed is not None:
-                view = look_at(chunk, done, latents, Fraction(1))
-                session.take_reference(feed.feed(view), done, len(view.moments))
+                view = look_at(chunk, first, latents, Fraction(1))
+                session.take_reference(feed.feed(view), first, len(view.moments))
             clip = session.decode(
                 chunk.latents.to(loaded.device),
                 (latents.padded_height, latents.padded_width),
-                index=done,
+                index=first,
                 shared=chunk.shared,
                 held_back=chunk.held_back,
+                is_last=chunk.position + chunk.latents.shape[2] == latents.length,
             )
             # Without what encoding had padded.
             wanted = clip[:, :, : latents.frames - done, : latents.height, : latents.width]

@@ -129,7 +129,8 @@ def rebuild_frames(
     marked = mark_shots(frames, lambda pixels: pixels, detect_cuts=cut_detection)
     width, height = canvas.size
     rebuilt, done = np.empty((len(frames), height, width, 3), frames.dtype), 0
-    for chunk in split_into_chunks(marked, budget.lengths):
+    lookahead = loaded.backbone.limits.lookahead
+    for chunk in split_into_chunks(marked, budget.lengths, lookahead=lookahead):
         places = range(chunk.index, chunk.index + len(chunk.frames))
         moments = [Moment(index, Fraction(index)) for index in places]
         for pixels in rebuilder.rebuild(chunk, chunk.frames, moments):

@@ -210,7 +210,8 @@ class PartMaker:
 
         def read(check_stop: CheckStop) -> Iterator[Chunk[Frame]]:
             marked = ((frame, number in part.cuts) for number, frame in frames)
-            for chunk in split_into_chunks(marked, self._prepared.budget.lengths):
+            lengths, limits = self._prepared.budget.lengths, self._rebuilder.session.backbone.limits
+            for chunk in split_into_chunks(marked, lengths, lookahead=limits.lookahead):
                 check_stop()
                 yield replace(chunk, index=chunk.index + part.first)
 

@@ -87,6 +87,10 @@ class Start:
     starts_shot: bool = True
     """Whether the first of these chunks begins without a state."""
 
+    shared: int = 0
+    """Frames that it begins with and that the chunk before has had, too, for a model that looks
+    ahead."""
+
 
 class Boundary:
     """What is kept where a stretch ends."""
@@ -171,7 +175,13 @@ class Keeper:
         self._uses_kept, self._cuts_kept = self._session.uses.pack(), len(self.cuts)
 
     def before_chunk(
-        self, position: int, frames: int, *, starts_shot: bool, cuts: list[int] | None = None
+        self,
+        position: int,
+        frames: int,
+        *,
+        starts_shot: bool,
+        shared: int = 0,
+        cuts: list[int] | None = None,
     ) -> Boundary | None:
         """Tell whether a stretch ends before a chunk, and what is to be kept.
 
@@ -179,6 +189,7 @@ class Keeper:
             position: Of its first frame or latent; those before are done.
             frames: How many frames these are.
             starts_shot: Whether no state goes beyond.
+            shared: Frames at its start that the chunk before has had, too.
             cuts: Indices of shots' first frames so far.
         """
         if self._work is None or frames - self._frames < self._shortest:
@@ -192,6 +203,7 @@ class Keeper:
             "position": position,
             "frames": frames,
             "starts_shot": starts_shot,
+            "shared": shared if self._session.backbone.limits.lookahead else 0,
             "cuts": cuts[self._cuts_kept :],
             "uses": {key: row for key, row in uses.items() if self._uses_kept.get(key) != row},
             "state": state,
@@ -235,7 +247,11 @@ class Keeper:
             first = first_needed(position, facts["state"]["shot"], pace, limits)
             starts_shot = first < position
         self.start = Start(
-            position=position, frames=facts["frames"], first=first, starts_shot=starts_shot
+            position=position,
+            frames=facts["frames"],
+            first=first,
+            starts_shot=starts_shot,
+            shared=facts["shared"],
         )
 
 

@@ -41,9 +41,22 @@ class ShotState:
     decoder: Any = None
 
 
-Step = Callable[[int, int, ShotState | None], tuple[Tensor, ShotState]]
-"""Does so many frames from a position on, with the state before them; gives what the model makes of
-them and the state after them."""
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a model makes of some frames."""
+
+    result: Tensor
+    """(1, C, T, H, W) float32."""
+
+    state: ShotState
+    """After them."""
+
+    revised: Tensor | None = None
+    """See `Decoded.revised`; float32."""
+
+
+Step = Callable[[int, int, ShotState | None], Made]
+"""Does so many frames from a position on, with the state before them."""
 
 
 class Session:
@@ -155,28 +168,37 @@ class Session:
             chunk: Where it lies in its shot.
 
         Returns:
-            (1, 3, T', H, W) float32, about [-1, 1]: its frames that are final. Of models whose
-            chunks overlap, those that the next chunk shares come with that one.
+            (1, 3, T', H, W) float32, about [-1, 1]: its frames that are final. Those that the next
+            chunk shares come with that one.
         """
         if chunk.starts_shot:
             self.state = None
             self._shot = chunk.index
         self._start = chunk.index
         self._unpack(*clip.shape[3:])
-        return self._joiner.join(self.rebuild_whole(clip), chunk.shared, chunk.held_back)
+        if not self.backbone.limits.lookahead:
+            return self._joiner.join(self.rebuild_whole(clip), chunk.shared, chunk.held_back)
+        self._start += chunk.shared
+        rebuilt = self.rebuild_whole(clip[:, :, chunk.shared :])
+        assert rebuilt.shape == clip.shape, "what is shared is given back with what is new"
+        return rebuilt[:, :, : len(chunk.final)]
 
     @torch.inference_mode()
     def rebuild_whole(self, clip: Tensor) -> Tensor:
-        """Do the same with frames of which none is shared with other chunks."""
+        """Do the same with frames of which none is shared with other chunks.
+
+        A model that looks ahead gives those before, too, whose results are final only now.
+        """
         height, width = clip.shape[3:]
 
-        def step(start: int, length: int, state: ShotState | None) -> tuple[Tensor, ShotState]:
+        def step(start: int, length: int, state: ShotState | None) -> Made:
             padded = self._pad(clip[:, :, start : start + length], state)
             encoded = self.backbone.encode(padded, state.encoder if state else None)
             decoded = self._decode(encoded.latents, state, start)
             assert decoded.clip.shape == padded.shape, "a model gives back the size that it got"
             rebuilt = decoded.clip[:, :, :length, :height, :width].to(torch.float32)
-            return rebuilt, ShotState(encoded.state, decoded.state)
+            revised = _crop(decoded.revised, height, width)
+            return Made(rebuilt, ShotState(encoded.state, decoded.state), revised)
 
         return self._work(step, clip.shape[2], (height, width))
 
@@ -185,10 +207,10 @@ class Session:
         """Encode a chunk of frames from an index on, as for `rebuild`: (1, C, t, h, w) float32."""
         self._start = index
 
-        def step(start: int, length: int, state: ShotState | None) -> tuple[Tensor, ShotState]:
+        def step(start: int, length: int, state: ShotState | None) -> Made:
             padded = self._pad(clip[:, :, start : start + length], state)
             encoded = self.backbone.encode(padded, state.encoder if state else None)
-            return encoded.latents.to(torch.float32), ShotState(encoder=encoded.state)
+            return Made(encoded.latents.to(torch.float32), ShotState(encoder=encoded.state))
 
         height, width = clip.shape[3:]
         stride = self.backbone.limits.temporal_stride
@@ -203,6 +225,7 @@ class Session:
         index: int = 0,
         shared: int = 0,
         held_back: int = 0,
+        is_last: bool = True,
     ) -> Tensor:
         """Decode a chunk of latents.
 
@@ -212,6 +235,7 @@ class Session:
             index: Position of their first frame.
             shared: Latents at their start that the chunk before had too.
             held_back: Latents at their end that the next chunk has too.
+            is_last: Whether no more of the shot come; a model that looks ahead waits for them.
 
         Returns:
             (1, 3, T, H, W) float32, about [-1, 1]: the frames that are final.
@@ -220,18 +244,20 @@ class Session:
         self._start = index
         self._unpack(*size)
 
-        def step(start: int, length: int, state: ShotState | None) -> tuple[Tensor, ShotState]:
+        def step(start: int, length: int, state: ShotState | None) -> Made:
             first = count_latents(start, limits, starts_shot=starts_shot)
             stop = count_latents(start + length, limits, starts_shot=starts_shot)
             decoded = self._decode(latents[:, :, first:stop], state, start)
             assert decoded.clip.shape[2:] == (length, *size), "as large as the limits say"
-            return decoded.clip.to(torch.float32), ShotState(decoder=decoded.state)
+            revised = _crop(decoded.revised, *size)
+            return Made(decoded.clip.to(torch.float32), ShotState(decoder=decoded.state), revised)
 
         frames = count_frames(latents.shape[2], limits, starts_shot=starts_shot)
         stride = limits.temporal_stride
-        return self._joiner.join(
-            self._work(step, frames, size), shared * stride, held_back * stride
-        )
+        clip = self._work(step, frames, size)
+        if limits.lookahead:
+            return clip if is_last else clip[:, :, : max(0, clip.shape[2] - limits.lookahead)]
+        return self._joiner.join(clip, shared * stride, held_back * stride)
 
     def _decode(self, latents: Tensor, state: ShotState | None, start: int) -> Decoded:
         past = state.decoder if state else None
@@ -271,17 +297,20 @@ class Session:
             start = position - shared
             length = next_length(frames - start, self.state is None, lengths)
             try:
-                made, state = step(start, length, self.state)
-                self._check_numbers(made)
+                made = step(start, length, self.state)
+                self._check_numbers(made.result)
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
                 failure = str(error).partition("\n")[0]
             else:
-                self.state, self.fade_from = state, None
+                self.state, self.fade_from = made.state, None
+                result = made.result
+                if made.revised is not None:
+                    done = _revise(done, made.revised)
                 if shared:
-                    done[-1], made = cross_fade(done[-1], made, shared // stride)
-                done.append(made)
+                    done[-1], result = cross_fade(done[-1], result, shared // stride)
+                done.append(result)
                 position = start + length
                 continue
             # Outside the handler: the error's traceback holds the tensors that did not fit.
@@ -329,6 +358,21 @@ class Session:
             f"{describe_budget(self.budget)} needs about {needed / 2**30:.1f} GiB{found}. "
             f"Close other programs, choose another --device or a smaller video. ({failure})"
         )
+
+
+def _crop(revised: Tensor | None, height: int, width: int) -> Tensor | None:
+    return None if revised is None else revised[..., :height, :width].to(torch.float32)
+
+
+def _revise(done: list[Tensor], revised: Tensor) -> list[Tensor]:
+    """Put the final results of the last frames in the place of the provisional ones.
+
+    Of a chunk before this one, these are not there any more.
+    """
+    if not done:
+        return [revised]
+    before = torch.cat(done, 2)
+    return [torch.cat((before[:, :, : -revised.shape[2]], revised), 2)]
 
 
 def count_frames(latents: int, limits: BackboneLimits, *, starts_shot: bool) -> int:

@@ -229,7 +229,12 @@ def _rebuild(
             )
             needed = without_known_cuts(marked, read_from, start)
             return split_into_chunks(
-                needed, lengths, index=start.first, starts_shot=start.starts_shot
+                needed,
+                lengths,
+                lookahead=loaded.backbone.limits.lookahead,
+                index=start.first,
+                starts_shot=start.starts_shot,
+                shared=start.shared,
             )
 
         def compute(chunk: Chunk[Frame]) -> _Rebuilt:
@@ -239,7 +244,11 @@ def _rebuild(
                 rebuilder.warm_up(chunk, pictures, moments)
                 return _Rebuilt()
             boundary = keeper.before_chunk(
-                chunk.index, chunk.index, starts_shot=chunk.starts_shot, cuts=rebuilder.cuts
+                chunk.index,
+                chunk.index,
+                starts_shot=chunk.starts_shot,
+                shared=chunk.shared,
+                cuts=rebuilder.cuts,
             )
             return _Rebuilt(boundary, chunk.final, rebuilder.rebuild(chunk, pictures, moments))
 

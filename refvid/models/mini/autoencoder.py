@@ -24,6 +24,7 @@ from refvid.models.mini.config import MiniConfig
 from refvid.models.mini.decoder import MiniDecoder
 from refvid.models.mini.fusion import CELL, Aligned, take_colors
 from refvid.models.mini.mixing import Followed, Mixed, mix
+from refvid.models.mini.neighbours import REACH, Rebuilt, around, needed_later, with_neighbours
 from refvid.models.mini.shot import References, Shot, ShotFrames
 from refvid.models.mini.state import MiniState, pack, unpack
 from refvid.models.patch_codec import PatchCodec
@@ -60,21 +61,22 @@ class MiniBackbone:
     """`Backbone` on a device; see `refvid.models.backbone` for the contract."""
 
     name = MINI
-    limits = BackboneLimits(
-        size_multiple=TOKEN,
-        min_size=32,
-        temporal_stride=1,
-        first_chunk_extra=0,
-        default_chunk=8,
-        max_chunk=64,
-        finds_references=True,
-        packs_state=True,
-    )
 
     def __init__(
         self, decoder: MiniDecoder, config: MiniConfig, device: torch.device, dtype: torch.dtype
     ) -> None:
         self.config, self.device, self.dtype = config, device, dtype
+        self.limits = BackboneLimits(
+            size_multiple=TOKEN,
+            min_size=32,
+            temporal_stride=1,
+            first_chunk_extra=0,
+            default_chunk=8,
+            max_chunk=64,
+            lookahead=REACH if config.weighs_neighbours else 0,
+            finds_references=True,
+            packs_state=True,
+        )
         self.codec = PatchCodec().to(device)
         decoder = decoder.eval().requires_grad_(False).to(device, dtype)
         self.decoder: MiniDecoder = decoder.to(
@@ -118,7 +120,13 @@ class MiniBackbone:
         ]
         clip = torch.cat([decoded.clip for decoded in done])
         uses = tuple(use for decoded in done for use in decoded.uses)
-        return Decoded(clip, tuple(decoded.state for decoded in done), uses)
+        revised = [decoded.revised for decoded in done if decoded.revised is not None]
+        return Decoded(
+            clip,
+            tuple(decoded.state for decoded in done),
+            uses,
+            torch.cat(revised) if revised else None,
+        )
 
     def _decode_one(
         self,
@@ -136,7 +144,7 @@ class MiniBackbone:
         tokens = latents.to(self.device).transpose(0, 1)  # (T, C, h, w)
         shot = Shot(state.references if state else None)
         condition = state.condition if state else None
-        pending: list[Future[tuple[Tensor, Mixed | None]]] = []
+        pending: list[Future[tuple[Rebuilt, Mixed | None]]] = []
         area = TOKEN**2 * tokens[0, 0].numel()
         with frame_workers(self.device, area) as submit:
             # One by one: in batches of other sizes, sums are rounded in other ways, and alignment
@@ -154,10 +162,24 @@ class MiniBackbone:
                 followed = shot.follow(frame.shades) if reference else []
                 pending.append(submit(self._align_and_fuse, frame, condition, followed, tile))
             done = [result.result() for result in pending]
+            before = state.frames_before if state else ()
+            rebuilt = [*before, *(frame for frame, _ in done)]
+            # Those at the end of the chunk before are final now.
+            revised = min(self.limits.lookahead, len(before))
+            final = [
+                submit(with_neighbours, *around(rebuilt, position))
+                for position in range(len(before) - revised, len(rebuilt))
+            ]
+            clip = torch.stack([result.result() for result in final], 2)
         assert condition is not None, "a chunk has at least one frame"
         uses = shot.finish([mixed for _, mixed in done]) if reference else ()
-        clip = torch.stack([fused for fused, _ in done], 2)
-        return Decoded(clip, MiniState(shot.references, condition, start + len(plain)), uses)
+        after = MiniState(
+            shot.references,
+            condition,
+            start + len(plain),
+            needed_later(rebuilt) if self.limits.lookahead else (),
+        )
+        return Decoded(clip[:, :, revised:], after, uses, clip[:, :, :revised] if revised else None)
 
     @torch.inference_mode()
     def _decode_plain(self, token: Tensor) -> _Plain:
@@ -167,13 +189,18 @@ class MiniBackbone:
 
     def _align_and_fuse(
         self, frame: _Plain, condition: Tensor, followed: Sequence[Followed], tile: int | None
-    ) -> tuple[Tensor, Mixed | None]:
+    ) -> tuple[Rebuilt, Mixed | None]:
         mixed = mix(frame.shades, followed)
         # A reference shows what was lost, whatever the spectrum says.
         believed = max(frame.natural, mixed.worth if mixed else 0.0)
         fused = self.fuse(frame.pixels, doubt(condition, believed), mixed, tile)
+        rebuilt = Rebuilt(fused, _NO_PIXELS, frame.shades, 0.0)
+        weigh = self.decoder.neighbours
+        if weigh is not None:
+            share = frame.natural * float(weigh(condition))
+            rebuilt = Rebuilt(fused, to_pictures(fused)[0], frame.shades, share)
         # Its pixels are not needed any more: a chunk's would add up.
-        return fused, None if mixed is None else replace(mixed, pixels=_NO_PIXELS)
+        return rebuilt, None if mixed is None else replace(mixed, pixels=_NO_PIXELS)
 
     @torch.inference_mode()
     def fuse(

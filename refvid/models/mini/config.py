@@ -26,3 +26,6 @@ class MiniConfig:
 
     kernels: int = 8
     """Filters that the condition mixes."""
+
+    weighs_neighbours: bool = False
+    """Whether it looks at the frames around a frame, too, and knows how much they count."""

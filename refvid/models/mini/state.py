@@ -17,6 +17,7 @@ from torch import Tensor
 
 from refvid.models.backbone import PackedState, Reference
 from refvid.models.mini.alignment import FramePlaced, Placed
+from refvid.models.mini.neighbours import Rebuilt
 from refvid.models.mini.placement import RegisteredReference, ShotReference, lay_over
 from refvid.models.mini.registration_facts import pack_registration, unpack_registration
 from refvid.models.mini.shot import References
@@ -35,6 +36,9 @@ class MiniState:
     frames: int = 0
     """Of the shot, up to here."""
 
+    frames_before: tuple[Rebuilt, ...] = ()
+    """The last ones: those whose results are not final, and those that have a say in these."""
+
 
 def pack(state: MiniState) -> PackedState:
     """Write a state down."""
@@ -44,7 +48,14 @@ def pack(state: MiniState) -> PackedState:
         if reference.coarse is not None:
             tensors[f"{number}.coarse"] = _to_tensor(reference.coarse)
         references.append([number, _numbers_of(reference), _describe(reference.placed)])
-    return PackedState(tensors, {"references": references, "state": _numbers_of(state)})
+    for number, frame in enumerate(state.frames_before):
+        tensors |= {f"before.{number}.{key}": one for key, one in _pack_frame(frame).items()}
+    facts = {
+        "references": references,
+        "state": _numbers_of(state),
+        "shares": [frame.share for frame in state.frames_before],
+    }
+    return PackedState(tensors, facts)
 
 
 def unpack(
@@ -61,8 +72,30 @@ def unpack(
             coarse=None if coarse is None else coarse.numpy(),
             **numbers,
         )
-    condition = packed.tensors["condition"].to(device)
-    return MiniState(references=references, condition=condition, **packed.facts["state"])
+    return MiniState(
+        references=references,
+        condition=packed.tensors["condition"].to(device),
+        frames_before=tuple(
+            _unpack_frame(packed.tensors, f"before.{number}", share, device)
+            for number, share in enumerate(packed.facts["shares"])
+        ),
+        **packed.facts["state"],
+    )
+
+
+def _pack_frame(frame: Rebuilt) -> dict[str, Tensor]:
+    tensors = {"pixels": _to_tensor(frame.pixels), "shades": _to_tensor(frame.shades)}
+    if frame.frame is not None:
+        tensors["frame"] = frame.frame.cpu().contiguous()
+    return tensors
+
+
+def _unpack_frame(
+    tensors: Mapping[str, Tensor], name: str, share: float, device: torch.device
+) -> Rebuilt:
+    frame = tensors.get(f"{name}.frame")
+    pixels, shades = (tensors[f"{name}.{key}"].numpy() for key in ("pixels", "shades"))
+    return Rebuilt(None if frame is None else frame.to(device), pixels, shades, share)
 
 
 def _numbers_of(record: Any) -> dict[str, Any]:

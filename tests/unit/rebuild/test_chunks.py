@@ -1,6 +1,9 @@
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from refvid.errors import OptionError
 from refvid.models.backbone import BackboneLimits
@@ -9,6 +12,7 @@ from refvid.rebuild.chunks import (
     choose_chunk_lengths,
     halve_chunk_lengths,
     pad_length,
+    split_into_chunks,
 )
 from refvid.rebuild.memory import choose_budget, shrink
 
@@ -71,3 +75,24 @@ def test_long_chunks_of_small_frames_are_halved_when_memory_runs_out() -> None:
 def test_pad_length() -> None:
     assert [pad_length(n, True, wan()) for n in (1, 2, 5, 6, 17)] == [1, 5, 5, 9, 17]
     assert [pad_length(n, False, wan()) for n in (1, 4, 5)] == [4, 4, 8]
+
+
+@given(
+    shots=st.lists(st.integers(1, 25), min_size=1, max_size=4),
+    length=st.integers(1, 9),
+    lookahead=st.integers(0, 4),
+)
+def test_where_a_model_looks_ahead(shots: list[int], length: int, lookahead: int) -> None:
+    """Every frame is new in one chunk and final in one, and no chunk has more new ones."""
+    cuts = {sum(shots[:number]) for number in range(len(shots))}
+    marked = [(number, number in cuts) for number in range(sum(shots))]
+    chunks = [*split_into_chunks(marked, ChunkLengths(length, length), lookahead=lookahead)]
+    new = [chunk.frames[chunk.shared :] for chunk in chunks]
+    assert [number for frames in new for number in frames] == [number for number, _ in marked]
+    assert [number for chunk in chunks for number in chunk.final] == [n for n, _ in marked]
+    assert all(1 <= len(frames) <= length for frames in new)
+    for before, chunk in pairwise(chunks):
+        assert chunk.index == chunk.frames[0]
+        assert chunk.shared == before.held_back
+        assert chunk.starts_shot == (chunk.index in cuts and not chunk.shared)
+        assert before.held_back == (0 if chunk.starts_shot else min(lookahead, len(before.frames)))

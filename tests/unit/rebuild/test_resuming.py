@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -21,6 +21,7 @@ from refvid.media.image import write_image
 from refvid.media.inputs import Job
 from refvid.media.reader import open_video
 from refvid.media.work_folder import WorkFolder, work_folder_of
+from refvid.models.mini.autoencoder import MiniBackbone
 from refvid.models.videovaeplus.autoencoder import VideoVaePlusAutoencoder, VideoVaePlusBackbone
 from refvid.models.videovaeplus.config import VideoVaePlusConfig
 from refvid.models.wan.autoencoder import WanAutoencoder, WanBackbone
@@ -103,8 +104,14 @@ def videovae_plus() -> LoadedBackbone:
     return ready(VideoVaePlusBackbone(model, CPU, torch.float32))
 
 
-def mini() -> LoadedBackbone:
-    return choose_backbone(ModelOptions(model="mini", device="cpu", dtype="fp32"))
+def mini(chunk: int | None = None) -> LoadedBackbone:
+    """With frames whose neighbours count in full, whatever they lost."""
+    loaded = choose_backbone(ModelOptions(model="mini", device="cpu", dtype="fp32", chunk=chunk))
+    share = cast("MiniBackbone", loaded.backbone).decoder.neighbours
+    assert share is not None
+    torch.nn.init.zeros_(share.weight)
+    torch.nn.init.constant_(share.bias, 10.0)
+    return loaded
 
 
 def two_shots(height: int = 32, width: int = 48) -> np.ndarray:
@@ -196,9 +203,9 @@ def rebuild_with(
     return run
 
 
-@pytest.mark.parametrize("stops", [(20, 40), (76,)])
-def test_mini_goes_on(clip, photo, tmp_path, stops) -> None:
-    check(rebuild_with(mini(), clip, photo), tmp_path / "out.mkv", stops)
+@pytest.mark.parametrize(("stops", "chunk"), [((20, 40), None), ((76,), None), ((20, 60), 1)])
+def test_mini_goes_on(clip, photo, tmp_path, stops, chunk) -> None:
+    check(rebuild_with(mini(chunk), clip, photo), tmp_path / "out.mkv", stops)
 
 
 @pytest.mark.parametrize("detect", [True, False])
