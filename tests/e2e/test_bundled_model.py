@@ -136,6 +136,7 @@ def test_chunks_equal_the_whole(clip: np.ndarray, loaded: LoadedBackbone) -> Non
     for index in range(FRAMES):
         decoded = backbone.decode(latents[:, :, index : index + 1], reference, state)
         state, done = decoded.state, join(done, decoded)
+    assert done is not None
     assert torch.equal(done, whole)
 
 
