@@ -8,6 +8,7 @@ that no frame depends on. So a size is where the search begins, and what lies in
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -47,9 +48,16 @@ def missing_bytes(path: Path) -> int:
 
 
 def breaks_off(path: Path) -> bool:
-    """Whether a recording in Matroska, which never said how long it is, ends within something."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
+    """Whether a recording in Matroska, which never said how long it is, ends within something.
+
+    No, where the file is there no more: whoever reads it says that it has changed.
+    """
+    try:
+        file = path.open("rb")
+    except OSError:
+        return False
+    with file:
+        size = os.fstat(file.fileno()).st_size
         if _read_element(file)[0] != _EBML_HEADER:
             return False
         file.seek(0)

@@ -38,7 +38,7 @@ def test_cases_are_chosen_and_bars_decide_no_exit_code(clips: Path) -> None:
     ("words", "code", "says"),
     [
         (["--cases", "exact,nome"], 2, "Unknown case 'nome'"),
-        (["--cases", ""], 2, "Unknown case ''"),
+        (["--cases", ""], 2, "--cases is empty"),
         (["--task", "style", "--styles", ".", "--cases", "exact"], 2, "--task restore"),
         (["--task", "style", "--styles", ".", "--against", "x.json"], 2, "--task restore"),
         (["--against", "missing.json"], 3, "Cannot read missing.json"),
