@@ -250,8 +250,8 @@ class MiniBackbone:
 _BASE_BYTES = 64 << 20
 """Scratch of libraries, whatever the size."""
 
-_CLIP_BYTES = 42
-"""Bytes per pixel and frame: clip, latents, decoded and rebuilt frames."""
+_CLIP_BYTES = 58
+"""Bytes per pixel and frame: clip, latents, decoded, rebuilt and final frames."""
 
 _REFERENCE_BYTES = 120
 """Bytes per pixel of the references that are placed at once, their views and flows."""
