@@ -33,8 +33,8 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## enhance the bundled sample clip and show the gain
 	$(BIN)/refvid demo --overwrite
 
-test: $(STAMP) ## run the tests, several at a time
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+test: $(STAMP) ## run the tests
+	$(BIN)/python -m pytest
 
 lint: $(STAMP) ## check style, and that imports point down
 	$(BIN)/ruff check .

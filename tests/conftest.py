@@ -20,8 +20,8 @@ settings.load_profile("refvid")
 
 PROJECT = Path(__file__).resolve().parent.parent
 
-# As the program does before torch is loaded: where several tests run at a time, threads that spin
-# while they wait take the cores from each other, for minutes.
+# As the program does before torch is loaded: on a busy machine, threads that spin while they wait
+# take the cores from each other, for minutes.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # Jobs in the background of a script ignore Ctrl-C, and so would the programs that tests interrupt.
