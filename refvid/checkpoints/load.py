@@ -22,7 +22,6 @@ from refvid.checkpoints.convert import (
     read_weights,
     ready_weights,
 )
-from refvid.checkpoints.download import fetch
 from refvid.checkpoints.fill import Placement, fill_network
 from refvid.checkpoints.sizes import build_empty, parse_sizes
 from refvid.checkpoints.state_dict import clean_key
@@ -116,6 +115,8 @@ def load_backbone(
         return made if attention else made.plain() or made
 
     if name in catalog:
+        from refvid.checkpoints.download import fetch  # noqa: PLC0415 -- the hub's client is slow
+
         *below, entry = catalog.layers(name)
         base = below[-1] if below else None
         # The base first: nothing is fetched for a model that cannot be had whole.
@@ -239,6 +240,8 @@ def load_published_network(
     )
     below: Path | None = None
     if base is not None and not keys.shapes.keys() <= read_weights(path).keys():
+        from refvid.checkpoints.download import fetch  # noqa: PLC0415 -- the hub's client is slow
+
         below = base if isinstance(base, Path) else fetch(base, cache, on_transfer, model=spec.name)
     ready = ready_weights(path, keys, cache, on_transfer, base=below)
     try:

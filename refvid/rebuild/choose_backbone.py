@@ -9,7 +9,6 @@ import torch
 
 from refvid.checkpoints.cache import Cache
 from refvid.checkpoints.catalog import CATALOG, Catalog
-from refvid.checkpoints.download import fetch
 from refvid.checkpoints.hub_cache import locate
 from refvid.checkpoints.load import identify, load_backbone
 from refvid.checkpoints.outline import describe_missing, outline_backbone
@@ -159,6 +158,8 @@ def _choose_name(
         return MINI, f"the bundled model ({why})"
     if WAN not in catalog:
         return MINI, "the bundled model"
+    from refvid.checkpoints.download import fetch  # noqa: PLC0415 -- the hub's client is slow
+
     entry = catalog.get(WAN)
     is_here = locate(entry) is not None
     if not is_here and entry.needs_acceptance:
