@@ -65,7 +65,7 @@ def breaks_off(path: Path) -> bool:
             element, length = _read_element(file)
             if length is None and element not in (_SEGMENT, _CLUSTER):
                 return file.tell() >= size  # not even its header is whole; else nobody can tell
-            file.seek(length or 0, 1)
+            _skip(file, length or 0, size)
         return file.tell() > size
 
 
@@ -116,7 +116,7 @@ def _missing_from_matroska(file: BinaryIO, size: int) -> int:
         if element != wanted or length is None:
             return 0
         if wanted == _EBML_HEADER:
-            file.seek(length, 1)
+            _skip(file, length, size)
     assert length is not None
     end = file.tell() + length
     if end <= size:
@@ -130,8 +130,13 @@ def _missing_from_matroska(file: BinaryIO, size: int) -> int:
         if has_clusters and element in _SPARE_ELEMENTS and file.tell() + length > size:
             return 0
         has_clusters |= element == _CLUSTER
-        file.seek(length, 1)
+        _skip(file, length, size)
     return end - size
+
+
+def _skip(file: BinaryIO, length: int, size: int) -> None:
+    """Go on, at most to just past the end: a file system refuses what lies beyond its limits."""
+    file.seek(min(file.tell() + length, size + 1))
 
 
 def _read_element(file: BinaryIO) -> tuple[int | None, int | None]:

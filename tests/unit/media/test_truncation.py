@@ -10,7 +10,7 @@ import pytest
 
 from refvid.errors import InputError
 from refvid.media.reader import open_video
-from refvid.media.truncation import missing_bytes
+from refvid.media.truncation import breaks_off, missing_bytes
 
 FRAMES = 25
 
@@ -204,3 +204,13 @@ def test_a_live_recording_that_breaks_off_is_used_and_said(tmp_path, caplog):
     cut = put(tmp_path / "cut.mkv", path.read_bytes()[:-3])
     assert count_frames(cut) == FRAMES - 1
     assert "breaks off within a frame" in caplog.text
+
+
+@pytest.mark.parametrize(("size", "is_missing"), [("ff" * 7, False), ("00" * 6 + "90", True)])
+def test_a_size_beyond_any_file_system_is_no_error(tmp_path, size, is_missing):
+    """Nobody can go to such a place; the segment's own size is unknown, or too large, too."""
+    segment = bytes.fromhex("1a45dfa3 80 18538067 01" + size)
+    cluster = bytes.fromhex("1f43b675 01 fffffffffffff0") + bytes(100)
+    path = put(tmp_path / "a.mkv", segment + cluster)
+    assert breaks_off(path)
+    assert (missing_bytes(path) > 0) == is_missing
