@@ -24,7 +24,9 @@ from refvid.media.video_info import VideoInfo
 _MILLISECOND: Final = Fraction(1, 1000)
 _SHORTEST_MS: Final = 11
 _USUAL_MS: Final = 100
-_MOST_PIXELS: Final = 2**26
+_MOST_PIXELS: Final = 2**25
+"""A picture of 8K has no more. Few bytes can claim to be a large one."""
+
 _MOST_BYTES: Final = 2**29
 """Pillow holds the whole file."""
 
@@ -95,7 +97,8 @@ def _flattened(picture: Image.Image) -> Callable[[], Pixels]:
 
     def load() -> Pixels:
         background = Image.new("RGBA", picture.size, _BACKGROUND)
-        return np.array(Image.alpha_composite(background, picture).convert("RGB"))
+        background.alpha_composite(picture)
+        return np.array(background.convert("RGB"))
 
     return load
 

@@ -164,6 +164,19 @@ def test_a_damaged_animation_is_an_error(tmp_path, kind):
         assert kind in ("PNG", "GIF"), "libav reads these to their last whole picture"
 
 
+@pytest.mark.parametrize(("size", "is_too_large"), [((7680, 4320), False), ((13300, 4000), True)])
+def test_few_bytes_claim_no_picture_beyond_8k(tmp_path, size, is_too_large):
+    path = save(tmp_path / "a.webp", "WEBP")
+    data = bytearray(path.read_bytes())
+    data[24:30] = b"".join((side - 1).to_bytes(3, "little") for side in size)
+    path.write_bytes(data)
+    if is_too_large:
+        with pytest.raises(InputError, match="13300x4000"):
+            read_video_info(path)
+    else:
+        assert read_video_info(path).width == size[0]
+
+
 def test_boxes_without_end_are_no_picture(tmp_path):
     brand = b"\0\0\0\x10ftypavis\0\0\0\0"
     path = tmp_path / "a.avif"
