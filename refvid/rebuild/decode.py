@@ -184,11 +184,13 @@ def _decode(
 
         @out_of_memory_errors()
         def compute(chunk: LatentChunk) -> tuple[Boundary | None, Pixels]:
+            boundary = keeper.before_chunk(
+                chunk.position, run.read, starts_shot=chunk.position == 0
+            )
             if chunk.position < start.position:
                 with session.untold():
                     decode_chunk(chunk)
                 return None, np.empty((0, info.height, info.width, 3), dtype)
-            boundary = keeper.before_chunk(chunk.position, run.read, starts_shot=False)
             clip = decode_chunk(chunk)
             # Without what encoding had padded.
             wanted = clip[:, :, : latents.frames - run.read, : info.height, : info.width]

@@ -123,18 +123,18 @@ class Session:
             with_state: Whether the next chunk goes on with the state, and the backbone can write it
                 down.
         """
-        facts: dict[str, Any] = {"shot": self._shot, "budget": pack_budget(self.budget)}
-        decoder = None if self.state is None else self.state.decoder
-        if decoder is None or not with_state or not self.backbone.limits.packs_state:
-            return {}, facts
-        packed = cast("StatePacker", self.backbone).pack_state(decoder)
-        return packed.tensors, {**facts, "state": packed.facts}
+        model: dict[str, Any] = {"budget": pack_budget(self.budget)}
+        packed = self._pack() if with_state else None
+        if packed is not None:
+            model["state"] = packed.facts
+        return {} if packed is None else packed.tensors, {"shot": self._shot, "model": model}
 
     def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         """Go on from a snapshot, with the reference that comes next."""
-        self._shot, self.budget = facts["shot"], unpack_budget(facts["budget"])
-        if "state" in facts:
-            self._packed = PackedState(tensors, facts["state"])
+        model = facts["model"]
+        self._shot, self.budget = facts["shot"], unpack_budget(model["budget"])
+        if "state" in model:
+            self._packed = PackedState(tensors, model["state"])
             self.state = ShotState()
 
     def expect(self, shrunk: Iterable[Shrunk]) -> None:
@@ -149,6 +149,12 @@ class Session:
             yield
         finally:
             self.uses = told
+
+    def _pack(self) -> PackedState | None:
+        decoder = None if self.state is None else self.state.decoder
+        if decoder is None or not self.backbone.limits.packs_state:
+            return self._packed
+        return cast("StatePacker", self.backbone).pack_state(decoder)
 
     def _unpack(self, height: int, width: int) -> None:
         packed, self._packed = self._packed, None
@@ -179,9 +185,9 @@ class Session:
         if not self.backbone.limits.lookahead:
             return self._joiner.join(self.rebuild_whole(clip), chunk.shared, chunk.held_back)
         self._start += chunk.shared
+        # What is shared comes back with what is new; not where an interrupted run begins once more.
         rebuilt = self.rebuild_whole(clip[:, :, chunk.shared :])
-        assert rebuilt.shape == clip.shape, "what is shared is given back with what is new"
-        return rebuilt[:, :, : len(chunk.final)]
+        return rebuilt[:, :, : rebuilt.shape[2] - chunk.held_back]
 
     @torch.inference_mode()
     def rebuild_whole(self, clip: Tensor) -> Tensor:

@@ -240,9 +240,6 @@ def _rebuild(
         def compute(chunk: Chunk[Frame]) -> _Rebuilt:
             moments = [Moment(frame.index, frame.time - zero) for frame in chunk.frames]
             pictures = [frame.pixels for frame in chunk.frames]
-            if chunk.index < start.position:
-                rebuilder.warm_up(chunk, pictures, moments)
-                return _Rebuilt()
             boundary = keeper.before_chunk(
                 chunk.index,
                 chunk.index,
@@ -250,6 +247,9 @@ def _rebuild(
                 shared=chunk.shared,
                 cuts=rebuilder.cuts,
             )
+            if chunk.index < start.position:
+                rebuilder.warm_up(chunk, pictures, moments)
+                return _Rebuilt()
             return _Rebuilt(boundary, chunk.final, rebuilder.rebuild(chunk, pictures, moments))
 
         def write(rebuilt: _Rebuilt, check_stop: CheckStop) -> None:

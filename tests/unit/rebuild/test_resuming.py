@@ -203,7 +203,11 @@ def rebuild_with(
     return run
 
 
-@pytest.mark.parametrize(("stops", "chunk"), [((20, 40), None), ((76,), None), ((20, 60), 1)])
+@pytest.mark.parametrize(
+    ("stops", "chunk"),
+    # The last stretch before frame 52 ends behind the first chunk of a shot.
+    [((20, 40), None), ((76,), None), ((52,), None), ((20, 60), 1), ((20, 60), 3)],
+)
 def test_mini_goes_on(clip, photo, tmp_path, stops, chunk) -> None:
     check(rebuild_with(mini(chunk), clip, photo), tmp_path / "out.mkv", stops)
 
