@@ -340,6 +340,21 @@ def test_where_memory_ran_out_smaller_chunks_are_taken_at_once(
     assert killed.fitted == calm.fitted
 
 
+def test_a_chunk_that_is_computed_once_more_is_cut_where_memory_ran_out(
+    clip, photo, tmp_path
+) -> None:
+    loaded = mini()
+    # The fourth chunk is the last before the stretch that ends with frame 30.
+    starving = Starving(loaded.backbone, calls=3, most=4)
+    run, output = rebuild_with(replace(loaded, backbone=starving), clip, photo), tmp_path / "o.mkv"
+    with pytest.raises(Stop):
+        run(output, stop_after(36))
+    assert starving.lengths[:5] == [8, 8, 8, 8, 4]
+    starving.is_starving, starving.lengths = False, []
+    assert run(output).resumed == 30
+    assert starving.lengths[:3] == [4, 4, 4]
+
+
 @pytest.mark.parametrize("is_there", [False, True])
 def test_sequences_go_on(clip, tmp_path, is_there) -> None:
     def to_images(output: Path, *on_progress: Any) -> Any:
