@@ -172,8 +172,9 @@ class Keeper:
             self._go_on(work.stretches, pace)
         if work is not None:
             known = [note.facts[_SHRUNK] for note in work.notes if _SHRUNK in note.facts]
-            self._session.expect(map(Shrunk.unpack, known))
-            self._session.on_shrink = lambda shrunk: work.note(Note({_SHRUNK: shrunk.pack()}))
+            budget = self._session.budget
+            budget.expect(map(Shrunk.unpack, known))
+            budget.on_shrink = lambda shrunk: work.note(Note({_SHRUNK: shrunk.pack()}))
         self._frames = self.start.frames
         self._uses_kept, self._cuts_kept = self._session.uses.pack(), len(self.cuts)
 
