@@ -1,13 +1,15 @@
 """What keeping stretches costs: time and disk of `enhance` with and without, in one run.
 
-    python -m benchmarks.resume_overhead [--frames 220] [--size 480] [--rounds 1] [--strength 1]
+    python -m benchmarks.resume_overhead [--frames 220] [--size 480] [--clip FILE] [--rounds 1]
+        [--strength 1] [--crf CRF]
 
-The same clip goes through the same model, in each round without, with, with and without: whatever
-grows or shrinks meanwhile meets both alike. "Without" is --no-resume. A run with is compared to the
-one without beside it; the median of these ratios counts, and their spread tells what it is worth.
-Where other programs work, that is more than what is looked for: so what keeping does by itself
-(packets, state, checksums, waiting for the disk) is timed, too. Disk is the most that lay beside
-the source at any time, over the size of the result.
+A moving photo, or the frames of a clip forth and back, compressed with crf 32. It goes through the
+same model, in each round without, with, with and without: whatever grows or shrinks meanwhile
+meets both alike. "Without" is --no-resume. A run with is compared to the one without beside it;
+the median of these ratios counts, and their spread tells what it is worth. Where other programs
+work, that is more than what is looked for: so what keeping does by itself (packets, state,
+checksums, waiting for the disk) is timed, too. Disk is the most that lay beside the source at any
+time, over the size of the result, on which `--crf` decides; `--rounds 0` measures nothing else.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import chain, cycle, islice
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -28,8 +31,12 @@ import numpy as np
 from PIL import Image
 
 from refvid.media import work_folder
+from refvid.media.encoding import Encoding
 from refvid.media.inputs import Job
 from refvid.media.packet_file import PacketFile
+from refvid.media.pixel_conversion import to_uint8
+from refvid.media.reader import open_video
+from refvid.media.video_info import read_video_info
 from refvid.media.work_folder import WorkFolder
 from refvid.rebuild import resuming, video
 from refvid.rebuild.choose_backbone import LoadedBackbone, choose_backbone
@@ -69,6 +76,9 @@ class Measured(NamedTuple):
     keeping: float
     """Seconds in `KEEPING`, by the clock."""
 
+    result: int
+    """Its size [bytes]."""
+
     disk: float
     """The most at any time, in sizes of the result."""
 
@@ -77,23 +87,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--frames", type=int, default=220)
     parser.add_argument("--size", type=int, default=480, choices=WIDTHS)
+    parser.add_argument("--clip", type=Path, help="in place of a photo, of its own size")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--strength", type=float, default=1.0)
+    parser.add_argument("--crf", type=float, help="of the result")
     asked = parser.parse_args()
     loaded = choose_backbone(ModelOptions(model="mini")) if asked.strength else no_model()
-    height, width = asked.size, WIDTHS[asked.size]
-    stretch = shortest_stretch(height, width, has_model=bool(asked.strength))
-    print(f"{asked.frames} frames of {width}x{height}, a stretch has {stretch} frames at least")
     pairs: list[tuple[Measured, Measured]] = []
     with tempfile.TemporaryDirectory(prefix="refvid-benchmark-") as place:
         source = Path(place, "clip.mp4")
-        make_clip(source, asked.frames, height, width)
+        make_clip(source, asked.frames, asked.size, asked.clip)
+        width, height = read_video_info(source).size
+        stretch = shortest_stretch(height, width, has_model=bool(asked.strength))
+        print(f"{asked.frames} frames of {width}x{height}, a stretch has {stretch} frames at least")
 
         def run(*, keeps: bool) -> Measured:
-            measured = measure(source, loaded, asked.strength, keeps=keeps)
+            options = RebuildOptions(
+                strength=asked.strength,
+                overwrite=True,
+                resume=keeps,
+                encoding=Encoding(crf=asked.crf),
+            )
+            measured = measure(source, loaded, options)
             print(f"{'with' if keeps else 'without':8}{tell(measured)}", flush=True)
             return measured
 
+        if asked.rounds == 0:
+            run(keeps=True)
+            return
         for _ in range(asked.rounds):
             without, kept = run(keeps=False), run(keeps=True)
             kept_again, without_again = run(keeps=True), run(keeps=False)
@@ -107,7 +128,7 @@ def main() -> None:
 def tell(run: Measured) -> str:
     return (
         f"{run.wall:8.2f} s, {run.cpu:8.2f} s of processors, {1000 * run.keeping:6.0f} ms of "
-        f"keeping, disk {run.disk:.2f} of the result"
+        f"keeping, result {run.result / 1e6:.2f} MB, disk {run.disk:.2f} of it"
     )
 
 
@@ -116,17 +137,23 @@ def overhead(pairs: list[tuple[Measured, Measured]], value: Callable[[Measured],
     return f"{median(ratios):+.2f} % ({min(ratios):+.2f} to {max(ratios):+.2f})"
 
 
-def make_clip(path: Path, frames: int, height: int, width: int) -> None:
+def make_clip(path: Path, frames: int, height: int, shown: Path | None) -> None:
+    if shown is not None:
+        with open_video(shown) as video:
+            pictures = [to_uint8(frame.pixels) for frame in video]
+        forth_and_back = cycle(chain(pictures, pictures[-2:0:-1]))
+        write_h264(islice(forth_and_back, frames), path, crf=32)
+        return
+    width = WIDTHS[height]
     coarse = np.random.default_rng(0).integers(0, 256, (height // 8, width // 8, 3), np.uint8)
     photo = Image.fromarray(coarse).resize((2 * width, 2 * height), Image.Resampling.BICUBIC)
     clip = moving_photo(photo, size=(width, height), frames=frames, rng=random.Random(0))
     write_h264(clip, path, crf=32)
 
 
-def measure(source: Path, loaded: LoadedBackbone, strength: float, *, keeps: bool) -> Measured:
+def measure(source: Path, loaded: LoadedBackbone, options: RebuildOptions) -> Measured:
     output = source.with_name("out.mp4")
-    references = References(sources=(ReferenceSource(frame=0),) if strength else ())
-    options = RebuildOptions(strength=strength, overwrite=True, resume=keeps)
+    references = References(sources=(ReferenceSource(frame=0),) if options.strength else ())
     output.unlink(missing_ok=True)
     spent = [0.0]
     with watched(source) as most, ExitStack() as patches:
@@ -136,7 +163,8 @@ def measure(source: Path, loaded: LoadedBackbone, strength: float, *, keeps: boo
         started, cpu = time.perf_counter(), time.process_time()
         enhance(Job(source=source, output=output), references, options, loaded)
         seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
-    return Measured(seconds, cpu, spent[0] if keeps else 0.0, most[0] / output.stat().st_size)
+    result = output.stat().st_size
+    return Measured(seconds, cpu, spent[0] if options.resume else 0.0, result, most[0] / result)
 
 
 def with_clock(function: Callable[..., Any], spent: list[float]) -> Callable[..., Any]:

@@ -1,4 +1,5 @@
 """How what a user writes becomes values: the words of flags, which Python may give as numbers, too.
+Those for times are in `time_words`.
 
 Messages name the flag; in Python, the keyword has its name. Loads nothing heavy.
 """
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from refvid.errors import CheckpointUnavailable, InputError, OptionError
 from refvid.media.folders import exists, is_file, is_folder, refuse_special
-from refvid.media.frame_range import FrameRange
+from refvid.time_words import DECIMALS, WHOLE, parse_time
 
 if TYPE_CHECKING:
     from refvid.rebuild.enlargement import Enlargement
@@ -22,100 +23,16 @@ if TYPE_CHECKING:
     from refvid.rebuild.options import KeyframeSource, ModelOptions, StyleSource
     from refvid.rebuild.reference_options import ReferenceFit, References, ReferenceSource
 
-Number = float | Fraction
-"""Also an int."""
-
-# More digits mean nothing, and Python refuses to read thousands of them.
-_WHOLE = r"[0-9]{1,15}"
-_DECIMALS = r"\.[0-9]{1,30}"
-_CLOCK = re.compile(rf"(?:({_WHOLE}):)?({_WHOLE}):([0-9]{{1,2}}(?:{_DECIMALS})?)")
-_SECONDS = re.compile(rf"({_WHOLE}(?:{_DECIMALS}|\.)?|{_DECIMALS})s?")
-_UNITS = re.compile(
-    rf"(?:({_WHOLE})h)?(?:({_WHOLE})m(?:in)?)?(?:({_WHOLE}(?:{_DECIMALS})?)s)?|({_WHOLE})ms"
-)
-_SIZE = re.compile(rf"({_WHOLE}(?:{_DECIMALS})?)([KMGT]?)(?:i?B)?", re.ASCII | re.IGNORECASE)
-_FRAMES = re.compile(rf"({_WHOLE})f")
+_SIZE = re.compile(rf"({WHOLE}(?:{DECIMALS})?)([KMGT]?)(?:i?B)?", re.ASCII | re.IGNORECASE)
 _LEAST_MEMORY = 1 << 20
 """Nobody means less without a unit [bytes]."""
 
 _WEIGHT = re.compile(r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+", re.ASCII)
-_FRAME = re.compile(rf"({_WHOLE})f?")
-_SIDES = re.compile(rf"({_WHOLE})[x×:*]({_WHOLE})", re.IGNORECASE)
-_LINES = re.compile(rf"({_WHOLE})p", re.IGNORECASE)
+_FRAME = re.compile(rf"({WHOLE})f?")
+_SIDES = re.compile(rf"({WHOLE})[x×:*]({WHOLE})", re.IGNORECASE)
+_LINES = re.compile(rf"({WHOLE})p", re.IGNORECASE)
 _TIME = re.compile(r".+s|.*:.*")
 _OTHER_WORDS = ", frame:N or time:SECONDS"
-_NTSC = {
-    "23.976": Fraction(24000, 1001),
-    "23.98": Fraction(24000, 1001),
-    "29.97": Fraction(30000, 1001),
-    "47.95": Fraction(48000, 1001),
-    "59.94": Fraction(60000, 1001),
-    "119.88": Fraction(120000, 1001),
-}
-
-
-def parse_range(
-    start: str | Number | None,
-    end: str | Number | None,
-    frames: int | None,
-    preview: str | Number | None,
-) -> FrameRange:
-    """`--start`, `--end`, `--frames` and `--preview`: positions as for `parse_position`.
-
-    Raises:
-        OptionError: They make no sense, alone or together.
-    """
-    first = None if start is None else parse_position(start, "--start")
-    last = None if end is None else parse_position(end, "--end")
-    if preview is not None:
-        if last is not None or frames is not None:
-            raise OptionError("--preview excludes --end and --frames")
-        length = parse_position(preview, "--preview")
-        if length <= 0:
-            raise OptionError("--preview must be longer than nothing")
-        if isinstance(length, int):
-            frames = length
-        elif isinstance(first, int):
-            raise OptionError(
-                "--preview in seconds needs --start in seconds; "
-                "with --start in frames write --preview 48f"
-            )
-        else:
-            last = (first or 0) + length
-    if type(first) is type(last) and first is not None and last is not None and last <= first:
-        raise OptionError(f"--end {end} is not after --start {start}")
-    return FrameRange(start=first, end=last, frames=frames)
-
-
-def parse_position(value: str | Number, option: str) -> Fraction | int:
-    """`90`, `5s`, `1m30s`, `1:30`, `00:01:30.5` -> exact seconds; `120f` -> a frame index as int.
-
-    A number is seconds: a float means what it prints as, so that 0.1 is a tenth.
-    """
-    if isinstance(value, str) and (match := _FRAMES.fullmatch(value.strip())):
-        return int(match[1])
-    return parse_time(value, option)
-
-
-def parse_time(value: str | Number, option: str) -> Fraction:
-    """`90`, `5s`, `1m30s`, `1:30`, `00:01:30.5`, or a number -> exact seconds."""
-    word = str(value).strip()
-    if match := _SECONDS.fullmatch(word):
-        return Fraction(match[1])
-    if match := _CLOCK.fullmatch(word):
-        hours, minutes, seconds = int(match[1] or 0), int(match[2]), Fraction(match[3])
-        # `90:00` is ninety minutes, but `1:90` and `1:75:00` are slips.
-        if seconds < 60 and (match[1] is None or minutes < 60):
-            return hours * 3600 + minutes * 60 + seconds
-    if word and (match := _UNITS.fullmatch(word)):
-        hours, minutes = int(match[1] or 0), int(match[2] or 0)
-        seconds = Fraction(int(match[4]), 1000) if match[4] else Fraction(match[3] or 0)
-        return hours * 3600 + minutes * 60 + seconds
-    if isinstance(value, float | Fraction) and 0 <= value < float("inf"):
-        return Fraction(word)  # such as 1e-05 and 1/3
-    raise OptionError(
-        f"{option}: {word!r} is not a time; write 90, 5s, 1m30s, 1:30, 00:01:30.5 or frames as 120f"
-    )
 
 
 def parse_references(
@@ -175,7 +92,7 @@ def parse_reference(value: str | Path) -> ReferenceSource:
 
     kind, _, rest = ("", "", "") if isinstance(value, Path) else value.partition(":")
     if kind == "frame":
-        if not re.fullmatch(_WHOLE, rest):
+        if not re.fullmatch(WHOLE, rest):
             raise OptionError(f"--ref: {value!r} needs a frame number, as in frame:0")
         return ReferenceSource(frame=int(rest))
     if kind == "time":
@@ -305,7 +222,7 @@ def parse_tile(value: str | int) -> int | Literal["auto", "off"]:
         return "auto"
     if word == "off":
         return "off"
-    if re.fullmatch(_WHOLE, word) and int(word) > 0:
+    if re.fullmatch(WHOLE, word) and int(word) > 0:
         return int(word)
     raise OptionError(f"--tile: {word!r} is neither auto, off nor a number of pixels")
 
@@ -320,21 +237,6 @@ def parse_size(value: str | int, option: str) -> int:
     if count < (1 if unit else _LEAST_MEMORY):
         raise OptionError(f"{option}: {word!r} is {count} bytes; write 8G or 900M")
     return count
-
-
-def parse_rate(value: str | Number | None, option: str = "--rate") -> Fraction | None:
-    """`--rate` and `--fps`: `24`, `30000/1001` or `23.976`, which means the exact NTSC rate."""
-    if value is None:
-        return None
-    word = str(value).strip()
-    if re.fullmatch(rf"{_WHOLE}(?:{_DECIMALS})?|{_WHOLE}/{_WHOLE}", word):
-        try:
-            rate = _NTSC.get(word) or Fraction(word)
-        except ZeroDivisionError:
-            rate = Fraction(0)
-        if 0 < rate <= 1000:
-            return rate
-    raise OptionError(f"{option}: {word!r} is not a frame rate; write 24, 23.976 or 24000/1001")
 
 
 def parse_enlargement(scale: int | None, size: str | None) -> Enlargement:

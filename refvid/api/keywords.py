@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from refvid.errors import OptionError
 from refvid.media.credentials import Credentials, make_credentials
 from refvid.media.encoding import Encoding
-from refvid.words import Number
+from refvid.time_words import Number
 
 if TYPE_CHECKING:
     from refvid.media.inputs import Job

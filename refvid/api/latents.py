@@ -16,7 +16,8 @@ from refvid.api.keywords import (
 )
 from refvid.api.models import use_model
 from refvid.progress import ProgressCallback, ignore_progress
-from refvid.words import parse_latent_references, parse_range, parse_rate
+from refvid.time_words import parse_range, parse_rate
+from refvid.words import parse_latent_references
 
 if TYPE_CHECKING:
     from refvid.latents.wishes import Layout, Scale

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from refvid.api.keywords import File, Position, Rate, given_path, split_words, to_path
 from refvid.media.folders import is_file
 from refvid.progress import ProgressCallback, ignore_progress
-from refvid.words import parse_range, parse_rate
+from refvid.time_words import parse_range, parse_rate
 
 if TYPE_CHECKING:
     from refvid.comparison.compare import CompareReport

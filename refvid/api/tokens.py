@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from refvid.api.keywords import File, Position, Rate, check_job, make_encoding, to_path
 from refvid.progress import ProgressCallback, ignore_progress
-from refvid.words import parse_model, parse_range, parse_rate, parse_reference
+from refvid.time_words import parse_range, parse_rate
+from refvid.words import parse_model, parse_reference
 
 if TYPE_CHECKING:
     import numpy as np

@@ -20,14 +20,8 @@ from refvid.api.keywords import (
 from refvid.api.models import use_model
 from refvid.models.registry import MINI_STYLE
 from refvid.progress import ProgressCallback, ignore_progress
-from refvid.words import (
-    parse_enlargement,
-    parse_keyframe,
-    parse_range,
-    parse_rate,
-    parse_references,
-    parse_style,
-)
+from refvid.time_words import parse_range, parse_rate
+from refvid.words import parse_enlargement, parse_keyframe, parse_references, parse_style
 
 if TYPE_CHECKING:
     from refvid.rebuild.choose_backbone import LoadedBackbone

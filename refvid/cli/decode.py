@@ -22,7 +22,8 @@ from refvid.cli.kinds import check_latents, check_result
 from refvid.cli.pipes import open_pipes
 from refvid.cli.task import Models, Task, gives_task
 from refvid.errors import InputError, OptionError
-from refvid.words import parse_latent_references, parse_rate
+from refvid.time_words import parse_rate
+from refvid.words import parse_latent_references
 
 if TYPE_CHECKING:
     from refvid.cli.task import Do

@@ -14,7 +14,7 @@ from refvid.cli.jobs import find_jobs
 from refvid.cli.kinds import check_video
 from refvid.cli.pipes import open_pipes
 from refvid.cli.task import Models, Task, gives_task
-from refvid.words import parse_rate
+from refvid.time_words import parse_rate
 
 if TYPE_CHECKING:
     from refvid.cli.task import Do

@@ -28,7 +28,8 @@ from refvid.cli.groups import (
     values_of,
 )
 from refvid.errors import OptionError
-from refvid.words import parse_encoder_options, parse_range, parse_references
+from refvid.time_words import parse_range
+from refvid.words import parse_encoder_options, parse_references
 
 if TYPE_CHECKING:
     from refvid.media.encoding import Encoding as EncodingValue

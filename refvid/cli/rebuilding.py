@@ -13,7 +13,8 @@ from refvid.cli.jobs import count_inputs, find_jobs
 from refvid.cli.kinds import check_result, check_video
 from refvid.cli.pipes import Pipes
 from refvid.cli.task import Models, Splits, Task
-from refvid.words import parse_enlargement, parse_rate
+from refvid.time_words import parse_rate
+from refvid.words import parse_enlargement
 
 if TYPE_CHECKING:
     from refvid.cli.task import Do

@@ -14,7 +14,8 @@ from refvid.cli.console import Console
 from refvid.cli.groups import IO_PANEL, REFERENCE_PANEL, grouped
 from refvid.cli.jobs import find_jobs
 from refvid.cli.kinds import check_video
-from refvid.words import parse_rate, parse_reference
+from refvid.time_words import parse_rate
+from refvid.words import parse_reference
 
 if TYPE_CHECKING:
     from refvid.rebuild.reference_options import ReferenceSource

@@ -1,9 +1,9 @@
-"""What an evaluation found: every run, the summary against the bars, and tables."""
+"""What an evaluation found: every run, and the summary against the bars."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
@@ -11,25 +11,10 @@ from typing import Any
 
 from refvid.errors import InputError
 from refvid.evaluation.bars import BARS, Bar
-from refvid.evaluation.cases import CASES, DISTANCES, FAR, NEAR
-from refvid.evaluation.harmless import (
-    CLEAN,
-    HARMLESS_DEGRADATIONS,
-    HarmResult,
-    worst_change,
-    worst_itself,
-)
+from refvid.evaluation.cases import DISTANCES, FAR, NEAR
+from refvid.evaluation.harmless import HarmResult, worst_change, worst_itself
 from refvid.evaluation.measures import MEASURE_NAMES, Scores, mean_score
-
-_LABELS = {
-    "psnr": "PSNR",
-    "ssim": "SSIM",
-    "flicker": "flicker",
-    "warping_error": "warping error",
-    "lpips": "LPIPS",
-    "st_lpips": "ST-LPIPS",
-    "ssimulacra2": "SSIMULACRA2",
-}
+from refvid.evaluation.report_tables import write_tables
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +131,11 @@ class EvaluationReport:
         other = self.gain(over, frames=frames, clip=clip, degradation=degradation)
         return None if other is None else fmean(gains) - other
 
+    def photo_share(self, variant: str | None = None) -> float | None:
+        """Gain with a photo, in per cent of that with the exact frame."""
+        gain, exact = self.gain("photo", variant=variant), self.gain("exact")
+        return None if gain is None or exact is None or exact <= 0 else 100 * gain / exact
+
     def summary(self) -> dict[str, float]:
         """The figures that bars are set for, by key; those that were measured."""
         found: dict[str, float | None] = {}
@@ -157,7 +147,7 @@ class EvaluationReport:
             found["far_worst"] = self._worst("exact", FAR)
         if "photo" in self.cases:
             found["photo"] = self.gain("photo")
-            found["photo_share"] = _share(found["photo"], self.gain("exact"))
+            found["photo_share"] = self.photo_share()
         if "several" in self.cases:
             found |= self._several()
         if "none" in self.cases:
@@ -220,16 +210,7 @@ class EvaluationReport:
 
     def to_markdown(self) -> str:
         """The summary first, then what it is made of."""
-        tables = [
-            self._summary_table(),
-            self._distance_table(),
-            self._measures_table(),
-            self._photo_table(),
-            self._clips_table(),
-            self._harm_table(),
-        ]
-        notes = [f"{case}: not measured, {reason}" for case, reason in self.skipped.items()]
-        return "\n\n".join(part for part in (tables[0], *notes, *tables[1:]) if part)
+        return write_tables(self)
 
     def _worst(self, case: str, frames: tuple[int, int]) -> float | None:
         gains = [self.gain(case, frames=frames, clip=clip) for clip in self.clips]
@@ -253,81 +234,6 @@ class EvaluationReport:
             middle.append(fmean(gains[len(gains) // 3 : len(gains) - len(gains) // 3]))
         return {"several_worst": min(worst), "several_middle": fmean(middle)}
 
-    def _summary_table(self) -> str:
-        rows = self.rows()
-        has_before = self.before is not None
-        head = ["case", "what", "measured", *(["before"] if has_before else []), "bar", "met"]
-        lines = []
-        for row in rows:
-            before = [row.bar.show(row.before)] if has_before else []
-            met = {True: "yes", False: "**no**", None: ""}[row.met]
-            limit = row.bar.show_limit(row.limit)
-            lines.append([row.bar.case, row.bar.what, row.bar.show(row.value), *before, limit, met])
-        return _table(head, lines)
-
-    def _distance_table(self) -> str:
-        gains = self.by_distance().items()
-        return _table(
-            ["frames from the reference", "gain, dB"], [[name, f"{g:+.2f}"] for name, g in gains]
-        )
-
-    def _measures_table(self) -> str:
-        if not self.inputs:
-            return ""
-
-        def cells(name: str, scores: Sequence[Scores]) -> list[str]:
-            means = {m: mean_score(scores, m) for m in MEASURE_NAMES}
-            return [name, *(_cell(measure, value) for measure, value in means.items())]
-
-        lines = [cells("input", [entry.scores for entry in self.inputs])]
-        scored = {c: [run.scores for run in self.select(c) if run.scores] for c in CASES}
-        lines += [cells(case, scores) for case, scores in scored.items() if scores]
-        perfect = {
-            "psnr": "",
-            "ssim": "1.0000",
-            "flicker": "0.0000",
-            "warping_error": f"{fmean(self.clean_warping_error.values()):.4f}",
-        }
-        lines.append(["the clean clip itself", *(perfect.get(m, "") for m in MEASURE_NAMES)])
-        return _table(["mean of all", *(_LABELS[measure] for measure in MEASURE_NAMES)], lines)
-
-    def _photo_table(self) -> str:
-        variants = dict.fromkeys(run.variant for run in self.select("photo"))
-        exact = self.gain("exact")
-        lines = []
-        for variant in variants:
-            gain = self.gain("photo", variant=variant)
-            share = _share(gain, exact)
-            lines.append([variant, _signed(gain), "" if share is None else f"{share:.0f} %"])
-        return _table(["photo", "gain, dB", "share of the exact one's"], lines)
-
-    def _clips_table(self) -> str:
-        columns: dict[str, dict[str, Any]] = {}
-        if self.select("exact"):
-            for each in self.degradations:
-                columns[f"exact, {each}"] = {"case": "exact", "degradation": each}
-            columns |= {"exact": {"case": "exact"}, "far": {"case": "exact", "frames": FAR}}
-        rest = ("photo", "none", "unrelated", "soft")
-        columns |= {case: {"case": case} for case in rest if self.select(case)}
-        lines = [
-            [clip, *(_signed(self.gain(**which, clip=clip)) for which in columns.values())]
-            for clip in self.clips
-        ]
-        return _table(["clip, gain in dB", *columns], lines)
-
-    def _harm_table(self) -> str:
-        lines = []
-        for clip in dict.fromkeys(result.clip for result in self.harm):
-            own = [result for result in self.harm if result.clip == clip]
-            cells = [clip]
-            for degradation in HARMLESS_DEGRADATIONS:
-                worst = min((r for r in own if r.degradation == degradation), key=_change)
-                cells.append(f"{worst.change:+.2f} ({worst.reference})")
-            itself = min((r for r in own if r.degradation == CLEAN), key=lambda r: r.psnr)
-            lines.append([*cells, f"{itself.psnr:.1f} ({itself.reference})"])
-        head = ["worst change, dB (with which reference)", *HARMLESS_DEGRADATIONS]
-        return _table([*head, "clean: to itself, dB"], lines)
-
 
 def read_summary(path: Path) -> dict[str, float]:
     """The summary of a report that was written as JSON.
@@ -345,31 +251,3 @@ def read_summary(path: Path) -> dict[str, float]:
         raise InputError(
             f"{path} is no report of refvid evaluate: write one with -o FILE.json."
         ) from error
-
-
-def _change(result: HarmResult) -> float:
-    return result.change
-
-
-def _share(gain: float | None, of: float | None) -> float | None:
-    """In per cent; None where there is nothing to share."""
-    return None if gain is None or of is None or of <= 0 else 100 * gain / of
-
-
-def _signed(gain: float | None) -> str:
-    return "" if gain is None else f"{gain:+.2f}"
-
-
-def _cell(measure: str, value: float | None) -> str:
-    if value is None:
-        return "not measured"
-    return f"{value:.2f}" if measure in ("psnr", "ssimulacra2") else f"{value:.4f}"
-
-
-def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    rows = [_line(cells) for cells in lines]
-    return "\n".join([_line(head), "|---" * len(head) + "|", *rows]) if rows else ""
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "".join(f"| {cell} " if cell else "| " for cell in cells) + "|"

@@ -38,8 +38,9 @@ from refvid.latents.wan import MEAN, STD
 from refvid.media.fit import fit_image
 from refvid.media.srgb import read_srgb
 from refvid.models.registry import WAN
-from refvid.models.wan.autoencoder import LIMITS, WanAutoencoder, WanBackbone
+from refvid.models.wan.autoencoder import WanAutoencoder, WanBackbone
 from refvid.models.wan.config import WanConfig
+from refvid.models.wan.limits import LIMITS
 from refvid.rebuild.pixels import frames_to_clip
 from refvid.wording import counted
 

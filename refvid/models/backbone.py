@@ -85,6 +85,10 @@ class BackboneLimits:
     packs_state: bool = False
     """Whether its state can be written down (`StatePacker`)."""
 
+    recomputed: int = 0
+    """The last so many frames before a state that is written down have left nothing in it: an
+    interrupted run computes them once more."""
+
     independent_chunks: bool = False
     """Whether every chunk is a shot of its own to the model: `first_chunk_extra` for all."""
 
@@ -284,7 +288,7 @@ class StatePacker(Backbone, Protocol):
         ...
 
     def unpack_state(self, packed: PackedState, reference: Any, size: tuple[int, int]) -> Any:
-        """Make it again, the same in every bit.
+        """Make it again; after `BackboneLimits.recomputed` frames it is the same in every bit.
 
         Args:
             packed: From `pack_state`, of this model.

@@ -21,7 +21,7 @@ from refvid.progress import TransferCallback
 from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.choose_decoder import name_decoder
 from refvid.rebuild.options import ModelOptions
-from refvid.words import parse_position, parse_rate
+from refvid.time_words import parse_position, parse_rate
 
 PREVIEW_S: Final = 2
 

@@ -124,6 +124,18 @@ def next_length(frames: int, starts_shot: bool, lengths: ChunkLengths) -> int:
     return min(lengths.first if starts_shot else lengths.following, frames)
 
 
+def count_frames(latents: int, limits: BackboneLimits, *, starts_shot: bool) -> int:
+    """Frames that so many latents decode to."""
+    extra = limits.first_chunk_extra if starts_shot else 0
+    return extra + (latents - extra) * limits.temporal_stride
+
+
+def count_latents(frames: int, limits: BackboneLimits, *, starts_shot: bool) -> int:
+    """Latents that so many frames are encoded to; the reverse of `count_frames`."""
+    extra = limits.first_chunk_extra if starts_shot and frames else 0
+    return extra + (frames - extra) // limits.temporal_stride
+
+
 def split_into_chunks(
     frames: Iterable[tuple[T, bool]],
     lengths: ChunkLengths,

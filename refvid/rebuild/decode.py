@@ -33,6 +33,7 @@ from refvid.rebuild.implied_video import describe_latents
 from refvid.rebuild.latent_chunks import first_frame, look_at, pace_of, stored_lengths
 from refvid.rebuild.latents_options import DecodeOptions, LatentReferences
 from refvid.rebuild.memory import plan_memory, remember_budget
+from refvid.rebuild.out_of_memory import out_of_memory_errors
 from refvid.rebuild.pixels import Pixels
 from refvid.rebuild.plan import (
     Plan,
@@ -53,7 +54,7 @@ from refvid.rebuild.resuming import (
     open_work,
     resumed,
 )
-from refvid.rebuild.session import Session, out_of_memory_errors
+from refvid.rebuild.session import Session
 from refvid.rebuild.trial import Trial, decoding
 from refvid.rebuild.video import tell_references
 
@@ -184,11 +185,13 @@ def _decode(
 
         @out_of_memory_errors()
         def compute(chunk: LatentChunk) -> tuple[Boundary | None, Pixels]:
+            boundary = keeper.before_chunk(
+                chunk.position, run.read, starts_shot=chunk.position == 0
+            )
             if chunk.position < start.position:
                 with session.untold():
                     decode_chunk(chunk)
                 return None, np.empty((0, info.height, info.width, 3), dtype)
-            boundary = keeper.before_chunk(chunk.position, run.read, starts_shot=False)
             clip = decode_chunk(chunk)
             # Without what encoding had padded.
             wanted = clip[:, :, : latents.frames - run.read, : info.height, : info.width]
@@ -211,7 +214,7 @@ def _decode(
                 run.count_written(numbered_path(job.output, frame.index))
 
         run_pipeline(read, compute, write)
-        remember_budget(loaded, prepared, session.budget)
+        remember_budget(loaded, prepared, session.budget.now)
         # Inside the block: nothing is published if it fails.
         assert run.written == latents.frames, f"{latents.frames} planned, {run.written} out"
     return tell_references(session.uses, source.reference, conditions.remarks())

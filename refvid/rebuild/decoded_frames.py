@@ -22,11 +22,12 @@ from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.choose_decoder import check_model, plain_decoder
 from refvid.rebuild.latent_chunks import first_frame, look_at, pace_of, stored_lengths
 from refvid.rebuild.memory import plan_memory
+from refvid.rebuild.out_of_memory import out_of_memory_errors
 from refvid.rebuild.pixels import Pixels
 from refvid.rebuild.reference_choice import make_feed
 from refvid.rebuild.reference_feed import GivenReference
 from refvid.rebuild.reference_options import ReferenceFit
-from refvid.rebuild.session import Session, out_of_memory_errors
+from refvid.rebuild.session import Session
 
 logger = logging.getLogger(__name__)
 

@@ -32,11 +32,11 @@ from refvid.rebuild.choose_tokenizer import (
 )
 from refvid.rebuild.implied_video import describe_tokens
 from refvid.rebuild.options import ModelOptions
+from refvid.rebuild.out_of_memory import out_of_memory_errors
 from refvid.rebuild.pixels import Pixels, clip_to_frames
 from refvid.rebuild.plan import Plan, Prepared, Report, Run, prepare_run
 from refvid.rebuild.provenance import Provenance
 from refvid.rebuild.result import create_result
-from refvid.rebuild.session import out_of_memory_errors
 from refvid.rebuild.tokenize import pad_frames
 from refvid.rebuild.tokens_options import DetokenizeOptions
 from refvid.tokens.picture import Picture, hash_picture, unpack_picture

@@ -27,6 +27,7 @@ from refvid.rebuild.identity import identify_run
 from refvid.rebuild.latents_options import check_latents_name
 from refvid.rebuild.memory import Budget, plan_memory, remember_budget
 from refvid.rebuild.options import SourceOptions
+from refvid.rebuild.out_of_memory import out_of_memory_errors
 from refvid.rebuild.pixels import padded_size
 from refvid.rebuild.plan import (
     Plan,
@@ -47,7 +48,7 @@ from refvid.rebuild.resuming import (
     open_work,
     resumed,
 )
-from refvid.rebuild.session import Session, out_of_memory_errors
+from refvid.rebuild.session import Session
 from refvid.rebuild.trial import Trial, encoding
 
 
@@ -136,7 +137,7 @@ def _encode(
                 run.count_written(job.output, encoded.frames)
 
         run_pipeline(read, compute, write)
-        remember_budget(loaded, prepared, session.budget)
+        remember_budget(loaded, prepared, session.budget.now)
         output.metadata.update(
             _metadata(loaded, prepared.info, run.written, output.length, output.channels)
         )

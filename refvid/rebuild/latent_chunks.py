@@ -6,10 +6,9 @@ from fractions import Fraction
 
 from refvid.latents.latents import LatentChunk, Latents
 from refvid.models.backbone import BackboneLimits
-from refvid.rebuild.chunks import ChunkLengths
+from refvid.rebuild.chunks import ChunkLengths, count_frames
 from refvid.rebuild.reference_feed import ChunkView, Moment
 from refvid.rebuild.resuming import Pace
-from refvid.rebuild.session import count_frames
 
 
 def pace_of(latents: Latents, lengths: ChunkLengths) -> Pace:

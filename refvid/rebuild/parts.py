@@ -33,13 +33,13 @@ from refvid.rebuild.cuts import mark_shots
 from refvid.rebuild.findings import ReferenceTally
 from refvid.rebuild.memory import Budget, pack_budget, unpack_budget
 from refvid.rebuild.options import RebuildOptions
+from refvid.rebuild.out_of_memory import out_of_memory_errors
 from refvid.rebuild.pixels import Pixels
 from refvid.rebuild.plan import Prepared, read_source
 from refvid.rebuild.rebuilder import Rebuilder
 from refvid.rebuild.reference_feed import Moment
 from refvid.rebuild.references import Conditioning
 from refvid.rebuild.resuming import finished_frames
-from refvid.rebuild.session import out_of_memory_errors
 
 _PARTS_PER_DEVICE: Final = 8
 """How many there are about: with few, one device would work on the last while others wait."""
@@ -234,7 +234,7 @@ class PartMaker:
         if written.frames != part.frames:
             raise InputError(f"{self._job.source} has changed while it was read.")
         entry = FileEntry(path.name, written.size, written.checksum)
-        budget = self._rebuilder.session.budget
+        budget = self._rebuilder.session.budget.now
         return Made(part, path, entry, written.shape, written.dtype, uses, budget)
 
     def _read(self, part: Part) -> Iterator[tuple[int, Frame]]:
@@ -326,7 +326,7 @@ class Assembler(Rebuilder):
         if self._position == part.part.first + part.part.frames:
             # Not before: where a run goes on in the middle of a part, it takes the part once more.
             self.session.uses.join(part.uses)
-            self.session.budget = part.budget
+            self.session.budget.now = part.budget
         return frame
 
     def _remove_spent(self) -> None:

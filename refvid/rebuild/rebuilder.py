@@ -14,12 +14,13 @@ from refvid.rebuild.canvas import Canvas
 from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.chunks import Chunk
 from refvid.rebuild.memory import Budget
+from refvid.rebuild.out_of_memory import out_of_memory_errors
 from refvid.rebuild.pixels import Pixels, blend
 from refvid.rebuild.reference_feed import ChunkView, Moment
 from refvid.rebuild.references import Conditions
 from refvid.rebuild.resuming import FedSession
 from refvid.rebuild.same_moment import Copied
-from refvid.rebuild.session import Session, out_of_memory_errors
+from refvid.rebuild.session import Session
 
 logger = logging.getLogger(__name__)
 

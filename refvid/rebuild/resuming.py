@@ -2,9 +2,10 @@
 
 Whether or not a run is interrupted, its stretches end at the same chunks, so that its result is the
 same to the last bit that the model and the encoder give again. At the end of a stretch the state
-that goes on to the next chunk is kept where a backbone can write it down. Where its memory has an
-end instead, so many chunks before are computed once more; and where neither is so, stretches end
-with shots only: no state goes beyond.
+that goes on to the next chunk is kept where a backbone can write it down; what the last frames left
+in it may be missing, and is computed once more. Where its memory has an end instead, so many chunks
+before are computed once more; and where neither is so, stretches end with shots only: no state goes
+beyond.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from refvid.media.work_folder import WorkFolder, forget_work
 from refvid.media.work_journal import Stretch
 from refvid.media.work_notes import Note
 from refvid.models.backbone import BackboneLimits
+from refvid.rebuild.chunk_starts import ChunkStart, ChunkStarts
 from refvid.rebuild.chunks import ChunkLengths
 from refvid.rebuild.memory import Shrunk, pack_budget, unpack_budget
 from refvid.rebuild.plan import Prepared
@@ -88,8 +90,8 @@ class Start:
     """Whether the first of these chunks begins without a state."""
 
     shared: int = 0
-    """Frames that it begins with and that the chunk before has had, too, for a model that looks
-    ahead."""
+    """Frames that the first of these chunks begins with and the one before has had, too: of a model
+    that looks ahead."""
 
 
 class Boundary:
@@ -164,13 +166,15 @@ class Keeper:
         self._worker, self._session = worker, worker.session
         limits = worker.session.backbone.limits
         self._carries = limits.packs_state or limits.memory is not None
+        self._chunk_starts = ChunkStarts(limits.recomputed)
         self._shortest = shortest_stretch(*size, has_model=has_model)
         if work is not None and work.stretches:
             self._go_on(work.stretches, pace)
         if work is not None:
             known = [note.facts[_SHRUNK] for note in work.notes if _SHRUNK in note.facts]
-            self._session.expect(map(Shrunk.unpack, known))
-            self._session.on_shrink = lambda shrunk: work.note(Note({_SHRUNK: shrunk.pack()}))
+            budget = self._session.budget
+            budget.expect(map(Shrunk.unpack, known))
+            budget.on_shrink = lambda shrunk: work.note(Note({_SHRUNK: shrunk.pack()}))
         self._frames = self.start.frames
         self._uses_kept, self._cuts_kept = self._session.uses.pack(), len(self.cuts)
 
@@ -185,6 +189,8 @@ class Keeper:
     ) -> Boundary | None:
         """Tell whether a stretch ends before a chunk, and what is to be kept.
 
+        Chunks that are computed once more are among those that it must hear of.
+
         Args:
             position: Of its first frame or latent; those before are done.
             frames: How many frames these are.
@@ -192,24 +198,37 @@ class Keeper:
             shared: Frames at its start that the chunk before has had, too.
             cuts: Indices of shots' first frames so far.
         """
-        if self._work is None or frames - self._frames < self._shortest:
+        if self._work is None:
             return None
-        if not starts_shot and not self._carries:
+        ends = frames - self._frames >= self._shortest and (starts_shot or self._carries)
+        if not ends and not self._chunk_starts.are_needed:
             return None
-        self._frames = frames
         tensors, state = self._worker.snapshot(with_state=not starts_shot)
-        cuts, uses = cuts or [], self._session.uses.pack()
+        start = ChunkStart(
+            position=position,
+            shared=shared if self._session.backbone.limits.lookahead else 0,
+            starts_shot=starts_shot,
+            tensors=tensors,
+            facts=state,
+        )
+        self._chunk_starts.add(start)
+        return self._end_stretch(start, frames, cuts or []) if ends else None
+
+    def _end_stretch(self, start: ChunkStart, frames: int, cuts: list[int]) -> Boundary:
+        begin = self._chunk_starts.begin()
+        uses = self._session.uses.pack()
         facts = {
-            "position": position,
+            "position": start.position,
             "frames": frames,
-            "starts_shot": starts_shot,
-            "shared": shared if self._session.backbone.limits.lookahead else 0,
+            "first": begin.position,
+            "starts_shot": begin.starts_shot,
+            "shared": begin.shared,
             "cuts": cuts[self._cuts_kept :],
             "uses": {key: row for key, row in uses.items() if self._uses_kept.get(key) != row},
-            "state": state,
+            "state": {**start.facts, "model": begin.facts["model"]},
         }
-        self._uses_kept, self._cuts_kept = uses, len(cuts)
-        return Boundary(facts, tensors)
+        self._frames, self._uses_kept, self._cuts_kept = frames, uses, len(cuts)
+        return Boundary(facts, begin.tensors)
 
     def keep(self, boundary: Boundary | None, writer: StretchWriter) -> None:
         """End a stretch, if one ends here; what follows belongs to the next.
@@ -240,14 +259,13 @@ class Keeper:
             uses |= facts["uses"]
         self._session.uses.unpack(uses)
         self._worker.restore({} if state is None else _load(state), facts["state"])
-        position = facts["position"]
-        first, starts_shot = position, facts["starts_shot"]
+        first, starts_shot = facts["first"], facts["starts_shot"]
         if not starts_shot:
             limits = self._session.backbone.limits
-            first = first_needed(position, facts["state"]["shot"], pace, limits)
-            starts_shot = first < position
+            first = first_needed(facts["first"], facts["state"]["shot"], pace, limits)
+            starts_shot = first < facts["first"]
         self.start = Start(
-            position=position,
+            position=facts["position"],
             frames=facts["frames"],
             first=first,
             starts_shot=starts_shot,

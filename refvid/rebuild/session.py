@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -12,25 +11,15 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from refvid.device import free_bytes, release_cached_memory
-from refvid.errors import CheckpointError, DeviceError, OutOfMemory, is_out_of_memory
-from refvid.models.backbone import Backbone, BackboneLimits, Decoded, PackedState, StatePacker
-from refvid.rebuild.chunks import Chunk, next_length, pad_length
+from refvid.errors import CheckpointError, DeviceError, is_out_of_memory
+from refvid.models.backbone import Backbone, Decoded, PackedState, StatePacker
+from refvid.rebuild.chunks import Chunk, count_frames, count_latents, next_length, pad_length
 from refvid.rebuild.findings import ReferenceTally
-from refvid.rebuild.memory import (
-    Budget,
-    Shrunk,
-    describe_budget,
-    estimate_bytes,
-    pack_budget,
-    shrink,
-    unpack_budget,
-)
+from refvid.rebuild.memory import Budget, pack_budget, unpack_budget
+from refvid.rebuild.out_of_memory import ShrinkingBudget
 from refvid.rebuild.overlap import ChunkJoiner, cross_fade, fade
 from refvid.rebuild.pixels import pad_clip, padded_size
 from refvid.rebuild.reference_feed import Fed
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +71,8 @@ class Session:
     ) -> None:
         self.backbone = backbone
         self.device = device
-        self.budget = budget
-        """What fitted into memory last; the next chunk starts with it."""
+        self.budget = ShrinkingBudget(backbone, device, budget)
+        """Chunk lengths and tile, as they have fitted into memory."""
 
         self.state: ShotState | None = None
         """After the chunk before; None at the start of a shot."""
@@ -96,12 +85,6 @@ class Session:
 
         self.uses = ReferenceTally()
         """What chunks found in their references."""
-
-        self.on_shrink: Callable[[Shrunk], None] = lambda _shrunk: None
-        """Hears of every budget that is tried because more did not fit."""
-
-        self._shrunk: list[Shrunk] = []
-        """Of an interrupted run, what lies before the next frames."""
 
         self._shot = self._start = 0
         self._video: int | None = None
@@ -123,23 +106,19 @@ class Session:
             with_state: Whether the next chunk goes on with the state, and the backbone can write it
                 down.
         """
-        facts: dict[str, Any] = {"shot": self._shot, "budget": pack_budget(self.budget)}
-        decoder = None if self.state is None else self.state.decoder
-        if decoder is None or not with_state or not self.backbone.limits.packs_state:
-            return {}, facts
-        packed = cast("StatePacker", self.backbone).pack_state(decoder)
-        return packed.tensors, {**facts, "state": packed.facts}
+        model: dict[str, Any] = {"budget": pack_budget(self.budget.now)}
+        packed = self._pack() if with_state else None
+        if packed is not None:
+            model["state"] = packed.facts
+        return {} if packed is None else packed.tensors, {"shot": self._shot, "model": model}
 
     def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         """Go on from a snapshot, with the reference that comes next."""
-        self._shot, self.budget = facts["shot"], unpack_budget(facts["budget"])
-        if "state" in facts:
-            self._packed = PackedState(tensors, facts["state"])
+        model = facts["model"]
+        self._shot, self.budget.now = facts["shot"], unpack_budget(model["budget"])
+        if "state" in model:
+            self._packed = PackedState(tensors, model["state"])
             self.state = ShotState()
-
-    def expect(self, shrunk: Iterable[Shrunk]) -> None:
-        """Begin with smaller budgets where memory ran out in an interrupted run."""
-        self._shrunk = sorted(shrunk)
 
     @contextmanager
     def untold(self) -> Iterator[None]:
@@ -149,6 +128,12 @@ class Session:
             yield
         finally:
             self.uses = told
+
+    def _pack(self) -> PackedState | None:
+        decoder = None if self.state is None else self.state.decoder
+        if decoder is None or not self.backbone.limits.packs_state:
+            return self._packed
+        return cast("StatePacker", self.backbone).pack_state(decoder)
 
     def _unpack(self, height: int, width: int) -> None:
         packed, self._packed = self._packed, None
@@ -179,9 +164,9 @@ class Session:
         if not self.backbone.limits.lookahead:
             return self._joiner.join(self.rebuild_whole(clip), chunk.shared, chunk.held_back)
         self._start += chunk.shared
+        # What is shared comes back with what is new; not where an interrupted run begins once more.
         rebuilt = self.rebuild_whole(clip[:, :, chunk.shared :])
-        assert rebuilt.shape == clip.shape, "what is shared is given back with what is new"
-        return rebuilt[:, :, : len(chunk.final)]
+        return rebuilt[:, :, : rebuilt.shape[2] - chunk.held_back]
 
     @torch.inference_mode()
     def rebuild_whole(self, clip: Tensor) -> Tensor:
@@ -261,12 +246,12 @@ class Session:
 
     def _decode(self, latents: Tensor, state: ShotState | None, start: int) -> Decoded:
         past = state.decoder if state else None
-        decoded = self.backbone.decode(latents, self.reference, past, tile=self.budget.tile)
+        decoded = self.backbone.decode(latents, self.reference, past, tile=self.budget.now.tile)
         told = [replace(use, reference=self._told(use.reference)) for use in decoded.uses]
         self.uses.add(self._shot, self._start + start, told)
         if self.fade_from is None or state is None:
             return decoded
-        before = self.backbone.decode(latents, self.fade_from, past, tile=self.budget.tile)
+        before = self.backbone.decode(latents, self.fade_from, past, tile=self.budget.now.tile)
         return replace(decoded, clip=fade(before.clip, decoded.clip))
 
     def _told(self, reference: int) -> int:
@@ -291,8 +276,8 @@ class Session:
         done: list[Tensor] = []
         position = 0
         while position < frames:
-            self._shrink_as_before(position, size)
-            lengths = self.budget.lengths
+            self.budget.shrink_as_before(self._start, position, size)
+            lengths = self.budget.now.lengths
             shared = min(lengths.overlap, position)
             start = position - shared
             length = next_length(frames - start, self.state is None, lengths)
@@ -313,28 +298,8 @@ class Session:
                 done.append(result)
                 position = start + length
                 continue
-            # Outside the handler: the error's traceback holds the tensors that did not fit.
-            release_cached_memory(self.device)
-            next_budget = next(shrink(self.budget, self.backbone.limits, *size), None)
-            if next_budget is None:
-                raise OutOfMemory(self._does_not_fit(size, failure))
-            logger.warning(
-                "Out of memory with %s; trying again with %s.",
-                describe_budget(self.budget),
-                describe_budget(next_budget),
-            )
-            self.budget = next_budget
-            self.on_shrink(Shrunk(self._start, position, next_budget))
+            self.budget.shrink(self._start, position, size, failure)
         return done[0] if len(done) == 1 else torch.cat(done, dim=2)
-
-    def _shrink_as_before(self, position: int, size: tuple[int, int]) -> None:
-        while self._shrunk and (self._shrunk[0].chunk, self._shrunk[0].frame) <= (
-            self._start,
-            position,
-        ):
-            budget = self._shrunk.pop(0).budget
-            if budget in shrink(self.budget, self.backbone.limits, *size):
-                self.budget = budget
 
     def _check_numbers(self, result: Tensor) -> None:
         # One pass: what is no number makes none of the sum. Values are about in [-1, 1].
@@ -346,17 +311,6 @@ class Session:
         raise CheckpointError(
             f"{what}, in full precision: its weights are damaged, or their training failed. "
             "Choose other weights."
-        )
-
-    def _does_not_fit(self, size: tuple[int, int], failure: str) -> str:
-        height, width = size
-        needed = estimate_bytes(self.backbone, height, width, self.budget)
-        free = free_bytes(self.device)
-        found = "" if free is None else f"; {free / 2**30:.1f} GiB are free"
-        return (
-            f"{width}x{height} does not fit into the memory of {self.device}: even "
-            f"{describe_budget(self.budget)} needs about {needed / 2**30:.1f} GiB{found}. "
-            f"Close other programs, choose another --device or a smaller video. ({failure})"
         )
 
 
@@ -373,29 +327,3 @@ def _revise(done: list[Tensor], revised: Tensor) -> list[Tensor]:
         return [revised]
     before = torch.cat(done, 2)
     return [torch.cat((before[:, :, : -revised.shape[2]], revised), 2)]
-
-
-def count_frames(latents: int, limits: BackboneLimits, *, starts_shot: bool) -> int:
-    """Frames that so many latents decode to."""
-    extra = limits.first_chunk_extra if starts_shot else 0
-    return extra + (latents - extra) * limits.temporal_stride
-
-
-def count_latents(frames: int, limits: BackboneLimits, *, starts_shot: bool) -> int:
-    """Latents that so many frames are encoded to; the reverse of `count_frames`."""
-    extra = limits.first_chunk_extra if starts_shot and frames else 0
-    return extra + (frames - extra) // limits.temporal_stride
-
-
-@contextmanager
-def out_of_memory_errors() -> Iterator[None]:
-    """Name the failure of what is too small to be planned."""
-    try:
-        yield
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        raise OutOfMemory(
-            "Memory ran out beside the model's own work. Close other programs, or choose a "
-            f"smaller --chunk or another --device. ({str(error).partition(chr(10))[0]})"
-        ) from error

@@ -16,9 +16,9 @@ from refvid.rebuild.frames import check_pixels, rebuild_frames
 from refvid.rebuild.lightness import keep_chroma
 from refvid.rebuild.memory import plan_memory
 from refvid.rebuild.options import RebuildOptions, check_structure, check_style_scale
+from refvid.rebuild.out_of_memory import out_of_memory_errors
 from refvid.rebuild.pixels import Pixels
 from refvid.rebuild.references import Conditions
-from refvid.rebuild.session import out_of_memory_errors
 from refvid.rebuild.style import prepare_styles
 from refvid.rebuild.stylize import fit_style
 

@@ -26,6 +26,7 @@ from refvid.models.tokenizer import Tokens
 from refvid.progress import ProgressCallback, ignore_progress
 from refvid.rebuild.choose_tokenizer import LoadedTokenizer, plan_token_memory
 from refvid.rebuild.cuts import mark_shots
+from refvid.rebuild.out_of_memory import out_of_memory_errors
 from refvid.rebuild.pixels import frames_to_clip
 from refvid.rebuild.plan import (
     Plan,
@@ -37,7 +38,6 @@ from refvid.rebuild.plan import (
     read_source,
 )
 from refvid.rebuild.references import check_frame_exists
-from refvid.rebuild.session import out_of_memory_errors
 from refvid.rebuild.tokens_options import TokenizeOptions, check_tokens_name
 from refvid.tokens.export import check_export, export_tokens
 from refvid.tokens.layout import TokenFacts

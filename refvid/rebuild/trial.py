@@ -19,11 +19,11 @@ from torch.overrides import TorchFunctionMode
 from refvid.media.fit import fit_image
 from refvid.models.backbone import BackboneLimits
 from refvid.rebuild.choose_backbone import LoadedBackbone
-from refvid.rebuild.chunks import ChunkLengths, choose_chunk_lengths
+from refvid.rebuild.chunks import ChunkLengths, choose_chunk_lengths, count_latents
 from refvid.rebuild.memory import Budget
 from refvid.rebuild.pixels import Pixels, frames_to_clip, padded_size
 from refvid.rebuild.plan import Plan, Prepared
-from refvid.rebuild.session import Session, count_latents
+from refvid.rebuild.session import Session
 from refvid.wording import counted
 
 _MOST_SECONDS: Final = 6.0

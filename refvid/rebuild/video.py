@@ -28,6 +28,7 @@ from refvid.rebuild.hdr import domain_notes, find_domain
 from refvid.rebuild.identity import identify_run
 from refvid.rebuild.memory import plan_memory, remember_budget
 from refvid.rebuild.options import RebuildOptions
+from refvid.rebuild.out_of_memory import out_of_memory_errors
 from refvid.rebuild.parts import Assembler, MakeParts, PartMaker
 from refvid.rebuild.pixels import Pixels
 from refvid.rebuild.plan import (
@@ -54,7 +55,7 @@ from refvid.rebuild.resuming import (
     resumed,
     without_known_cuts,
 )
-from refvid.rebuild.session import Session, out_of_memory_errors
+from refvid.rebuild.session import Session
 from refvid.rebuild.trial import Trial, Work
 from refvid.rebuild.unchanged import what_changes
 
@@ -240,9 +241,6 @@ def _rebuild(
         def compute(chunk: Chunk[Frame]) -> _Rebuilt:
             moments = [Moment(frame.index, frame.time - zero) for frame in chunk.frames]
             pictures = [frame.pixels for frame in chunk.frames]
-            if chunk.index < start.position:
-                rebuilder.warm_up(chunk, pictures, moments)
-                return _Rebuilt()
             boundary = keeper.before_chunk(
                 chunk.index,
                 chunk.index,
@@ -250,6 +248,9 @@ def _rebuild(
                 shared=chunk.shared,
                 cuts=rebuilder.cuts,
             )
+            if chunk.index < start.position:
+                rebuilder.warm_up(chunk, pictures, moments)
+                return _Rebuilt()
             return _Rebuilt(boundary, chunk.final, rebuilder.rebuild(chunk, pictures, moments))
 
         def write(rebuilt: _Rebuilt, check_stop: CheckStop) -> None:
@@ -263,7 +264,7 @@ def _rebuild(
                 run.count_written(_file_of(frame, job.output))
 
         run_pipeline(read, compute, write)
-        remember_budget(loaded, prepared, rebuilder.session.budget)
+        remember_budget(loaded, prepared, rebuilder.session.budget.now)
         # Inside the block: nothing is published if it fails.
         assert run.written == run.read, f"{run.read} in, {run.written} out"
     found = tell_references(rebuilder.session.uses, conditioning, conditions.remarks())

@@ -15,6 +15,7 @@ import shutil
 import signal
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from fractions import Fraction
@@ -146,33 +147,44 @@ LOST = "originals changed"
 CODES = "wrong exit codes"
 
 
+NextKill = Callable[[], tuple[Callable[[float], bool], signal.Signals]]
+"""Gives what a run is asked all the time, whether it must stop, and the signal that stops it."""
+
+
+def run_and_kill(words: tuple[str, ...], folder: Path, next_kill: NextKill) -> list[warm.Ended]:
+    """Give a command again and again until no kill stops it: all runs; the last was not killed."""
+    runs: list[warm.Ended] = []
+    while True:
+        must_stop, number = next_kill()
+        runs.append(warm.run(words, folder, must_stop=must_stop, number=number, stretch=STRETCH))
+        if runs[-1].code not in (-number, {signal.SIGTERM: 143, signal.SIGINT: 130}.get(number)):
+            return runs
+
+
+def goes_on(ended: warm.Ended) -> bool:
+    return "going on with" in ended.said
+
+
 def go_through(
     words: tuple[str, ...], folder: Path, seconds: float, draw: random.Random, counts: Counter[str]
 ) -> str:
-    """Kill a run again and again until it gets to its end; what the last one said."""
-    was_killed = False
-    while True:
-        moment = draw.uniform(0, 1.1 * seconds)
+    """Kill a run at random moments until it gets to its end; what the last one said."""
+
+    def next_kill() -> tuple[Callable[[float], bool], signal.Signals]:
         number = draw.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-        ended = warm.run(
-            words,
-            folder,
-            must_stop=partial(operator.le, moment),
-            number=number,
-            stretch=STRETCH,
-        )
-        counts["runs that went on with stretches"] += "going on with" in ended.said
-        # A kill may come between the result's appearance and the end: the next run refuses it, and
-        # what stands there is compared as any other result.
-        was_refused = was_killed and ended.code == 4 and "exists already" in ended.said
-        if ended.code == 0 or was_refused:
-            counts["results that were there at the kill"] += was_refused
-            return ended.said
-        was_killed = True
-        counts["kills"] += 1
-        if ended.code not in (-number, {signal.SIGTERM: 143, signal.SIGINT: 130}.get(number)):
-            counts[CODES] += 1
-            return f"{CODES}: {ended.code} after {signal.Signals(number).name}\n{ended.said}"
+        return partial(operator.le, draw.uniform(0, 1.1 * seconds)), number
+
+    *killed, last = runs = run_and_kill(words, folder, next_kill)
+    counts["kills"] += len(killed)
+    counts["runs that went on with stretches"] += sum(map(goes_on, runs))
+    # A kill may come between the result's appearance and the end: the next run refuses it, and what
+    # stands there is compared as any other result.
+    was_refused = bool(killed) and last.code == 4 and "exists already" in last.said
+    counts["results that were there at the kill"] += was_refused
+    if last.code != 0 and not was_refused:
+        counts[CODES] += 1
+        return f"{CODES}: {last.code}\n{last.said}"
+    return last.said
 
 
 def test_killed_runs_go_on(
@@ -252,24 +264,17 @@ def test_devices_that_share_a_video_go_on(
         write_image(place / "photo.png", shots[0][5])
     words = ("enhance", *SOUND, *MINI, *LOSSLESS, "-o", "out.mkv", "--device", "cpu:2")
     assert warm.run(words, calm, stretch=STRETCH).code == 0
-    kills = 0
-    while True:
+
+    def next_kill() -> tuple[Callable[[float], bool], signal.Signals]:
         enough = written_lines(folder) + draw.randint(2, 5)
-        ended = warm.run(
-            words,
-            folder,
-            must_stop=lambda _seconds: written_lines(folder) >= enough,  # noqa: B023
-            number=signal.SIGKILL,
-            stretch=STRETCH,
-        )
-        assert "it is one shot" not in ended.said
-        assert ("going on with" in ended.said) == (kills > 0)
-        if ended.code == 0:
-            break
-        assert ended.code == -signal.SIGKILL, ended.said
-        kills += 1
+        return lambda _seconds: written_lines(folder) >= enough, signal.SIGKILL
+
+    *killed, last = runs = run_and_kill(words, folder, next_kill)
     with capsys.disabled():
-        print(f"\n{kills:5} kills, two devices")  # noqa: T201
-    assert kills
+        print(f"\n{len(killed):5} kills, two devices")  # noqa: T201
+    assert last.code == 0, last.said
+    assert not any("it is one shot" in run.said for run in runs)
+    assert killed
+    assert [goes_on(run) for run in runs] == [False, *[True] * len(killed)]
     assert content(folder / "out.mkv") == content(calm / "out.mkv")
     assert {path.name for path in folder.iterdir()} == {"clip.mkv", "photo.png", "out.mkv"}

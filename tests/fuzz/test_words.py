@@ -7,6 +7,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from refvid import time_words
 from refvid import words as opt
 from refvid.errors import InputError, OptionError
 from refvid.media.inputs import Source, expand_inputs
@@ -26,7 +27,7 @@ STEMS = st.text(
 @given(st.text(max_size=12))
 def test_any_position(text):
     try:
-        value = opt.parse_position(text, "--start")
+        value = time_words.parse_position(text, "--start")
     except OptionError:
         return
     assert isinstance(value, int | Fraction)
@@ -38,13 +39,13 @@ def test_any_position(text):
 def test_clock_is_exact(hours, minutes, seconds, milliseconds):
     text = f"{hours}:{minutes:02}:{seconds:02}.{milliseconds:03}"
     expected = hours * 3600 + minutes * 60 + seconds + Fraction(milliseconds, 1000)
-    assert opt.parse_position(text, "--start") == expected
+    assert time_words.parse_position(text, "--start") == expected
 
 
 @unhurried
 @given(st.text(max_size=12))
 def test_any_rate_and_tile(text):
-    for parse in (opt.parse_rate, opt.parse_tile):
+    for parse in (time_words.parse_rate, opt.parse_tile):
         try:
             parse(text)
         except OptionError:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from refvid import time_words
 from refvid import words as opt
 from refvid.errors import InputError, OptionError
 from refvid.rebuild.reference_options import ReferenceSource
@@ -32,7 +33,7 @@ from refvid.rebuild.reference_options import ReferenceSource
     ],
 )
 def test_positions(text, value):
-    found = opt.parse_position(text, "--start")
+    found = time_words.parse_position(text, "--start")
     assert found == value
     assert type(found) is type(value)
 
@@ -59,7 +60,7 @@ def test_positions(text, value):
 )
 def test_nonsense_positions(text):
     with pytest.raises(OptionError, match="--start"):
-        opt.parse_position(text, "--start")
+        time_words.parse_position(text, "--start")
 
 
 NINES = "9" * 5000
@@ -68,12 +69,12 @@ NINES = "9" * 5000
 @pytest.mark.parametrize("text", [NINES, f"{NINES}f", f"{NINES}:00", f"0.{NINES}", f"1:{NINES}s"])
 def test_thousands_of_digits(text):
     for parse in (
-        lambda: opt.parse_position(text, "--start"),
+        lambda: time_words.parse_position(text, "--start"),
         lambda: opt.parse_reference(f"frame:{text}"),
         lambda: opt.parse_reference(f"time:{text}"),
         lambda: opt.parse_tile(NINES),
-        lambda: opt.parse_rate(NINES),
-        lambda: opt.parse_rate(f"{NINES}/1001"),
+        lambda: time_words.parse_rate(NINES),
+        lambda: time_words.parse_rate(f"{NINES}/1001"),
         lambda: opt.parse_size(f"{NINES}G", "--memory"),
     ):
         with pytest.raises(OptionError):
@@ -81,7 +82,7 @@ def test_thousands_of_digits(text):
 
 
 def part(*words):
-    found = opt.parse_range(*words)
+    found = time_words.parse_range(*words)
     return found.start, found.end, found.frames
 
 
@@ -110,7 +111,7 @@ def test_preview_begins_at_start():
 )
 def test_impossible_ranges(start, end, frames, preview):
     with pytest.raises(OptionError):
-        opt.parse_range(start, end, frames, preview)
+        time_words.parse_range(start, end, frames, preview)
 
 
 def test_references(tmp_path):
@@ -179,13 +180,13 @@ def test_a_file_may_look_like_a_word(tmp_path, monkeypatch):
     ],
 )
 def test_rates(text, rate):
-    assert opt.parse_rate(text) == rate
+    assert time_words.parse_rate(text) == rate
 
 
 @pytest.mark.parametrize("text", ["0", "-24", "24/0", "0/1", "fast", "1001", ""])
 def test_nonsense_rates(text):
     with pytest.raises(OptionError, match="--rate"):
-        opt.parse_rate(text)
+        time_words.parse_rate(text)
 
 
 def test_tiles():

@@ -76,6 +76,7 @@ class MiniBackbone:
             lookahead=REACH if config.weighs_neighbours else 0,
             finds_references=True,
             packs_state=True,
+            recomputed=2 * REACH if config.weighs_neighbours else 0,
         )
         self.codec = PatchCodec().to(device)
         decoder = decoder.eval().requires_grad_(False).to(device, dtype)

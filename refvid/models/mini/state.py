@@ -1,7 +1,7 @@
 """The state of a shot, written down: what was found out is kept, what follows from it is not.
 
 A reference on a shot is as large as its picture. But all of it follows from the picture and from
-where it was found, which is a few numbers.
+where it was found, which is a few numbers. The last frames follow from the video.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from refvid.models.backbone import PackedState, Reference
@@ -37,7 +36,8 @@ class MiniState:
     """Of the shot, up to here."""
 
     frames_before: tuple[Rebuilt, ...] = ()
-    """The last ones: those whose results are not final, and those that have a say in these."""
+    """The last ones: those whose results are not final, and those that have a say in these. They
+    are not written down; see `BackboneLimits.recomputed`."""
 
 
 def pack(state: MiniState) -> PackedState:
@@ -46,16 +46,9 @@ def pack(state: MiniState) -> PackedState:
     references = []
     for number, reference in state.references.items():
         if reference.coarse is not None:
-            tensors[f"{number}.coarse"] = _to_tensor(reference.coarse)
+            tensors[f"{number}.coarse"] = torch.from_numpy(np.ascontiguousarray(reference.coarse))
         references.append([number, _numbers_of(reference), _describe(reference.placed)])
-    for number, frame in enumerate(state.frames_before):
-        tensors |= {f"before.{number}.{key}": one for key, one in _pack_frame(frame).items()}
-    facts = {
-        "references": references,
-        "state": _numbers_of(state),
-        "shares": [frame.share for frame in state.frames_before],
-    }
-    return PackedState(tensors, facts)
+    return PackedState(tensors, {"references": references, "state": _numbers_of(state)})
 
 
 def unpack(
@@ -75,27 +68,8 @@ def unpack(
     return MiniState(
         references=references,
         condition=packed.tensors["condition"].to(device),
-        frames_before=tuple(
-            _unpack_frame(packed.tensors, f"before.{number}", share, device)
-            for number, share in enumerate(packed.facts["shares"])
-        ),
         **packed.facts["state"],
     )
-
-
-def _pack_frame(frame: Rebuilt) -> dict[str, Tensor]:
-    tensors = {"pixels": _to_tensor(frame.pixels), "shades": _to_tensor(frame.shades)}
-    if frame.frame is not None:
-        tensors["frame"] = frame.frame.cpu().contiguous()
-    return tensors
-
-
-def _unpack_frame(
-    tensors: Mapping[str, Tensor], name: str, share: float, device: torch.device
-) -> Rebuilt:
-    frame = tensors.get(f"{name}.frame")
-    pixels, shades = (tensors[f"{name}.{key}"].numpy() for key in ("pixels", "shades"))
-    return Rebuilt(None if frame is None else frame.to(device), pixels, shades, share)
 
 
 def _numbers_of(record: Any) -> dict[str, Any]:
@@ -123,7 +97,3 @@ def _place(given: Reference, how: Mapping[str, Any] | None, size: tuple[int, int
     if how["inside"] is None:
         return FramePlaced(picture)
     return lay_over(picture, (size[1], size[0]), inside=how["inside"])
-
-
-def _to_tensor(array: NDArray[Any]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array))

@@ -113,8 +113,6 @@ def test_chunks_of_any_length_give_the_same(
     for part in latents.split(lengths, 2):
         decoded = backbone.decode(part, reference, state)
         state = decoded.state
-        # As it is written down and read again.
-        state = backbone.unpack_state(backbone.pack_state(state), reference, (128, 192))
         before = 0 if done is None else done.shape[2]
         revised = 0 if decoded.revised is None else decoded.revised.shape[2]
         assert revised == min(REACH, before)
@@ -126,11 +124,41 @@ def test_chunks_of_any_length_give_the_same(
     assert not torch.equal(plain.decode(latents, reference).clip, whole)
 
 
+@pytest.mark.parametrize("frames", [1, 2, 4])
+def test_a_state_is_whole_again_after_some_frames(
+    backbone: MiniBackbone, soft: torch.Tensor, frames: int
+) -> None:
+    """As it is written down and read again."""
+    latents = backbone.encode(torch.stack(noisy(moving(soft, 12)), 2)).latents
+    reference = backbone.prepare_reference(soft)
+    calm = backbone.decode(latents[:, :, :3], reference).state
+    resumed = backbone.unpack_state(backbone.pack_state(calm), reference, (128, 192))
+    done = 3
+    for part in latents[:, :, 3:].split(frames, 2):
+        wanted, found = (backbone.decode(part, reference, state) for state in (calm, resumed))
+        calm, resumed = wanted.state, found.state
+        if done - 3 >= backbone.limits.recomputed:
+            assert wanted.revised is not None
+            assert found.revised is not None
+            assert torch.equal(wanted.revised, found.revised)
+            assert torch.equal(wanted.clip, found.clip)
+        done += part.shape[2]
+    assert done > 3 + backbone.limits.recomputed
+
+
+def test_a_state_holds_no_frames(backbone: MiniBackbone, soft: torch.Tensor) -> None:
+    latents = backbone.encode(torch.stack(moving(soft, 8), 2)).latents
+    state = backbone.decode(latents, backbone.prepare_reference(soft)).state
+    packed = backbone.pack_state(state)
+    held = sum(tensor.nbytes for tensor in packed.tensors.values())
+    assert held < 3 * soft.shape[2] * soft.shape[3]  # bytes for each pixel
+
+
 def test_weights_without_it_know_no_neighbours(
     small_config: MiniConfig, small_decoder: MiniDecoder
 ) -> None:
     backbone = MiniBackbone(small_decoder, small_config, CPU, torch.float32)
-    assert backbone.limits.lookahead == 0
+    assert backbone.limits.lookahead == backbone.limits.recomputed == 0
     assert "neighbours.weight" not in small_decoder.state_dict()
 
 

@@ -31,4 +31,4 @@ def reconstruct(
     session.state = state
     rebuilt = session.rebuild_whole(clip)
     assert session.state is not None, "a clip has at least one frame"
-    return Reconstructed(rebuilt, session.state, session.budget)
+    return Reconstructed(rebuilt, session.state, session.budget.now)

@@ -13,7 +13,8 @@ from torch import Tensor
 from refvid.models.mini.autoencoder import MiniBackbone
 from refvid.models.mini.config import MiniConfig
 from refvid.models.mini.decoder import MiniDecoder
-from refvid.rebuild.chunks import ChunkLengths, split_into_chunks
+from refvid.rebuild.chunk_starts import ChunkStart, ChunkStarts
+from refvid.rebuild.chunks import Chunk, ChunkLengths, split_into_chunks
 from refvid.rebuild.memory import Budget, choose_budget
 from refvid.rebuild.session import Session
 from tests.conftest import moving_pattern
@@ -50,15 +51,31 @@ def pieces(clip: Tensor, length: int, backbone: MiniBackbone) -> Iterator[Any]:
     return split_into_chunks(marked, ChunkLengths(length, length), lookahead=lookahead)
 
 
+def start_of(chunk: Chunk[Tensor], session: Session) -> ChunkStart:
+    tensors, facts = session.snapshot(with_state=not chunk.starts_shot)
+    return ChunkStart(
+        position=chunk.index,
+        shared=chunk.shared,
+        starts_shot=chunk.starts_shot,
+        tensors=tensors,
+        facts=facts,
+    )
+
+
 def rebuild(clip: Tensor, length: int, backbone: MiniBackbone, *, stop_at: int = -1) -> Tensor:
     """In chunks of a length; from one on with what was kept of the session before."""
     budget = choose_budget(backbone.limits, *clip.shape[3:])
     session, done = Session(backbone, CPU, budget), []
-    for number, chunk in enumerate(pieces(clip, length, backbone)):
+    starts, chunks = ChunkStarts(backbone.limits.recomputed), [*pieces(clip, length, backbone)]
+    for number, chunk in enumerate(chunks):
+        starts.add(start_of(chunk, session))
         if number == stop_at:
-            kept = session.snapshot(with_state=not chunk.starts_shot)
+            begin = starts.begin()
             session = Session(backbone, CPU, budget)
-            session.restore(*kept)
+            session.restore(begin.tensors, begin.facts)
+            for again in chunks[:number]:
+                if again.index >= begin.position:
+                    session.rebuild(torch.cat(again.frames, 2), again)
         done.append(session.rebuild(torch.cat(chunk.frames, 2), chunk))
         assert done[-1].shape[2] == len(chunk.final)
     return torch.cat(done, 2)

@@ -203,7 +203,11 @@ def rebuild_with(
     return run
 
 
-@pytest.mark.parametrize(("stops", "chunk"), [((20, 40), None), ((76,), None), ((20, 60), 1)])
+@pytest.mark.parametrize(
+    ("stops", "chunk"),
+    # The last stretch before frame 52 ends behind the first chunk of a shot.
+    [((20, 40), None), ((76,), None), ((52,), None), ((20, 60), 1), ((20, 60), 3)],
+)
 def test_mini_goes_on(clip, photo, tmp_path, stops, chunk) -> None:
     check(rebuild_with(mini(chunk), clip, photo), tmp_path / "out.mkv", stops)
 
@@ -334,6 +338,21 @@ def test_where_memory_ran_out_smaller_chunks_are_taken_at_once(
     assert starving.lengths.count(16) == 1
     assert is_alike(tmp_path / "calm.mkv", output)
     assert killed.fitted == calm.fitted
+
+
+def test_a_chunk_that_is_computed_once_more_is_cut_where_memory_ran_out(
+    clip, photo, tmp_path
+) -> None:
+    loaded = mini()
+    # The fourth chunk is the last before the stretch that ends with frame 30.
+    starving = Starving(loaded.backbone, calls=3, most=4)
+    run, output = rebuild_with(replace(loaded, backbone=starving), clip, photo), tmp_path / "o.mkv"
+    with pytest.raises(Stop):
+        run(output, stop_after(36))
+    assert starving.lengths[:5] == [8, 8, 8, 8, 4]
+    starving.is_starving, starving.lengths = False, []
+    assert run(output).resumed == 30
+    assert starving.lengths[:3] == [4, 4, 4]
 
 
 @pytest.mark.parametrize("is_there", [False, True])

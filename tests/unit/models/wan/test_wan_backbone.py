@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from refvid.models.tiles import plan_windows
 from refvid.models.wan import autoencoder
-from refvid.models.wan.autoencoder import LIMITS, WanAutoencoder, WanBackbone
+from refvid.models.wan.autoencoder import WanAutoencoder, WanBackbone
 from refvid.models.wan.config import WanConfig
+from refvid.models.wan.limits import LIMITS
 from refvid.rebuild.chunks import ChunkLengths, choose_chunk_lengths, pad_length
 from refvid.rebuild.memory import choose_budget
 from tests.unit.rebuild.reconstruct import reconstruct
