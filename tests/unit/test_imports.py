@@ -64,9 +64,7 @@ def test_words_alone_load_nothing_heavy():
         "doctor --help",
         "compare --help",
     )
-    assert {words: names & set(HEAVY) for words, names in loaded.items()} == dict.fromkeys(
-        loaded, set()
-    )
+    assert [words for words, names in loaded.items() if names & set(HEAVY)] == []
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])
