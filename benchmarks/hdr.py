@@ -19,17 +19,9 @@ from numpy.typing import NDArray
 
 from refvid.evaluation.clips import find_clips, read_clip
 from refvid.evaluation.measures import frame_psnr
-from refvid.media.color import ColorInfo
+from refvid.media.color import BT709, BT2020, HLG, PQ, ColorInfo
 from refvid.media.domain import Domain, wrap_sdr
-from refvid.media.light import (
-    BT709,
-    HLG,
-    PQ,
-    SDR_GAMMA,
-    convert_primaries,
-    light_of_pq,
-    shown_by_hlg,
-)
+from refvid.media.light import SDR_GAMMA, convert_primaries, light_of_pq, shown_by_hlg
 from refvid.rebuild.canvas import Canvas
 from refvid.rebuild.choose_backbone import LoadedBackbone, choose_backbone
 from refvid.rebuild.frames import rebuild_frames
@@ -38,7 +30,6 @@ from refvid.rebuild.options import ModelOptions
 from refvid.rebuild.references import condition_on
 from refvid.training.degradations import EVALUATION_DEGRADATIONS, degrade
 
-_BT2020 = 9
 _TEN_BITS = 1023 / 65535
 
 Frames = NDArray[np.uint8]
@@ -90,12 +81,12 @@ def through_hdr(
     converts: bool = True,
 ) -> Frames:
     """Wrap a clip, rebuild it as the commands do, and unwrap the result."""
-    domain = Domain.of(ColorInfo(primaries=_BT2020, transfer=transfer))
+    domain = Domain.of(ColorInfo(primaries=BT2020, transfer=transfer))
     assert domain is not None, "HDR has one"
-    wrapped = np.stack([wrap_sdr(frame, transfer, _BT2020) for frame in degraded])
+    wrapped = np.stack([wrap_sdr(frame, transfer, BT2020) for frame in degraded])
     wrapped = (np.rint(wrapped * _TEN_BITS) / _TEN_BITS).round().astype(np.uint16)
     if not converts:
-        reference = wrap_sdr(reference, transfer, _BT2020)
+        reference = wrap_sdr(reference, transfer, BT2020)
     rebuilt = rebuild(loaded, wrapped, reference, domain if converts else None)
     return np.stack([unwrap(frame, transfer) for frame in rebuilt])
 
@@ -116,7 +107,7 @@ def unwrap(frame: NDArray[np.uint16], transfer: int) -> Frames:
     """HDR codes (h, w, 3) -> the SDR picture that was wrapped."""
     codes = frame / np.float32(65535)
     light = light_of_pq(codes) if transfer == PQ else shown_by_hlg(codes)
-    values = np.maximum(convert_primaries(light, _BT2020, BT709), 0) ** (1 / SDR_GAMMA)
+    values = np.maximum(convert_primaries(light, BT2020, BT709), 0) ** (1 / SDR_GAMMA)
     return (values.clip(0, 1) * 255).round().astype(np.uint8)
 
 

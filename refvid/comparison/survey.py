@@ -14,7 +14,7 @@ from refvid.comparison.clips import Clip, InStep
 from refvid.comparison.difference import Map, difference_map, hottest_box, pick_peaks, shrink_map
 from refvid.comparison.options import CompareOptions
 from refvid.errors import OutputError
-from refvid.media.color import RANGE_LIMITED, ColorInfo
+from refvid.media.color import BT709, RANGE_LIMITED, ColorInfo
 from refvid.media.encoding import Encoding
 from refvid.media.frame_range import FrameRange
 from refvid.media.reader import Trim
@@ -26,7 +26,6 @@ LARGEST_PREVIEW_FILE: Final = 512 << 20
 """Browsers hold the page and the videos in memory [bytes]."""
 
 _MAP_WIDTH: Final = 384
-_BT709: Final = 1
 _KEYFRAME_EVERY: Final = 8
 """A step back decodes at most so many frames."""
 
@@ -206,7 +205,7 @@ def _write_preview(clip: Clip, atlas: Atlas, preview: Path, options: CompareOpti
         sample_aspect_ratio=Fraction(1),
         rotation=0,
         bit_depth=8,
-        color=ColorInfo(matrix=_BT709, range=RANGE_LIMITED, primaries=_BT709, transfer=_BT709),
+        color=ColorInfo(matrix=BT709, range=RANGE_LIMITED, primaries=BT709, transfer=BT709),
     )
     encoding = Encoding(
         codec=options.preview_codec,

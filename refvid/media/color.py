@@ -53,6 +53,16 @@ TRANSFER_NAMES: Final = {
 }
 
 MATRIX_RGB: Final = 0
+BT709: Final = 1
+"""Primaries, transfer and matrix alike."""
+
+BT2020: Final = 9
+"""Primaries, and the matrix of the non-constant form."""
+
+PQ: Final = 16
+HLG: Final = 18
+"""Transfer functions of HDR."""
+
 UNSPECIFIED: Final = 2
 RANGE_UNSPECIFIED: Final = 0
 RANGE_LIMITED: Final = 1
@@ -73,7 +83,7 @@ LUMA_WEIGHTS: Final = {
 # Where libswscale's own numbering (SWS_CS_*) names the same matrix.
 SWSCALE_MATRICES: Final = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 
-_HDR_TRANSFERS: Final = frozenset({16, 18})
+_HDR_TRANSFERS: Final = frozenset({PQ, HLG})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,9 @@ _REFUSED_FORMATS: Final = frozenset({
     "imf", "lavfi", "rtp", "rtsp", "sap", "sdp", "svg_pipe", "tty", "xbin",
 })
 # fmt: on
-_PICTURE_BRANDS: Final = frozenset({"avif", "avis", "heic", "heix", "hevc", "mif1", "msf1"})
+PICTURE_BRANDS: Final = {"avif", "avis", "heic", "heix", "hevc", "hevx", "mif1", "msf1"}
+"""What AVIF and HEIC files call themselves."""
+
 _OPTIONS: Final = {
     "protocol_whitelist": "file",
     "format_whitelist": ",".join(sorted(formats_available - _REFUSED_FORMATS)),
@@ -140,7 +142,7 @@ def is_cover_art(stream: VideoStream) -> bool:
 def is_poster(stream: Stream) -> bool:
     """Whether a video stream is the still picture of an AVIF or HEIC file, not a track."""
     brand = stream.container.metadata.get("major_brand", "")
-    return stream.duration is None and brand in _PICTURE_BRANDS
+    return stream.duration is None and brand in PICTURE_BRANDS
 
 
 def find_video_stream(container: InputContainer, path: Path) -> VideoStream:

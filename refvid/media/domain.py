@@ -18,12 +18,9 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from refvid.media.color import ColorInfo
+from refvid.media.color import BT709, HLG, PQ, ColorInfo
 from refvid.media.gamut import Floats, bend, unbend
 from refvid.media.light import (
-    BT709,
-    HLG,
-    PQ,
     SDR_GAMMA,
     WIDE_PRIMARIES,
     Values,

@@ -9,8 +9,6 @@ from typing import Final, Literal
 from refvid.errors import OptionError
 from refvid.media.credentials import Credentials
 
-_RATE_CONTROL_OPTIONS: Final = frozenset({"b", "qp", "global_quality", "q"})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoding:

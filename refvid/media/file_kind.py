@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
-from refvid.media.container import is_moving
+from refvid.media.container import PICTURE_BRANDS, is_moving
 from refvid.media.folders import is_file
 from refvid.media.image import IMAGE_SUFFIXES
 
@@ -31,7 +31,6 @@ _STILL: Final = {
     b"P5": "ppm",
     b"P6": "ppm",
 }
-_PICTURE_BRANDS: Final = {b"avif", b"avis", b"heic", b"heix", b"hevc", b"hevx", b"mif1", b"msf1"}
 _TO_SAMPLES: Final = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsz")
 _SUBFILE: Final = 254
 _COPY_OR_MASK: Final = 1 | 4
@@ -166,7 +165,7 @@ def _look_into_boxes(file: BinaryIO) -> _Contents | None:
     """AVIF and HEIC: a picture, or a sequence of them with the sample tables of a video."""
     (length,) = struct.unpack(">I4x", file.read(8))
     brands = file.read(max(0, min(length - 8, 4096)))
-    if brands[:4] not in _PICTURE_BRANDS:
+    if brands[:4].decode("latin-1") not in PICTURE_BRANDS:
         return None
     file.seek(0)
     pictures = max(_sample_counts(file, _TO_SAMPLES, 2**63), default=1)

@@ -10,9 +10,9 @@ from PIL import Image
 from PIL.ExifTags import Base
 
 from refvid.media.image import IMAGE_SUFFIXES
+from refvid.media.image_marks import PNG_XMP, TIFF_XMP
 
 _TURNED: Final = (5, 6, 7, 8)
-_TIFF_XMP: Final = 700
 
 
 def read_image_size(path: Path) -> tuple[int, int] | None:
@@ -51,7 +51,7 @@ def _read(path: Path) -> tuple[tuple[int, int], Image.Exif, bytes] | None:
 
 
 def _xmp(image: Image.Image) -> bytes:
-    found = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
+    found = image.info.get("xmp") or image.info.get(PNG_XMP) or b""
     if image.format == "TIFF":
-        found = cast("Any", image).tag_v2.get(_TIFF_XMP) or b""
+        found = cast("Any", image).tag_v2.get(TIFF_XMP) or b""
     return found.encode("utf-8", "replace") if isinstance(found, str) else bytes(found)

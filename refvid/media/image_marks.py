@@ -15,8 +15,8 @@ from refvid.media.source_type import SourceType, xmp_packet
 _PNG_START: Final = 33
 """Signature and header chunk [bytes]."""
 
-_PNG_XMP: Final = "XML:com.adobe.xmp"
-_TIFF_XMP: Final = 700
+PNG_XMP: Final = "XML:com.adobe.xmp"
+TIFF_XMP: Final = 700
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +38,18 @@ class ImageMarks:
         options: dict[str, Any] = {"exif": self.exif.tobytes()}
         if image_format == "PNG":
             chunks = PngImagePlugin.PngInfo()
-            chunks.add_itxt(_PNG_XMP, self.xmp.decode())
+            chunks.add_itxt(PNG_XMP, self.xmp.decode())
             return options | {"pnginfo": chunks}
         if image_format == "TIFF":
             exif = Image.Exif()
             exif.load(self.exif.tobytes())
-            exif[_TIFF_XMP] = self.xmp
+            exif[TIFF_XMP] = self.xmp
             return {"exif": exif}
         return options | {"xmp": self.xmp} if image_format in ("JPEG", "WEBP", "AVIF") else options
 
     def add_to_png(self, png: bytes) -> bytes:
         """Put them into a PNG file that has none."""
-        text = _PNG_XMP.encode() + b"\0\0\0\0\0" + self.xmp
+        text = PNG_XMP.encode() + b"\0\0\0\0\0" + self.xmp
         chunks = _chunk(b"eXIf", self.exif.tobytes().removeprefix(b"Exif\0\0"))
         return png[:_PNG_START] + chunks + _chunk(b"iTXt", text) + png[_PNG_START:]
 

@@ -12,12 +12,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-Values = npt.NDArray[np.floating[Any]]
+from refvid.media.color import BT709, BT2020
 
-PQ: Final = 16
-HLG: Final = 18
-BT709: Final = 1
-"""Numbers of H.273: two transfer functions, one set of primaries."""
+Values = npt.NDArray[np.floating[Any]]
 
 DIFFUSE_WHITE: Final = 203.0
 """[cd/m2]"""
@@ -41,7 +38,7 @@ _BT2020_LUMINANCE: Final = np.array([0.2627, 0.6780, 0.0593], np.float32)
 _PRIMARIES: Final = MappingProxyType(
     {
         BT709: ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060)),
-        9: ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046)),
+        BT2020: ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046)),
         11: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060)),
         12: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060)),
     }

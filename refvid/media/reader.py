@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -23,8 +22,6 @@ from refvid.media.unchanged import check_unchanged
 from refvid.media.video_info import VideoInfo, read_video_info
 from refvid.media.webp_animation import webp_pictures
 from refvid.wording import counted
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,10 +58,6 @@ from refvid.rebuild.session import Session
 from refvid.rebuild.trial import Trial, decoding
 from refvid.rebuild.video import tell_references
 
-_BT709 = 1
-_BT2020 = 9
-"""Numbers of H.273. Generated video has no tags of its own: BT.709 is what players show."""
-
 
 def plan_decode(
     job: Job,

@@ -52,8 +52,6 @@ from refvid.tokens.read import (
 HOW = "decoded tokens"
 """How a result says that it was made."""
 
-_BT709 = 1
-
 
 def choose_detokenizer(options: ModelOptions, sources: Sequence[Path]) -> LoadedTokenizer:
     """Load the tokenizer that was asked for, or the one of the first file that can be read.

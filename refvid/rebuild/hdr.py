@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from refvid.errors import InputError
-from refvid.media.color import UNSPECIFIED, ColorInfo
+from refvid.media.color import HLG, PQ, UNSPECIFIED, ColorInfo
 from refvid.media.domain import WHITE_LEVEL, Domain
-from refvid.media.light import HLG, PQ
 from refvid.media.video_info import VideoInfo
 from refvid.rebuild.options import SourceOptions
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from refvid.latents.latents import Latents
 from refvid.media.color import (
+    BT709,
+    BT2020,
     MATRIX_NAMES,
     MATRIX_RGB,
     PRIMARIES_NAMES,
@@ -24,10 +26,6 @@ from refvid.media.pixel_formats import is_lossless
 from refvid.media.video_info import VideoInfo
 from refvid.tokens.layout import TokenFacts
 from refvid.tokens.read import TokenFile, read_times
-
-_BT709 = 1
-_BT2020 = 9
-"""Numbers of H.273. Generated video has no tags of its own: BT.709 is what players show."""
 
 
 def describe_latents(latents: Latents, rate: Fraction, encoding: Encoding) -> VideoInfo:
@@ -89,9 +87,10 @@ def _generated(path: Path, encoding: Encoding, *, is_deep: bool, **facts: Any) -
 
 
 def _color_of_latents(latents: Latents) -> ColorInfo:
+    # Generated video has no tags of its own: BT.709 is what players show.
     primaries = _known_tag(latents, "primaries", PRIMARIES_NAMES)
     return ColorInfo(
-        matrix=_BT2020 if primaries == _BT2020 else _BT709,
+        matrix=BT2020 if primaries == BT2020 else BT709,
         range=RANGE_LIMITED,
         primaries=primaries,
         transfer=_known_tag(latents, "transfer", TRANSFER_NAMES),
@@ -101,17 +100,17 @@ def _color_of_latents(latents: Latents) -> ColorInfo:
 def _known_tag(latents: Latents, name: str, known: Mapping[int, str]) -> int:
     value = latents.metadata.get(name)
     numbers = {str(number): number for number in known if number != UNSPECIFIED}
-    return numbers.get(value or "", _BT709)
+    return numbers.get(value or "", BT709)
 
 
 def _color_of_tokens(facts: TokenFacts) -> ColorInfo:
     primaries, transfer, matrix, value_range = facts.color
     color = ColorInfo(
-        primaries=primaries if primaries in PRIMARIES_NAMES else _BT709,
-        transfer=transfer if transfer in TRANSFER_NAMES else _BT709,
-        matrix=matrix if matrix in MATRIX_NAMES else _BT709,
+        primaries=primaries if primaries in PRIMARIES_NAMES else BT709,
+        transfer=transfer if transfer in TRANSFER_NAMES else BT709,
+        matrix=matrix if matrix in MATRIX_NAMES else BT709,
         range=value_range if value_range in RANGE_NAMES else RANGE_LIMITED,
     )
     if color.matrix == MATRIX_RGB:  # of pictures; video is written as video is
-        color = replace(color, matrix=_BT709, range=RANGE_LIMITED)
+        color = replace(color, matrix=BT709, range=RANGE_LIMITED)
     return color

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
-from types import MappingProxyType
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -25,6 +24,8 @@ from refvid.models.mini.alignment import FramePlaced, align, find_coarse, gray
 from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.pixels import Pixels, frames_to_clip, pad_clip, padded_size
 from refvid.rebuild.reference_feed import (
+    NO_MORE,
+    USUAL_RATE,
     Choices,
     ChunkView,
     Fed,
@@ -45,10 +46,6 @@ _CLEARLY_BETTER = 0.03
 _MOST_JOINED = 3
 """References that a model sees at once where it has not learned to: each costs as much as a latent
 frame."""
-
-_USUAL_RATE = Fraction(24)
-
-_NO_MORE: Mapping[int, GivenReference] = MappingProxyType({})
 
 
 def make_feed(
@@ -79,7 +76,7 @@ def make_feed(
     Raises:
         OptionError: Several references could only be told apart by looking at frames.
     """
-    rate = rate or _USUAL_RATE
+    rate = rate or USUAL_RATE
     backbone = loaded.backbone
     if backbone.limits.finds_references:
         return _FinderFeed(cast("ReferenceFinder", backbone), given, size, fit, rate, enlarged)
@@ -126,7 +123,7 @@ class _FinderFeed:
         fitted = fit_image(pixels, width, height, self._fit)
         return np.pad(fitted, ((0, tall - height), (0, wide - width), (0, 0)), mode="edge")
 
-    def feed(self, view: ChunkView, more: Mapping[int, GivenReference] = _NO_MORE) -> Fed:
+    def feed(self, view: ChunkView, more: Mapping[int, GivenReference] = NO_MORE) -> Fed:
         if view.starts_shot:
             self._start = view.moments[0]
         given = self._given | dict(more)
@@ -196,7 +193,7 @@ class _SingleFeed:
         self._now = tuple(facts["now"])
         self._choices.unpack((frame, tuple(numbers)) for frame, numbers in facts["choices"])
 
-    def feed(self, view: ChunkView, more: Mapping[int, GivenReference] = _NO_MORE) -> Fed:
+    def feed(self, view: ChunkView, more: Mapping[int, GivenReference] = NO_MORE) -> Fed:
         before = () if view.starts_shot else self._now
         self._all = self._given | dict(more)
         self._forget_others()

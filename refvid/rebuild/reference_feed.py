@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Any, Generic, Protocol, TypeVar
 
 from refvid.models.backbone import ReferenceUse
@@ -12,6 +13,9 @@ from refvid.rebuild.pixels import Pixels
 from refvid.rebuild.same_moment import Copied
 
 T = TypeVar("T")
+
+USUAL_RATE = Fraction(24)
+"""Where a video tells none [1/s]."""
 
 _MOST_REMEMBERED = 256
 """Chunks: more than any model looks back."""
@@ -37,6 +41,9 @@ class GivenReference:
     def is_placed(self) -> bool:
         """Whether it belongs somewhere."""
         return self.frame is not None or self.time is not None
+
+
+NO_MORE: Mapping[int, GivenReference] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,13 +25,11 @@ from refvid.rebuild.edit_mask import EditMask
 from refvid.rebuild.findings import Findings
 from refvid.rebuild.pixels import Pixels
 from refvid.rebuild.reference_choice import make_feed, prepare_reference
-from refvid.rebuild.reference_feed import GivenReference, ReferenceFeed
+from refvid.rebuild.reference_feed import USUAL_RATE, GivenReference, ReferenceFeed
 from refvid.rebuild.reference_options import ReferenceFit, References, ReferenceSource
 from refvid.rebuild.reference_pictures import ReferencePictures
 from refvid.rebuild.reference_video import ReferenceVideo, look_at_video
 from refvid.rebuild.video_feed import VideoFeed, held_in_step
-
-_USUAL_RATE = Fraction(24)
 
 _TRIED_TOGETHER = 2
 """References in a trial: a model that takes more hardly works longer for them."""
@@ -200,7 +198,7 @@ class SceneReferences:
         reader = ReferenceVideo(
             self._video,
             canvas.size,
-            1 / (info.frame_rate or _USUAL_RATE),
+            1 / (info.frame_rate or USUAL_RATE),
             canvas.to_domain if is_alike else canvas.bring,
         )
         both = VideoFeed(feed, len(sources), reader, self._mask)

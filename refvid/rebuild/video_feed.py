@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,12 +18,17 @@ from refvid.media.video_info import VideoInfo
 from refvid.models.backbone import ReferenceUse
 from refvid.rebuild.edit_mask import EditMask
 from refvid.rebuild.pixels import Pixels
-from refvid.rebuild.reference_feed import Choices, ChunkView, Fed, GivenReference, ReferenceFeed
+from refvid.rebuild.reference_feed import (
+    NO_MORE,
+    Choices,
+    ChunkView,
+    Fed,
+    GivenReference,
+    ReferenceFeed,
+)
 from refvid.rebuild.reference_video import OriginalFrame, held_bytes
 from refvid.rebuild.same_moment import COMPARED_BYTES, Copied, SameMoment
 from refvid.wording import counted
-
-_NO_MORE: Mapping[int, GivenReference] = MappingProxyType({})
 
 _NEARLY_ALL = 0.9
 """Share of a chunk's frames that must have one of the same moment: else copied frames and rebuilt
@@ -133,7 +137,7 @@ class VideoFeed:
         remark = f"{name} does not cover {frames} ({first} to {last}): they were rebuilt without it"
         return [remark]
 
-    def feed(self, view: ChunkView, more: Mapping[int, GivenReference] = _NO_MORE) -> Fed:
+    def feed(self, view: ChunkView, more: Mapping[int, GivenReference] = NO_MORE) -> Fed:
         times = [moment.time for moment in view.moments]
         self._video.go_to(times)
         if self._mask is not None:

@@ -35,7 +35,6 @@ _LATEST: Final = 2**62
 """Beyond this no time can be shifted or added to."""
 
 _LONGEST_VECTOR: Final = 4096
-_AT_ONCE: Final = 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,9 @@ import av
 import numpy as np
 import pytest
 
+from tests import program
+from tests.program import Program
+
 SIZE = (96, 64)
 FRAMES = 12
 
@@ -68,15 +71,7 @@ def write_clip(path: Path, frames: int) -> None:
 def refvid(
     *words: object, cwd: Path | None = None, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "refvid", *map(str, words)],
-        cwd=cwd,
-        env={**os.environ, **variables},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=False,
-    )
+    return program.run_in_words(*words, cwd=cwd, env={**os.environ, **variables})
 
 
 def count_frames(path: Path) -> int:
@@ -85,7 +80,15 @@ def count_frames(path: Path) -> int:
 
 
 def test_enhance(clip, folder):
-    run = refvid("enhance", clip, "--ref", "frame:0", "-o", folder / "out.mp4", CI="")
+    words = ("enhance", clip, "--ref", "frame:0", "-o", folder / "out.mp4")
+    run = subprocess.run(
+        [sys.executable, "-m", "refvid", *map(str, words)],
+        env={**os.environ, "CI": ""},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
     assert run.returncode == 0, run.stderr
     assert run.stdout == f"{folder / 'out.mp4'}\n"
     assert count_frames(folder / "out.mp4") == FRAMES
@@ -179,20 +182,15 @@ def test_stopped_runs_leave_nothing(folder, number, code):
         write_clip(source, 3000)
     target = folder / "stopped" / f"{code}.mp4"
     target.parent.mkdir(exist_ok=True)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "refvid", "enhance", str(source), "-o", str(target)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    deadline = time.monotonic() + 60
-    while not list(target.parent.iterdir()) and process.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    process.send_signal(number)
-    out, err = process.communicate(timeout=60)
+    with Program("enhance", source, "-o", target) as process:
+        deadline = time.monotonic() + 60
+        while not list(target.parent.iterdir()) and process.returncode is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(number)
+        out, err = process.communicate()
     assert process.returncode == code, err
-    assert out == ""
+    assert out == b""
     assert list(target.parent.iterdir()) == []
 
 

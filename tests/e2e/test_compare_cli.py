@@ -3,12 +3,13 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+
+from tests import program
 
 FRAMES = 10
 
@@ -35,14 +36,8 @@ def clips(tmp_path_factory):
 
 
 def refvid(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "refvid", "compare", *map(str, words)],
-        cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=False,
+    return program.run_in_words(
+        "compare", *words, cwd=cwd, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
 
 

@@ -19,6 +19,9 @@ import pytest
 
 from refvid.media.image import write_image
 from refvid.media.reader import open_video
+from tests import program
+from tests.commands import run
+from tests.program import Program
 from tests.unit.media.conftest import build_video
 
 FRAMES = 6
@@ -42,16 +45,13 @@ def scratch(tmp_path: Path) -> Path:
 def refvid(
     *words: str | Path, scratch: Path, piped: bytes | None = None
 ) -> subprocess.CompletedProcess[bytes]:
-    done = subprocess.run(
-        [sys.executable, "-m", "refvid", *map(str, words)],
-        input=piped if piped is not None else b"",
-        capture_output=True,
-        env={**os.environ, "TMPDIR": str(scratch), "TEMP": str(scratch), "TMP": str(scratch)},
-        check=False,
-        timeout=300,
-    )
+    done = program.run(*words, env=environment(scratch), piped=piped or b"")
     assert list(scratch.iterdir()) == []
     return done
+
+
+def environment(scratch: Path) -> dict[str, str]:
+    return {**os.environ, "TMPDIR": str(scratch), "TEMP": str(scratch), "TMP": str(scratch)}
 
 
 def read_frames(path: Path) -> np.ndarray:
@@ -103,8 +103,8 @@ def test_y4m_is_what_other_programs_read(source: Path, scratch: Path, tmp_path: 
 
 def write_y4m(path: Path, frames: int) -> bytes:
     build_video(path.with_suffix(".mkv"), frames=frames, color=(1, 1, 1, 1), size=(96, 64))
-    words = ["enhance", path.with_suffix(".mkv"), "--strength", "0", "-o", path, "-q"]
-    subprocess.run([sys.executable, "-m", "refvid", *map(str, words)], check=True)
+    done = run("enhance", path.with_suffix(".mkv"), "--strength", "0", "-o", path, "-q")
+    assert done.exit_code == 0, done.output
     return path.read_bytes()
 
 
@@ -115,18 +115,10 @@ def test_y4m_comes_out_while_it_still_goes_in(scratch: Path, tmp_path: Path) -> 
     write_image(photo, read_frames(clip)[0])
     words = ["--ref", str(photo), "--model", "mini", "-d", "cpu", "-o", "-", "--container", "y4m"]
     as_file = refvid("enhance", clip, *words, scratch=scratch)
-    command = [sys.executable, "-m", "refvid", "enhance", "-", *words]
     some_is_out = threading.Event()
     waited: list[bool] = []
     temporary: list[int] = []
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={**os.environ, "TMPDIR": str(scratch), "TEMP": str(scratch), "TMP": str(scratch)},
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
+    with Program("enhance", "-", *words, env=environment(scratch)) as process:
 
         def feed(stdin: IO[bytes]) -> None:
             stdin.write(piped[: len(piped) * 4 // 5])
@@ -179,14 +171,8 @@ def test_y4m_that_ends_within_a_frame(scratch: Path, tmp_path: Path, words) -> N
 def test_nobody_reads_on(scratch: Path, tmp_path: Path) -> None:
     clip = tmp_path / "clip.y4m"
     write_y4m(clip, 60)
-    words = ["enhance", clip, "--strength", "0", "-o", "-", "--container", "y4m"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "refvid", *map(str, words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
+    words = ("enhance", clip, "--strength", "0", "-o", "-", "--container", "y4m")
+    with Program(*words) as process:
         process.stdout.read(100)
         process.stdout.close()
         said = process.stderr.read()
@@ -238,13 +224,8 @@ def test_a_plan_does_not_go_where_the_video_would(source: Path, scratch: Path) -
 def test_nothing_is_left_when_it_is_stopped(
     scratch: Path, tmp_path: Path, number: int, code: int
 ) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-m", "refvid", "enhance", "-", "-o", str(tmp_path / "out.mkv")],
-        stdin=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "TMPDIR": str(scratch)},
-    ) as process:
-        assert process.stdin is not None
+    words = ("enhance", "-", "-o", tmp_path / "out.mkv")
+    with Program(*words, env=environment(scratch)) as process:
         process.stdin.write(b"\x1aE\xdf\xa3" * 500_000)
         process.stdin.flush()
         for _ in range(1200):
@@ -253,11 +234,10 @@ def test_nothing_is_left_when_it_is_stopped(
             if received == 2_000_000:
                 break  # now it waits for more
         else:
-            process.kill()
+            process.send_signal(signal.SIGKILL)
             pytest.fail("it keeps back what it has received")
         process.send_signal(number)
         process.wait(60)
-        process.communicate()
     assert process.returncode == code
     assert list(scratch.iterdir()) == []
 
@@ -268,15 +248,9 @@ def test_y4m_that_pauses_can_be_stopped(
     scratch: Path, tmp_path: Path, number: int, code: int
 ) -> None:
     clip = write_y4m(tmp_path / "clip.y4m", 40)
-    words = ["enhance", "-", "--strength", "0", "-o", str(tmp_path / "out" / "out.mkv")]
+    words = ("enhance", "-", "--strength", "0", "-o", tmp_path / "out" / "out.mkv")
     (tmp_path / "out").mkdir()
-    with subprocess.Popen(
-        [sys.executable, "-m", "refvid", *words],
-        stdin=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "TMPDIR": str(scratch)},
-    ) as process:
-        assert process.stdin is not None
+    with Program(*words, env=environment(scratch)) as process:
         process.stdin.write(clip)
         process.stdin.flush()
         for _ in range(1200):
@@ -285,11 +259,7 @@ def test_y4m_that_pauses_can_be_stopped(
                 break  # the result was begun
         time.sleep(1)
         process.send_signal(number)
-        try:
-            process.wait(60)
-        finally:
-            process.kill()
-        process.communicate()
+        process.wait(60)
     assert process.returncode == code
     assert list(scratch.iterdir()) == []
     assert list((tmp_path / "out").iterdir()) == []

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from refvid.cli.app import app
 from refvid.evaluation.clips import read_clip
+from refvid.media.color import PQ
 from refvid.media.domain import wrap_sdr
 from refvid.media.image import write_image
-from refvid.media.light import PQ
 from refvid.media.reader import open_video
 from refvid.media.video_info import read_video_info
 from refvid.metrics.psnr import psnr

@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from fractions import Fraction
@@ -23,6 +21,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from tests.conftest import moving_pattern
+from tests.program import Program
 
 WIDTH, HEIGHT = 97, 65
 TIMES = (0, 40, 80, 133, 160, 200, 280, 320, 360, 400)
@@ -382,23 +381,15 @@ def test_stopped_runs_leave_nothing(
     source = make_video(600)
     target = tmp_path / "stopped" / "out.mp4"
     target.parent.mkdir()
-    command = [
-        *(sys.executable, "-m", "refvid", "stylize", str(source), "-o", str(target)),
-        *("--style", str(paintings / "warm.png"), "--weights", str(style_weights)),
-    ]
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    deadline = time.monotonic() + 120
-    while not list(target.parent.iterdir()) and process.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    process.send_signal(getattr(signal, name))
-    out, err = process.communicate(timeout=120)
+    words = ("--style", paintings / "warm.png", "--weights", style_weights, "-o", target)
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with Program("stylize", source, *words, env=one_thread) as process:
+        deadline = time.monotonic() + 120
+        while not list(target.parent.iterdir()) and process.returncode is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(getattr(signal, name))
+        out, err = process.communicate()
     assert process.returncode == code, err
-    assert out == ""
+    assert out == b""
     assert list(target.parent.iterdir()) == []

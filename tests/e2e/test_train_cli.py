@@ -19,6 +19,8 @@ from safetensors.torch import load_file
 
 from refvid.training.checkpoint import find_checkpoints, read_progress
 from refvid.training.degradations import write_h264
+from tests import program
+from tests.program import Program
 
 CONFIG = """
 [network]
@@ -62,20 +64,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def start(*words: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "refvid", "train", *map(str, words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-    )
-
-
 def run(*words: object) -> tuple[int, str, str]:
-    with start(*words) as process:
-        out, err = process.communicate(timeout=300)
-    return process.returncode, out, err
+    done = program.run_in_words("train", *words)
+    return done.returncode, done.stdout, done.stderr
 
 
 def losses(output: Path) -> dict[int, float]:
@@ -99,9 +90,9 @@ def whole(folder: Path) -> Path:
     return output
 
 
-def wait_for_steps(process: subprocess.Popen[str], output: Path, steps: int) -> None:
+def wait_for_steps(process: Program, output: Path, steps: int) -> None:
     for _ in range(3000):
-        assert process.poll() is None, process.communicate()[1]
+        assert process.returncode is None, process.communicate()[1]
         try:
             if losses(output) and max(losses(output)) >= steps:
                 return
@@ -127,11 +118,10 @@ def test_a_killed_run_loses_what_came_after_the_last_checkpoint(
         "--set",
         f"data.cache={whole / 'cache'}",
     )
-    with start(*words) as process:
+    with Program("train", *words) as process:
         wait_for_steps(process, output, 3)
         time.sleep(random.random() * 0.05)
-        process.kill()
-        process.communicate()
+        process.send_signal(signal.SIGKILL)
     reached = max(losses(output))
     kept = read_progress(find_checkpoints(output)[-1]).step
     assert reached - 2 <= kept <= reached + 1
@@ -157,10 +147,10 @@ def test_an_interrupted_run_saves(
         "--set",
         f"data.cache={whole / 'cache'}",
     )
-    with start(*words) as process:
+    with Program("train", *words) as process:
         wait_for_steps(process, output, 2)
         process.send_signal(number)
-        out, err = process.communicate(timeout=120)
+        out, err = (said.decode() for said in process.communicate())
     assert process.returncode == exit_code
     assert "--resume goes on from there" in err
     assert out.strip() == str(output / "mini.safetensors")
@@ -187,13 +177,9 @@ def test_exported_weights_enhance_a_video(folder: Path, whole: Path, tmp_path: P
     assert all(torch.equal(value, expected[name]) for name, value in load_file(weights).items())
     assert run("--export", whole, "-o", weights)[0] == 4, "it exists"
     enhanced = tmp_path / "out.mp4"
-    command = ["enhance", str(folder / "videos" / "one.mp4"), "--ref", "frame:0"]
-    done = subprocess.run(
-        [sys.executable, "-m", "refvid", *command, "--model", str(weights), "-o", str(enhanced)],
-        capture_output=True,
-        check=True,
-    )
-    assert enhanced.exists(), done.stderr
+    words = (folder / "videos" / "one.mp4", "--ref", "frame:0", "--model", weights)
+    done = program.run("enhance", *words, "-o", enhanced)
+    assert (done.returncode, enhanced.exists()) == (0, True), done.stderr
 
 
 @pytest.mark.slow

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from refvid.training.degradations import write_h264
+from tests import program
 
 CONFIG = """
 [network]
@@ -90,14 +89,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def refvid(*words: object) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "refvid", *map(str, words)],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=300,
-        check=False,
-    )
+    done = program.run_in_words(*words)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -22,6 +22,7 @@ from PIL import Image
 from refvid.media.reader import open_video
 from refvid.models.videovaeplus.autoencoder import VideoVaePlusAutoencoder
 from refvid.models.videovaeplus.config import VideoVaePlusConfig
+from tests import program
 from tests.e2e.hub_server import Hub, serve
 
 REPOSITORY = "Arrokothwhi/RefDecoder"
@@ -74,15 +75,9 @@ class Machine:
         }
 
     def run(self, *words: str) -> Finished:
-        return subprocess.run(
-            [sys.executable, "-c", PROGRAM, *words],
-            env=self.environment,
-            cwd=self.folder,
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            timeout=300,
-            check=False,
+        hub = "huggingface_hub", "refvid"  # they read the environment
+        return program.run_in_words(
+            *words, code=PROGRAM, env=self.environment, cwd=self.folder, anew=hub
         )
 
     def run_on_a_terminal(self, *words: str, answer: bytes) -> tuple[int, str]:

@@ -30,25 +30,41 @@ def loaded_after(code: str) -> set[str]:
     return set(run.stdout.rpartition("LOADED ")[2].split())
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["--help"],
-        ["--version"],
-        ["enhance", "--help"],
-        ["stylize", "--help"],
-        ["decode", "--help"],
-        ["train", "--help"],
-        ["evaluate", "--help"],
-        ["enhance", "--bad"],
-        ["doctor", "--help"],
-        ["compare", "--help"],
-    ],
-    ids=" ".join,
-)
-def test_words_alone_load_nothing_heavy(words):
-    code = f"from refvid.cli.app import app\ntry: app({words!r})\nexcept SystemExit: pass"
-    assert not loaded_after(code) & set(HEAVY)
+def loaded_by(*commands):
+    """Top-level modules that a fresh interpreter holds after each of some command lines, which it
+    runs one after the other.
+    """
+    code = (
+        "import sys\n"
+        "from refvid.cli.app import app\n"
+        f"for number, words in enumerate({[command.split() for command in commands]!r}):\n"
+        "    try: app(words)\n"
+        "    except SystemExit: pass\n"
+        "    names = {name.partition('.')[0] for name in sys.modules}\n"
+        "    print('LOADED', number, *names)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8", check=True
+    )
+    lines = [line.split() for line in run.stdout.splitlines() if line.startswith("LOADED")]
+    assert len(lines) == len(commands)
+    return {command: set(line[2:]) for command, line in zip(commands, lines, strict=True)}
+
+
+def test_words_alone_load_nothing_heavy():
+    loaded = loaded_by(
+        "--help",
+        "--version",
+        "enhance --help",
+        "stylize --help",
+        "decode --help",
+        "train --help",
+        "evaluate --help",
+        "enhance --bad",
+        "doctor --help",
+        "compare --help",
+    )
+    assert [words for words, names in loaded.items() if names & set(HEAVY)] == []
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])
@@ -68,25 +84,21 @@ def test_completion_loads_nothing_heavy(shell):
     assert not loaded_after(code) & set(HEAVY)
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["enhance", "missing.mp4"],
-        ["enhance", ".", "--tile", "x"],
-        ["stylize", "missing.mp4", "--style", "pyproject.toml"],
-        ["stylize", ".", "--style", "missing.png"],
-        ["decode", "missing.pt"],
-        ["decode", "pyproject.toml", "--ref", "missing.png"],
-        ["encode", "missing.mp4"],
-        ["compare", "missing.mp4", "other.mp4"],
-        ["compare", "--votes", "missing.json"],
-        ["train", "missing", "-o", "run", "--set", "optimizer.rat=1"],
-        ["train", "missing", "-o", "run", "--config", "missing.toml"],
-    ],
-)
-def test_cheap_failures_come_before_torch(words):
-    code = f"from refvid.cli.app import app\ntry: app({words!r})\nexcept SystemExit: pass"
-    assert "torch" not in loaded_after(code)
+def test_cheap_failures_come_before_torch():
+    loaded = loaded_by(
+        "enhance missing.mp4",
+        "enhance . --tile x",
+        "stylize missing.mp4 --style pyproject.toml",
+        "stylize . --style missing.png",
+        "decode missing.pt",
+        "decode pyproject.toml --ref missing.png",
+        "encode missing.mp4",
+        "compare missing.mp4 other.mp4",
+        "compare --votes missing.json",
+        "train missing -o run --set optimizer.rat=1",
+        "train missing -o run --config missing.toml",
+    )
+    assert [words for words, names in loaded.items() if "torch" in names] == []
 
 
 @pytest.mark.parametrize("module", ["refvid.media", "refvid.settings", "refvid.rebuild.options"])

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refvid.models.mini.overlay import Matches, Overlay, with_plane
-from refvid.models.mini.planes import find_inliers, is_plausible
+from refvid.models.mini.planes import MATCH_ERROR_PX, find_inliers, is_plausible
 from refvid.models.mini.smooth_map import SmoothMap, pixel_grid
 
 _NODE_PX = 8
@@ -18,8 +18,6 @@ _NODE_PX = 8
 
 _OTHER_PLANE_PX = 2.0
 """What is further from a plane than this may lie on another one."""
-
-_MATCH_ERROR_PX = 3.0
 
 _MIN_GAIN = 0.005
 """A further plane must raise the mean correlation by so much."""
@@ -51,7 +49,7 @@ def add_planes(
     rest = matches.joined(overlay.track(first))
     while len(planes) < most:
         rest = rest[rest.errors(planes[-1].plane) > _OTHER_PLANE_PX]
-        found = find_inliers(rest.frame, rest.reference, _MATCH_ERROR_PX)
+        found = find_inliers(rest.frame, rest.reference, MATCH_ERROR_PX)
         if found is None:
             break
         if not is_plausible(found.plane, first.frame_size, first.reference_size):

@@ -55,8 +55,8 @@ class FusionBlock(nn.Module):
         self.first = nn.Conv2d(channels, channels, 3, padding=1)
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
         self.modulation = nn.Linear(condition_width, 2 * channels)
-        _start_at_zero(self.second)
-        _start_at_zero(self.modulation)
+        start_at_zero(self.second)
+        start_at_zero(self.modulation)
 
     def forward(self, x: Tensor, told: Tensor) -> Tensor:
         scale, shift = self.modulation(told)[..., None, None].chunk(2, 1)
@@ -106,7 +106,7 @@ class Fusion(nn.Module):
         self.after = _blocks(width, after, told)
         self.filter = ConditionedFilter(_CELL_VALUES, config.kernels, told)
         self.out = nn.Conv2d(width, 3 * _CELL_VALUES, 3, padding=1)
-        _start_at_zero(self.out)
+        start_at_zero(self.out)
         with torch.no_grad():
             self.out.bias[_CELL_VALUES:] = _GATE_START  # type: ignore[index]  # it has a bias
 
@@ -197,7 +197,7 @@ def _blocks(channels: int, depth: int, condition_width: int) -> nn.ModuleList:
     return nn.ModuleList(FusionBlock(channels, condition_width) for _ in range(depth))
 
 
-def _start_at_zero(layer: nn.Module) -> None:
+def start_at_zero(layer: nn.Module) -> None:
     """Let a layer give zeros until it has learned something."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)

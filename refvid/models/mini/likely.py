@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from refvid.models.backbone import Reference
+from refvid.models.mini.alignment import gray
 from refvid.models.mini.features import Features, find_features, match_features
-from refvid.models.mini.overlay import to_gray
 from refvid.models.mini.resampling import Picture, shrink_to_area
 
 _AREA = 1 << 17
@@ -36,7 +36,7 @@ def rank(given: Sequence[Reference], frame: Picture) -> list[int]:
 
 
 def _features(picture: Picture) -> Features:
-    return find_features(to_gray(shrink_to_area(picture, _AREA)), most=_KEPT)
+    return find_features(gray(shrink_to_area(picture, _AREA)), most=_KEPT)
 
 
 def _remembered(reference: Reference) -> Features:

@@ -9,9 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from refvid.models.mini.alignment import gray
 from refvid.models.mini.color_map import ColorMap, apply_colors, fit_colors
 from refvid.models.mini.local_correlation import BLOCK, LocalCorrelation, correlate_blocks, soften
 from refvid.models.mini.planes import (
+    MATCH_ERROR_PX,
     Plane,
     Points,
     find_inliers,
@@ -37,8 +39,6 @@ _TRACK_ERROR_PX = 1.0
 _MIN_TRACKS = 16
 _REFINEMENTS = 3
 _SETTLED_PX = 0.02
-
-_MATCH_ERROR_PX = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,9 +78,9 @@ class Overlay:
         self.frame = frame
         self.reference = reference
         self._grid = pixel_grid((frame.shape[0], frame.shape[1]))
-        self._frame_gray = to_gray(frame)
+        self._frame_gray = gray(frame)
         self._frame_soft = soften(self._frame_gray)
-        self._reference_gray = to_gray(apply_colors(reference, self.fit_colors(rough)))
+        self._reference_gray = gray(apply_colors(reference, self.fit_colors(rough)))
         corners = cv2.goodFeaturesToTrack(self._frame_soft, _MAX_TRACKS, _CORNER, _CORNERS_APART_PX)
         # Without any corner OpenCV gives None.
         self._corners = np.reshape(
@@ -110,9 +110,7 @@ class Overlay:
             tracks = self.track(best)
             if where is not None:
                 columns, rows = tracks.frame.round().astype(int).T
-                tracks = tracks[
-                    where[rows, columns] & (tracks.errors(best.plane) < _MATCH_ERROR_PX)
-                ]
+                tracks = tracks[where[rows, columns] & (tracks.errors(best.plane) < MATCH_ERROR_PX)]
             found = find_inliers(tracks.frame, tracks.reference, _TRACK_ERROR_PX)
             if found is None:
                 break
@@ -168,11 +166,6 @@ class Overlay:
     def _lay(self, found: SmoothMap) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         located = found.locate(self._grid)
         return sample(self._reference_gray, located, cv2.INTER_LINEAR), found.shows(located)
-
-
-def to_gray(picture: Picture) -> NDArray[np.uint8]:
-    """Luma of a picture: (H, W)."""
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def _follow(

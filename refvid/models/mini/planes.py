@@ -19,6 +19,9 @@ Points = NDArray[np.float32]
 Size = tuple[int, int]
 """Height and width [pixels]."""
 
+MATCH_ERROR_PX = 3.0
+"""A match that a plane misses by no more follows it."""
+
 _MIN_INLIERS = 16
 """Unrelated pictures bring up to about 10 by chance."""
 

@@ -21,11 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refvid.models.bars import Content, find_content
+from refvid.models.mini.alignment import gray
 from refvid.models.mini.color_map import ColorMap
 from refvid.models.mini.features import find_features, match_features
 from refvid.models.mini.further_planes import add_planes
-from refvid.models.mini.overlay import Matches, Overlay, to_gray, with_plane
+from refvid.models.mini.overlay import Matches, Overlay, with_plane
 from refvid.models.mini.planes import (
+    MATCH_ERROR_PX,
     Size,
     find_inliers,
     is_plausible,
@@ -45,8 +47,6 @@ _MIN_SIDE_PX = 32
 
 _SHARPER_BLUR_PX = 1.0
 """Of the reference before features are sought: a third more matches with degraded frames."""
-
-_MATCH_ERROR_PX = 3.0
 
 _MIN_CORRELATION = 0.5
 
@@ -148,7 +148,7 @@ def register(reference: Picture, frame: Picture, *, max_planes: int = 3) -> Regi
         return None
     target = shrink_to_area(frame, _WORKING_AREA)
     matches = match_pictures(reference, target)
-    rough = find_inliers(matches.frame, matches.reference, _MATCH_ERROR_PX)
+    rough = find_inliers(matches.frame, matches.reference, MATCH_ERROR_PX)
     if rough is None or not is_plausible(rough.plane, _size(target), sizes[1]):
         return None
     if not is_spread(matches.frame[rough.inliers], rough.plane, _size(target), sizes[1]):
@@ -173,8 +173,8 @@ def register(reference: Picture, frame: Picture, *, max_planes: int = 3) -> Regi
     full = _snap(found.resized(*sizes))
     return Registration(
         map=full,
-        frame_content=find_content(to_gray(frame)),
-        reference_content=find_content(to_gray(reference)),
+        frame_content=find_content(gray(frame)),
+        reference_content=find_content(gray(reference)),
         colors=colors,
         inliers=int(rough.inliers.sum()),
         planes=planes,
@@ -208,8 +208,8 @@ def register_best(
 def match_pictures(reference: Picture, frame: Picture) -> Matches:
     """Match features; places are those of the given pictures, however large."""
     small = shrink_to_area(reference, _WORKING_AREA)
-    keys = find_features(to_gray(small), blur_px=_SHARPER_BLUR_PX)
-    queries = find_features(to_gray(frame))
+    keys = find_features(gray(small), blur_px=_SHARPER_BLUR_PX)
+    queries = find_features(gray(frame))
     pairs = match_features(queries, keys)
     found = Matches(frame=queries.points[pairs[:, 0]], reference=keys.points[pairs[:, 1]])
     return found.moved(resizing(_size(small), _size(reference))) if len(pairs) else found

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from refvid.models.mini.fusion import start_at_zero
 from refvid.models.mini_tokens.config import WINDOW, MiniReftokConfig
 from refvid.models.patch_codec import patch_basis
 from refvid.models.quantiser import Quantiser
@@ -244,12 +245,6 @@ def begin_as_transform(network: MiniReftok) -> None:
         decoder.linear.weight[:, number, 1, 1] = wave.flatten()
 
 
-def start_at_zero(layer: nn.Module) -> None:
-    """Let a layer give zeros until it has learned something."""
-    for parameter in layer.parameters():
-        nn.init.zeros_(parameter)
-
-
 def _gates(decoder: Decoder) -> Tensor:
     bias = decoder.out.bias
     assert bias is not None, "it has one"
@@ -271,6 +266,12 @@ def _numbers(config: MiniReftokConfig) -> list[tuple[int, float, bool]]:
 
 def _blocks(channels: int, depth: int) -> nn.Sequential:
     return nn.Sequential(*(ResidualBlock(channels) for _ in range(depth)))
+
+
+def half_precision(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    """Compute in half precision, if that is the type."""
+    is_half = dtype != torch.float32
+    return torch.autocast(device.type, dtype if is_half else None, enabled=is_half)
 
 
 def _full_precision(like: Tensor) -> torch.autocast:

@@ -15,7 +15,7 @@ from refvid.models.mini_tokens.config import (
     MiniReftokTwinConfig,
 )
 from refvid.models.mini_tokens.motion import find_motion, move_reference
-from refvid.models.mini_tokens.network import MiniReftok
+from refvid.models.mini_tokens.network import MiniReftok, half_precision
 from refvid.models.registry import MINI_REFTOK, MINI_REFTOK_16, MINI_REFTOK_TWIN
 from refvid.models.tokenizer import TokenizerFacts, Tokens, weights_hash
 
@@ -66,7 +66,7 @@ class Reftok:
             motion, state = find_motion(block, reference, self.config.side, state)
             motion = motion.to(self.device)
             moved = move_reference(reference[None], motion, self.config.side)
-        with self._precision():
+        with half_precision(self.device, self.dtype):
             numbers = self.network.encoder(block[None], moved)
         quantiser = self.network.quantiser
         grid = quantiser.to_indices(quantiser.quantise(numbers))
@@ -87,17 +87,13 @@ class Reftok:
             grid = grid // MOTION_LEVELS
         codes = self.network.quantiser.from_indices(grid)
         told = None if reference is None or moved is None else reference[None]
-        with self._precision():
+        with half_precision(self.device, self.dtype):
             block: Tensor = self.network.decoder(codes, moved, told)
         return block[0, :frames], state
 
     def working_bytes(self, height: int, width: int) -> int:
         """Estimate of the memory that a block of such frames needs [bytes]."""
         return _BYTES + _BYTES_PER_PIXEL * height * width
-
-    def _precision(self) -> torch.autocast:
-        half = self.dtype != torch.float32
-        return torch.autocast(self.device.type, self.dtype if half else None, enabled=half)
 
 
 def _whole(frames: Tensor, length: int) -> Tensor:

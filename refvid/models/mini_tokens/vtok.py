@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from refvid.models.mini.alignment import Flow
+from refvid.models.mini.fusion import start_at_zero
 from refvid.models.mini_tokens.config import (
     MOTION_GRID,
     MOTION_LEVELS,
@@ -32,7 +33,7 @@ from refvid.models.mini_tokens.network import (
     MiniReftok,
     ResidualBlock,
     change_basis,
-    start_at_zero,
+    half_precision,
 )
 from refvid.models.mini_tokens.warp import warp
 from refvid.models.patch_codec import patch_basis
@@ -169,7 +170,7 @@ class Vtok:
         grid = torch.empty(0, *(side // self.facts.side for side in frames.shape[-2:])).long()
         if state is None:
             key, quantiser = self.network.key, self.network.key.quantiser
-            with self._precision():
+            with half_precision(self.device, self.dtype):
                 numbers = key.encoder(frames[:1, None], None)
             grid = quantiser.to_indices(quantiser.quantise(numbers))
             state = _Shot(self._key_frame(grid), first=frames[0])
@@ -179,7 +180,7 @@ class Vtok:
         assert state.first is not None, "the state comes from this method"
         found, begin = search_motion(frames, state.first, (MOTION_GRID, MOTION_GRID), state.found)
         motion = code_frame_motion(found).to(self.device)
-        with self._precision():
+        with half_precision(self.device, self.dtype):
             numbers = torch.cat(
                 [
                     self.network.numbers(frame[None], self._moved(state.key, codes[None]))
@@ -207,7 +208,7 @@ class Vtok:
         x, rest = codes % MOTION_LEVELS, codes // MOTION_LEVELS
         motion = torch.stack((x, rest % MOTION_LEVELS), 1)
         learned = self.network.quantiser.from_indices(rest // MOTION_LEVELS)
-        with self._precision():
+        with half_precision(self.device, self.dtype):
             for number in range(len(codes)):
                 one = slice(number, number + 1)
                 moved = self._moved(state.key, motion[one])
@@ -220,14 +221,10 @@ class Vtok:
 
     def _key_frame(self, grid: Tensor) -> Tensor:
         key = self.network.key
-        with self._precision():
+        with half_precision(self.device, self.dtype):
             frames: Tensor = key.decoder(key.quantiser.from_indices(grid), None, None)
         return frames[0, 0].clamp(-1, 1)
 
     def _moved(self, key: Tensor, motion: Tensor) -> Tensor:
         size = (key.shape[-2], key.shape[-1])
         return warp(key[None], decode_frame_motion(motion, size))
-
-    def _precision(self) -> torch.autocast:
-        half = self.dtype != torch.float32
-        return torch.autocast(self.device.type, self.dtype if half else None, enabled=half)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from refvid.media.color import ColorInfo
+from refvid.media.color import HLG, PQ, ColorInfo
 from refvid.media.domain import WHITE_LEVEL, Domain, wrap_sdr
 from refvid.media.light import (
     DIFFUSE_WHITE,
-    HLG,
-    PQ,
     convert_primaries,
     hlg_of_light,
     light_of_hlg,

@@ -6,8 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from refvid.media.color import BT709
 from refvid.media.gamut import bend, unbend
-from refvid.media.light import BT709, SDR_GAMMA, convert_primaries
+from refvid.media.light import SDR_GAMMA, convert_primaries
 
 levels = st.floats(0, 1, width=32)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
+import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -34,36 +36,45 @@ def write_sequence(output: Path) -> None:
         folder.discard()
 
 
-def in_child(work: Callable[[], None], at: int, then: Callable[[], Any]) -> int:
-    """Do something in a process of its own, and something else before its file operation `at`.
-
-    Returns:
-        How the process ended: its exit code, or minus the signal.
-    """
+def in_child(work: Callable[[], None]) -> int:
+    """Do something in a process of its own: its exit code, or minus the signal that ended it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # it has threads; the child uses none
         child = os.fork()
     if child == 0:
-        left = at
-
-        def count(event: str, _arguments: Any) -> None:
-            nonlocal left
-            if event in FILE_OPERATIONS:
-                left -= 1
-                if left == -1:
-                    then()
-
-        sys.addaudithook(count)
         try:
             work()
         except BaseException:  # noqa: BLE001 -- this process is a copy of the tests' own
+            traceback.print_exc()
             os._exit(1)
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def kill() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+class Disturbance:
+    """Does something before the file operation `at` of this process, once that is set."""
+
+    def __init__(self, then: Callable[[], None]) -> None:
+        self.at: int | None = None
+        self._then = then
+        sys.addaudithook(self._count)
+
+    def _count(self, event: str, _arguments: Any) -> None:
+        if self.at is None or event not in FILE_OPERATIONS:
+            return
+        self.at -= 1
+        if self.at == -1:
+            self._then()
+
+
+def killed_at(work: Callable[[], None], at: int) -> int:
+    """Do something in a process that is killed before its file operation `at`; how it ended."""
+
+    def disturbed() -> None:
+        Disturbance(lambda: os.kill(os.getpid(), signal.SIGKILL)).at = at
+        work()
+
+    return in_child(disturbed)
 
 
 def interrupt() -> None:
@@ -110,7 +121,7 @@ def test_all_or_nothing_wherever_it_is_killed(place: tuple[Path, dict[str, str]]
     output = folder / "f_%04d.png"
     ends = set()
     for at in range(200):
-        ended = in_child(lambda: write_sequence(output), at, kill)
+        ended = killed_at(lambda: write_sequence(output), at)
         # What the next run that writes there does first.
         for path in (output, folder):
             remove_leftovers(path)
@@ -127,29 +138,51 @@ def test_all_or_nothing_wherever_it_is_killed(place: tuple[Path, dict[str, str]]
 def test_all_or_nothing_wherever_it_is_interrupted(place: tuple[Path, dict[str, str]]) -> None:
     folder, before = place
     output = folder / "f_%04d.png"
-    for at in range(200):
-        ended = in_child(lambda: write_sequence(output), at, interrupt)
-        # At once, without a next run.
-        assert contents(folder) in (before, before | NEW), f"interrupted at operation {at}"
-        for path in (output, folder):
-            remove_leftovers(path)
-        if ended == 0:
-            break
-        reset(folder, before)
-    assert ended == 0
+
+    def interrupt_everywhere() -> None:
+        disturbance = Disturbance(interrupt)
+        for at in range(200):
+            disturbance.at = at
+            try:
+                write_sequence(output)
+            except BaseException:  # noqa: BLE001 -- what becomes of the interruption
+                was_whole = False
+            else:
+                was_whole = True
+            disturbance.at = None
+            # At once, without a next run.
+            assert contents(folder) in (before, before | NEW), f"interrupted at operation {at}"
+            for path in (output, folder):
+                remove_leftovers(path)
+            if was_whole:
+                assert at > len(NAMES), "it was interrupted in every step"
+                return
+            reset(folder, before)
+        raise AssertionError("it was interrupted at every operation that there is")
+
+    # A process can have a hook, and not lose it.
+    assert in_child(interrupt_everywhere) == 0
 
 
 @pytest.fixture
-def pending(tmp_path: Path) -> tuple[Path, Path]:
+def pending(tmp_path: Path, half_moved: Path) -> tuple[Path, Path]:
     """A folder into which a killed run has moved some frames, and what waits to be moved."""
     folder = tmp_path / "shots"
+    shutil.copytree(half_moved, folder)
+    (waiting,) = (path for path in folder.iterdir() if has_journal(path))
+    return folder, waiting
+
+
+@pytest.fixture(scope="module")
+def half_moved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("half_moved") / "shots"
     for at in range(200):
         folder.mkdir(exist_ok=True)
-        in_child(lambda: write_sequence(folder / "f_%04d.png"), at, kill)
+        killed_at(lambda: write_sequence(folder / "f_%04d.png"), at)
         waiting = [path for path in folder.iterdir() if has_journal(path)]
         if waiting and (folder / NAMES[1]).exists():
             assert not (folder / NAMES[4]).exists()
-            return folder, waiting[0]
+            return folder
         remove_leftovers(folder / "f_%04d.png")
         reset(folder, {})
     pytest.fail("it was never killed between two moves")

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 from refvid.errors import InputError
-from refvid.media.color import ColorInfo
+from refvid.media.color import HLG, PQ, ColorInfo
 from refvid.media.domain import Domain, bring_to_srgb, wrap_sdr
 from refvid.media.image import read_image, read_still
-from refvid.media.light import HLG, PQ, hlg_of_light, pq_of_light, shown_by_hlg
+from refvid.media.light import hlg_of_light, pq_of_light, shown_by_hlg
 from refvid.media.pixel_conversion import to_uint16
 from refvid.media.srgb import read_srgb
 from tests.hdr_pictures import write_avif, write_png

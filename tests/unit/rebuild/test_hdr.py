@@ -15,10 +15,9 @@ from PIL import Image
 import refvid
 from refvid.errors import InputError
 from refvid.evaluation.demo import sample_clip
-from refvid.media.color import ColorInfo
+from refvid.media.color import HLG, PQ, ColorInfo
 from refvid.media.domain import WHITE_LEVEL, Domain, wrap_sdr
 from refvid.media.encoding import Encoding
-from refvid.media.light import HLG, PQ
 from refvid.media.pixel_conversion import RgbWriter
 from refvid.media.reader import open_video
 from refvid.media.stream_marks import DolbyVision
