@@ -17,6 +17,7 @@ from refvid.errors import InputError
 from refvid.media.clock_track import LONGEST_SHOWN
 from refvid.media.color import MATRIX_RGB, ColorInfo, resolve_color
 from refvid.media.container import input_errors, set_up_decoder
+from refvid.media.endings import find_ending
 from refvid.media.frame_times import FrameTimes
 from refvid.media.orientation import Orientation, read_orientation
 from refvid.media.packets import file_clock, read_packets
@@ -50,6 +51,9 @@ _OTHER_LIGHT: Final = (
     "the result is tagged as the first frame of all, so these look different in it"
 )
 _BREAKS_OFF: Final = "breaks off within a frame, about frame {first}: what is whole is used"
+_UNMARKED: Final = (
+    "has no mark of its end behind frame {first}: if it is a copy, it may have been cut off"
+)
 _UNREADABLE: Final = "unreadable packets before the first frame: {count}"
 _REPEATED: Final = (
     "frames that repeat a time or go back: {count}, the first is frame {first}; they are spread "
@@ -248,16 +252,20 @@ def _decode(
     is_torn = False
     path = info.path
     clock = file_clock(container, stream, info.origin)
-    reading = read_packets(container, [stream], path, clock, remarks=remarks)
+    # Sound is only looked at: the file may break off within it.
+    wanted = [stream, *container.streams.audio]
+    reading = read_packets(container, wanted, path, clock, remarks=remarks)
     with closing(reading) as packets:
         for packet in packets:
+            if packet.size:
+                is_torn = packet.is_corrupt
+            if packet.stream.index != stream.index:
+                continue
             time = packet.dts
             if packet.size == 0 and time is not None:
                 continue  # Theora: the picture before is shown once more
             if not packet.is_discard:
                 times.decode(time)
-            if packet.size:
-                is_torn = packet.is_corrupt
             try:
                 pictures = packet.decode()
             except av.error.EOFError:
@@ -278,7 +286,10 @@ def _decode(
     if count == 0:
         raise InputError(f"{path}: no frame could be decoded. The file is damaged.")
     remarks.add(_UNREADABLE, 0, skipped)
-    remarks.add(_BREAKS_OFF, count - 1, is_torn or breaks_off(path))
+    ending = find_ending(path, info.container)
+    is_torn |= ending == "torn" or breaks_off(path)
+    remarks.add(_BREAKS_OFF, count - 1, is_torn)
+    remarks.add(_UNMARKED, count - 1, ending == "unmarked" and not is_torn)
 
 
 def _usual_step(info: VideoInfo) -> int | None:

@@ -123,8 +123,10 @@ def _decode_with_libav(file: IO[bytes], image: Image.Image) -> av.VideoFrame:
     return picture
 
 
-def decode_deep(file: IO[bytes], image: Image.Image) -> npt.NDArray[np.uint16]:
-    """16 bits per channel (H, W, 3), with transparency laid on mid-grey."""
+def decode_deep(
+    file: IO[bytes], image: Image.Image, background: int = BACKGROUND
+) -> npt.NDArray[np.uint16]:
+    """16 bits per channel (H, W, 3), with transparency laid on a grey, 0 to 255."""
     picture = _decode_with_libav(file, image)
     has_alpha = len(picture.format.components) in (2, 4)
     picture = picture.reformat(format="rgba64le" if has_alpha else "rgb48le")
@@ -138,7 +140,7 @@ def decode_deep(file: IO[bytes], image: Image.Image) -> npt.NDArray[np.uint16]:
     for top in range(0, plane.height, rows):
         strip = given[top : top + rows].astype(np.float32)
         alpha = strip[:, :, 3:] / 65535
-        mixed = strip[:, :, :3] * alpha + BACKGROUND * 257 * (1 - alpha)
+        mixed = strip[:, :, :3] * alpha + background * 257 * (1 - alpha)
         pixels[top : top + rows] = np.rint(mixed)
     return pixels
 

@@ -137,7 +137,7 @@ def webp_durations(file: BinaryIO, most: int = _MOST_PIECES) -> Iterator[int]:
 def _count_gif(file: BinaryIO) -> int:
     """Count pictures up to 2, by the blocks between them."""
     flags = file.read(13)[10]
-    _skip_palette(file, flags)
+    skip_gif_palette(file, flags)
     pictures = 0
     for _ in range(_MOST_PIECES):
         block = file.read(1)
@@ -145,7 +145,7 @@ def _count_gif(file: BinaryIO) -> int:
             pictures += 1
             if pictures == 2:
                 break
-            _skip_palette(file, file.read(9)[8])
+            skip_gif_palette(file, file.read(9)[8])
             file.seek(1, 1)  # bits per code
         elif block == b"!":
             file.seek(1, 1)  # what it is
@@ -156,7 +156,8 @@ def _count_gif(file: BinaryIO) -> int:
     return max(1, pictures)
 
 
-def _skip_palette(file: BinaryIO, flags: int) -> None:
+def skip_gif_palette(file: BinaryIO, flags: int) -> None:
+    """Go on behind the palette that a GIF's header or the head of a picture announces, if any."""
     if flags & 0x80:
         file.seek(3 << ((flags & 7) + 1), 1)
 

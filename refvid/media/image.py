@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Final, TypeVar
 
@@ -91,16 +92,17 @@ def read_still(path: Path, *, may_shrink: bool = False) -> Still:
     return _read(path, _decode_still, may_shrink=may_shrink)
 
 
-def read_image(path: Path, *, may_shrink: bool = False) -> Pixels:
+def read_image(path: Path, *, may_shrink: bool = False, background: int = BACKGROUND) -> Pixels:
     """Read an image as it is meant to be seen.
 
     EXIF orientation is applied, an ICC profile converted to sRGB, transparency laid on
-    mid-grey. Of an animation, the first picture.
+    a grey, mid-grey by default. Of an animation, the first picture.
 
     Args:
         path: The file; of its name, nothing is a pattern.
         may_shrink: A JPEG that is too large may be decoded at 1/2, 1/4 or 1/8 of its size, for
             uses where what it shows matters and its size does not.
+        background: That grey, 0 to 255.
 
     Returns:
         (H, W, 3) RGB: uint16 at full scale for images deeper than 8 bits (PNG, TIFF, PPM),
@@ -109,7 +111,7 @@ def read_image(path: Path, *, may_shrink: bool = False) -> Pixels:
     Raises:
         InputError: Missing, damaged, too large, or no image (a video, a text).
     """
-    return _read(path, _decode, may_shrink=may_shrink)
+    return _read(path, partial(_decode, background=background), may_shrink=may_shrink)
 
 
 def _read(
@@ -249,15 +251,17 @@ def _decode_still(path: Path, file: IO[bytes], image: Image.Image) -> Still:
     return Still(decode_colored(file, image), color)
 
 
-def _decode(path: Path, file: IO[bytes], image: Image.Image) -> Pixels:
+def _decode(
+    path: Path, file: IO[bytes], image: Image.Image, *, background: int = BACKGROUND
+) -> Pixels:
     profile = image.info.get("icc_profile")
     check_tiff(image)
     if is_deep_color(image):
         if profile:
             _log.warning("%s: its colour profile is ignored, as it has 16 bits per channel", path)
         if is_deep_tiff(image) and not is_planar(image):
-            return read_deep_tiff(path, image)
-        return turn_upright(decode_deep(file, image), image)
+            return read_deep_tiff(path, image, background)
+        return turn_upright(decode_deep(file, image, background), image)
     ImageOps.exif_transpose(image, in_place=True)
     is_gray16 = image.mode.startswith("I")
     pixels = np.empty((image.height, image.width, 3), np.uint16 if is_gray16 else np.uint8)
@@ -266,11 +270,13 @@ def _decode(path: Path, file: IO[bytes], image: Image.Image) -> Pixels:
     for top in range(0, image.height, rows):
         bottom = min(top + rows, image.height)
         strip = image.crop((0, top, image.width, bottom))
-        pixels[top:bottom] = _strip_pixels(strip, to_srgb)
+        pixels[top:bottom] = _strip_pixels(strip, to_srgb, background)
     return pixels
 
 
-def _strip_pixels(strip: Image.Image, to_srgb: _SrgbConversion) -> npt.NDArray[Any]:
+def _strip_pixels(
+    strip: Image.Image, to_srgb: _SrgbConversion, background: int
+) -> npt.NDArray[Any]:
     if strip.mode.startswith("I"):
         gray: npt.NDArray[Any] = np.asarray(strip).clip(0, 65535)
         return gray[:, :, np.newaxis]
@@ -284,8 +290,8 @@ def _strip_pixels(strip: Image.Image, to_srgb: _SrgbConversion) -> npt.NDArray[A
         strip = strip.convert("RGB")
     colors = to_srgb(strip)
     if alpha is not None:
-        background = Image.new("RGB", colors.size, (BACKGROUND,) * 3)
-        colors = Image.composite(colors, background, alpha)
+        plain = Image.new("RGB", colors.size, (background,) * 3)
+        colors = Image.composite(colors, plain, alpha)
     return np.asarray(colors)
 
 

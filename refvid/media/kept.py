@@ -191,7 +191,7 @@ PROPERTIES: Final[Mapping[str, Entry]] = {
     "interlacing": Entry(
         what="marks of interlaced video",
         fate=Fate.KEPT,
-        how="frames are worked on as they are",
+        how="frames are worked on as they are; enlarged and turned ones are marked no more",
         encoders=frozenset({"libx264", "prores_ks", "ffv1"}),
     ),
     "colour tags": Entry(what="matrix, range, primaries, transfer", fate=Fate.KEPT),

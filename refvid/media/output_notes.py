@@ -48,10 +48,11 @@ def mark_notes(plan: OutputPlan, like: VideoInfo) -> Iterator[str]:
     if like.has_alpha:
         yield "transparency is not kept"
     if like.fields is not None:
+        reason = "they are turned" if like.rotation else f"{plan.codec} ({plan.encoder}) cannot"
         marked = (
             "and stay marked so"
             if plan.fields is not None
-            else f"and are not marked so any more, as {plan.codec} ({plan.encoder}) cannot"
+            else f"and are not marked so any more, as {reason}"
         )
         yield (
             "the video is interlaced: its frames are worked on as they are, both fields woven, "

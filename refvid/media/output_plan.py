@@ -283,8 +283,14 @@ def _video_plan(
         ),
         color=color,
         allows_b_frames=is_even,
-        fields=like.fields if encoder in PROPERTIES["interlacing"].encoders else None,
+        fields=_fields(encoder, like),
     )
+
+
+def _fields(encoder: str, like: VideoInfo) -> Fields | None:
+    # Turned, the lines of a field are columns, or change places with those of the other.
+    keeps = encoder in PROPERTIES["interlacing"].encoders and not like.rotation
+    return like.fields if keeps else None
 
 
 def _plan_sequence(output: Path, like: VideoInfo, encoding: Encoding) -> OutputPlan:

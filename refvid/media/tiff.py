@@ -60,16 +60,16 @@ def check_tiff(image: Image.Image) -> None:
         )
 
 
-def read_deep_tiff(path: Path, image: Image.Image) -> npt.NDArray[np.uint16]:
+def read_deep_tiff(path: Path, image: Image.Image, background: int) -> npt.NDArray[np.uint16]:
     """Read a deep TIFF that is not planar.
 
     Args:
         path: The file.
         image: The same, open; its header has been checked.
+        background: The grey on which transparency is laid, 0 to 255.
 
     Returns:
-        (H, W, 3) RGB at full scale, turned as its orientation says; transparency is laid on
-        mid-grey.
+        (H, W, 3) RGB at full scale, turned as its orientation says.
 
     Raises:
         ValueError: It is damaged, or stored in a way that cannot be read.
@@ -91,7 +91,9 @@ def read_deep_tiff(path: Path, image: Image.Image) -> npt.NDArray[np.uint16]:
     rows = max(1, _STRIP_PIXELS // stored.shape[1])
     for top in range(0, stored.shape[0], rows):
         strip = stored[top : top + rows]
-        pixels[top : top + rows] = _over_gray(strip, extra) if extra else strip[:, :, 2::-1]
+        pixels[top : top + rows] = strip[:, :, 2::-1]
+        if extra:
+            pixels[top : top + rows] = _over_gray(strip, extra, background * 257)
     return pixels
 
 
@@ -124,13 +126,13 @@ def _gray(image: TiffImageFile, stored: npt.NDArray[Any]) -> npt.NDArray[np.uint
     return np.repeat(values[:, :, np.newaxis], 3, axis=2)
 
 
-def _over_gray(strip: npt.NDArray[np.uint16], extra: int) -> npt.NDArray[np.uint16]:
-    """Lay transparent pixels on mid-grey."""
+def _over_gray(strip: npt.NDArray[np.uint16], extra: int, gray: int) -> npt.NDArray[np.uint16]:
+    """Lay transparent pixels on a grey."""
     colors, alpha = strip[:, :, 2::-1].astype(np.float32), strip[:, :, 3:].astype(np.float32)
     alpha /= _FULL
     if extra == _UNASSOCIATED:
         colors *= alpha
-    mixed = np.rint(np.minimum(colors + 128 * 257 * (1 - alpha), _FULL))
+    mixed = np.rint(np.minimum(colors + gray * (1 - alpha), _FULL))
     return cast("npt.NDArray[np.uint16]", mixed.astype(np.uint16))
 
 

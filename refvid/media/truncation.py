@@ -13,8 +13,12 @@ import struct
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from refvid.media.asf_objects import START as ASF_START
+from refvid.media.asf_objects import missing_from_asf
 from refvid.media.avi_chunks import missing_from_avi
 from refvid.media.container import input_errors, open_container
+from refvid.media.mxf_partitions import START as MXF_START
+from refvid.media.mxf_partitions import missing_from_mxf
 from refvid.media.y4m import START as Y4M_START
 from refvid.media.y4m import missing_from_y4m
 
@@ -34,12 +38,16 @@ def missing_bytes(path: Path) -> int:
     """Return how many bytes the file lacks, 0 if it is whole or its format cannot tell."""
     size = path.stat().st_size
     with path.open("rb") as file:
-        head = file.read(12)
+        head = file.read(16)
         file.seek(0)
         if head[:4] == b"\x1aE\xdf\xa3":
             return _missing_from_matroska(file, size)
         if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
             return missing_from_avi(file, size)
+        if head == ASF_START:
+            return missing_from_asf(file, size)
+        if head.startswith(MXF_START):
+            return missing_from_mxf(file, size)
         if head.startswith(Y4M_START):
             return missing_from_y4m(path, file, size)
         if head[4:8] in _MP4_BOXES:

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from refvid.errors import InputError
 from refvid.media.aligned import AlignedReader, Mismatch
 from refvid.media.file_kind import is_picture
-from refvid.media.image import read_image
-from refvid.media.mask import mask_weights
+from refvid.media.mask import mask_weights, read_mask
 from refvid.media.pixel_conversion import Pixels, Planes, interleaved, to_uint16
 from refvid.media.reader import open_video
 from refvid.media.video_info import VideoInfo
@@ -88,7 +87,7 @@ class AlignedVideos(AlignedReader):
         )
         _check_size(self._paths[0], distorted.size, clean)
         if self._mask is not None and is_picture(self._mask):
-            self._image_mask = mask_weights(read_image(self._mask))
+            self._image_mask = read_mask(self._mask)
             _check_size(self._mask, self._image_mask.shape[::-1], clean)
         elif self._mask is not None:
             mask = self._enter_video(self._mask, self._skip[1])
@@ -117,7 +116,9 @@ class AlignedVideos(AlignedReader):
             shown = frames[0].shown, frames[1].shown
             if shown[0].dtype != shown[1].dtype:
                 shown = to_uint16(frames[0].pixels), to_uint16(frames[1].pixels)
-            mask = self._image_mask if len(frames) == 2 else mask_weights(frames[2].pixels)
+            mask = self._image_mask
+            if len(frames) > 2 and self._mask is not None:
+                mask = mask_weights(frames[2].pixels, self._mask)
             yield FramePair(index, time, shown, mask)
 
     def _words(self, mismatch: Mismatch) -> str:

@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 from refvid.errors import InputError
 from refvid.media.file_kind import is_picture
 from refvid.media.image import read_image
-from refvid.media.mask import mask_weights
+from refvid.media.mask import exact_weights, mask_weights, read_mask
+from refvid.media.sequence import find_images
 from refvid.media.video_info import VideoInfo, read_video_info
-from refvid.rebuild.pixels import Pixels
 from refvid.rebuild.reference_video import ReferenceVideo, held_bytes
 
 _SAME_SHAPE = 0.02
 """Proportions that differ by less are the same."""
+
+_WHITE = 0.98
+"""Light from which on a place is white."""
 
 _SAME_LENGTH = 2
 """Frames by which lengths may differ: containers round them."""
@@ -39,15 +42,24 @@ class EditMask:
 
     def __init__(self, path: Path, info: VideoInfo, size: tuple[int, int]) -> None:
         self._path, self._shape, self._size = path, info.size, size
+        self._aspect = info.sample_aspect_ratio
         self._picture: NDArray[np.float32] | None = None
         self._video: ReferenceVideo | None = None
+        self.notes: list[str] = []
+        """For the user."""
+
         if is_picture(path):
-            pixels = read_image(path)
-            self._check_shape(pixels.shape[1], pixels.shape[0])
-            self._picture = self._weights(pixels)
+            weights = read_mask(path)
+            self._check_shape(weights.shape[1], weights.shape[0])
+            self._picture = self._fit(weights)
+            self.notes += _notes_on_light(path, weights)
             return
         found = read_video_info(path, rate=info.frame_rate)
-        self._check_shape(*found.size)
+        self._check_shape(*found.size, found.sample_aspect_ratio)
+        if found.is_image_sequence:
+            _refuse_transparency(find_images(path)[0].path)
+        elif found.has_alpha:
+            self.notes.append(f"{path.name}: only its light counts as a mask, not its transparency")
         rate = info.frame_rate or Fraction(24)
         _check_length(found, info, rate)
         self._video = ReferenceVideo(found, size, 1 / rate)
@@ -83,23 +95,43 @@ class EditMask:
                 f"The mask {self._path} ends before {float(time):.3f} s, and the video goes on: "
                 "give one of the same length."
             )
-        return self._weights((same or around[0]).pixels)
+        pixels = (same or around[0]).pixels
+        read = exact_weights if self._video.info.is_image_sequence else mask_weights
+        return self._fit(read(pixels, self._path))
 
-    def _weights(self, pixels: Pixels) -> NDArray[np.float32]:
-        weights = mask_weights(pixels)
+    def _fit(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
         if weights.shape[::-1] == self._size:
             return weights
         return np.asarray(
             cv2.resize(weights, self._size, interpolation=cv2.INTER_LINEAR), np.float32
         )
 
-    def _check_shape(self, width: int, height: int) -> None:
+    def _check_shape(self, width: int, height: int, aspect: Fraction = Fraction(1)) -> None:
         wide, tall = self._shape
-        if abs(width * tall / (height * wide) - 1) > _SAME_SHAPE:
+        # As its pixels lie, or as it is shown: editors save masks of both kinds.
+        shown = aspect / self._aspect
+        if all(abs(width * tall / (height * wide) * by - 1) > _SAME_SHAPE for by in (1, shown)):
             raise InputError(
                 f"The mask {self._path} is {width}x{height}, and the video {wide}x{tall}: give "
                 "one of the same shape."
             )
+
+
+def _notes_on_light(path: Path, weights: NDArray[np.float32]) -> list[str]:
+    """Say where a picture makes no difference between places."""
+    if weights.max(initial=0) == 0:
+        return [f"{path.name} is black everywhere: all of the reference video counts"]
+    if weights.min(initial=1) > _WHITE:
+        return [f"{path.name} is white everywhere: nothing of the reference video counts"]
+    return []
+
+
+def _refuse_transparency(path: Path) -> None:
+    if not np.array_equal(read_image(path, background=0), read_image(path, background=255)):
+        raise InputError(
+            f"The mask {path} is transparent in places, which would be grey in a sequence. Save "
+            "such masks without transparency, white where the edit is and black elsewhere."
+        )
 
 
 def _check_length(mask: VideoInfo, info: VideoInfo, rate: Fraction) -> None:

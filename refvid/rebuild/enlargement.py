@@ -87,7 +87,7 @@ class Enlargement:
         """A video as if its pictures were so large: for whoever writes them so.
 
         What is shown keeps its shape: where the sides grow by different factors, the pixels' shape
-        changes.
+        changes. Lines that are interpolated belong to no field: nothing is interlaced any more.
 
         Raises:
             OptionError: See `size_of`.
@@ -104,6 +104,7 @@ class Enlargement:
             sample_aspect_ratio=info.sample_aspect_ratio * (1 if is_rounding else stretched),
             # By its own number of lines: an untagged video does not become another one.
             color=resolve_color(info.color, info.coded_height),
+            fields=info.fields if height == info.height else None,
         )
 
     def notes(self, info: VideoInfo, larger: VideoInfo) -> list[str]:
@@ -113,9 +114,16 @@ class Enlargement:
         width, height = larger.size
         notes = [f"enlarged from {info.width}x{info.height} to {width}x{height}"]
         if larger.sample_aspect_ratio != info.sample_aspect_ratio:
+            aspect = larger.sample_aspect_ratio
+            pixels = "square" if aspect == 1 else f"{aspect} as wide as they are high"
             notes.append(
                 f"{width}x{height} has another shape than {info.width}x{info.height}: so that "
-                f"nothing looks stretched, pixels become {larger.sample_aspect_ratio} as wide as "
-                f"they are high; --size {min(larger.size)}p keeps their shape"
+                f"nothing looks stretched, pixels become {pixels}; "
+                f"--size {min(larger.size)}p keeps their shape"
+            )
+        if info.fields is not None and larger.fields is None:
+            notes.append(
+                "the video is interlaced: enlarged, both fields stay woven into its frames for "
+                "good, and it is not marked so any more; deinterlace it first"
             )
         return notes

@@ -158,6 +158,7 @@ class SceneReferences:
             notes += remarks
         if self._asked.mask is not None:
             self._mask = EditMask(self._asked.mask, info, canvas.size)
+            notes += self._mask.notes
         return notes
 
     def held_bytes(self, canvas: Canvas, frames: int) -> int:

@@ -37,6 +37,13 @@ SUFFIX_FORMATS = {
     ".mpg": "mpeg",
     ".flv": "flv",
     ".ivf": "ivf",
+    ".gif": "gif",
+    ".apng": "apng",
+    ".nut": "nut",
+    ".ogv": "ogg",
+    ".dv": "dv",
+    ".mxf": "mxf",
+    ".wmv": "asf",
 }
 
 

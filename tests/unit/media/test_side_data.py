@@ -222,6 +222,24 @@ def test_a_codec_that_cannot_mark_interlaced_video_says_so(samples):
     assert "interlaced" in note
 
 
+def test_interlaced_video_that_is_turned_is_marked_no_more(samples):
+    """Its lines become columns."""
+    plain = encode(samples.folder / "plain.mp4", fields="top", flags=INTERLACED)
+    source = samples.folder / "in.mp4"
+    with av.open(str(plain)) as given, av.open(str(source), "w") as container:
+        stream = container.add_stream_from_template(given.streams.video[0])
+        stream.set_display_rotation(90)
+        for packet in given.demux(given.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                container.mux(packet)
+    info = read_video_info(source)
+    assert (info.fields, info.size) == ("top", (64, 96))
+    [note] = [one for one in notes(source, samples.folder / "out.mp4") if "interlaced" in one]
+    assert "not marked so any more, as they are turned" in note
+    assert read_video_info(copy(samples, source, "h264")).fields is None
+
+
 def test_an_interlaced_size_that_an_encoder_refuses_is_written_all_the_same(samples):
     source = encode(samples.folder / "in.mkv", "ffv1", fields="top", size=(96, 62), pixels=None)
     output = copy(samples, source, "h264")

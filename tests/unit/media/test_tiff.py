@@ -178,6 +178,8 @@ def test_the_fourth_channel_is_what_the_file_says(tmp_path, extra, expected, til
     pixels[:, :, 3] = 32768
     path = write_tiff(tmp_path / "a.tif", pixels, Layout(tile=tile, extra=extra))
     assert np.abs(read_image(path).astype(int) - expected).max() <= 1
+    on_black = expected - (128 * 257 / 2 if extra else 0)
+    assert np.abs(read_image(path, background=0).astype(int) - on_black).max() <= 1
 
 
 def test_gray_where_zero_is_white(tmp_path):

@@ -38,6 +38,8 @@ from refvid.training.degradations import write_h264
 from refvid.words import parse_enlargement
 from tests.asking import EnhanceOptions, enhance, plan_enhance
 from tests.unit.media.conftest import build_video, packets_of, picture
+from tests.unit.media.marked_videos import encode
+from tests.unit.media.test_side_data import INTERLACED
 
 sides = st.integers(1, 4000)
 
@@ -153,6 +155,27 @@ class TestFiles:
         options = EnhanceOptions(source=source, output=output, enlargement=Enlargement(lines=128))
         enhance(options, loaded)
         assert read_video_info(output).size == (128, 192)
+
+    @pytest.mark.parametrize(("size", "is_marked"), [((192, 128), False), ((192, 64), True)])
+    def test_interlaced_lines_that_are_interpolated_belong_to_no_field(
+        self, tmp_path: Path, loaded, size, is_marked: bool
+    ) -> None:
+        """A player that took them for fields would show every other pair of lines late."""
+        source = encode(tmp_path / "in.mkv", fields="top", flags=INTERLACED)
+        assert read_video_info(source).fields == "top"
+        output = tmp_path / "out.mkv"
+        options = EnhanceOptions(
+            source=source, output=output, enlargement=Enlargement(size=size), cut_detection=False
+        )
+        notes = [one for one in enhance(options, loaded).plan.notes if "interlaced" in one]
+        assert (read_video_info(output).fields == "top") is is_marked
+        assert ["stay marked so" in one for one in notes] == [is_marked]
+
+    def test_pixels_that_become_square(self, tmp_path: Path, loaded) -> None:
+        source = build_video(tmp_path / "in.mp4", size=(64, 64), aspect=Fraction(2))
+        wish = Enlargement(size=(128, 64))
+        options = EnhanceOptions(source=source, output=tmp_path / "out.mp4", enlargement=wish)
+        assert "pixels become square;" in plan_enhance(options, loaded).notes[1]
 
     def test_an_untagged_video_keeps_its_matrix(self, tmp_path: Path, loaded) -> None:
         """By its lines alone, the result would be BT.709, and its colours would change."""

@@ -289,6 +289,39 @@ class TestBadInput:
         with pytest.raises(InputError, match=said):
             EditMask(mask, read_video_info(source), (240, 160))
 
+    def test_masks_of_no_use(self, source, tmp_path: Path) -> None:
+        info = read_video_info(source)
+        plain = np.zeros((160, 240), np.uint8)
+        Image.fromarray(plain + 1).save(tmp_path / "label.png")
+        with pytest.raises(InputError, match="nearly black"):
+            EditMask(tmp_path / "label.png", info, info.size)
+        for value, said in ((0, "black everywhere: all of"), (255, "white everywhere: nothing of")):
+            Image.fromarray(plain + np.uint8(value)).save(tmp_path / "plain.png")
+            assert said in EditMask(tmp_path / "plain.png", info, info.size).notes[0]
+
+    def test_masks_one_by_one_are_looked_at_as_well(self, source, tmp_path: Path) -> None:
+        info = read_video_info(source)
+        numbers = EditMask(
+            write(tmp_path / "a", [np.ones((160, 240, 3), np.uint8)] * 6), info, info.size
+        )
+        numbers.go_to([Fraction(0)])
+        with pytest.raises(InputError, match="nearly black"):
+            numbers.at(Fraction(0))
+        numbers.close()
+        (tmp_path / "b").mkdir()
+        for index in range(6):
+            layer = np.full((160, 240, 4), 255, np.uint8)
+            layer[:80, :, 3] = 0
+            Image.fromarray(layer).save(tmp_path / f"b/f_{index:04d}.png")
+        with pytest.raises(InputError, match="transparent in places"):
+            EditMask(tmp_path / "b/f_%04d.png", info, info.size)
+
+    def test_a_mask_in_the_shape_that_is_shown(self, source, tmp_path: Path) -> None:
+        info = replace(read_video_info(source), sample_aspect_ratio=Fraction(2))
+        Image.fromarray(np.full((160, 480), 255, np.uint8)).save(tmp_path / "mask.png")
+        mask = EditMask(tmp_path / "mask.png", info, info.size)
+        assert mask.at(Fraction(0)).shape == (160, 240)
+
     def test_files_that_are_no_video(self, source, loaded, tmp_path: Path) -> None:
         (tmp_path / "text.mp4").write_bytes(b"no video")
         for wanted in ({"video": tmp_path / "text.mp4"}, {"video": tmp_path / "nowhere.mp4"}):
