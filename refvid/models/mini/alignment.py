@@ -89,6 +89,24 @@ class FramePlaced:
 
 
 @dataclass(frozen=True, slots=True)
+class Tone:
+    """How levels of one picture become those of another."""
+
+    contrast: float
+    """What differences are multiplied by."""
+
+    before: float
+    """A level [0, 255]."""
+
+    after: float
+    """What it becomes."""
+
+    def apply(self, picture: Picture) -> Picture:
+        levels = (np.arange(256) - self.before) * self.contrast + self.after
+        return np.asarray(cv2.LUT(picture, levels.round().clip(0, 255).astype(np.uint8)), np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
 class Likeness:
     """How much of a frame a reference shows, where the frame has texture."""
 
@@ -119,15 +137,16 @@ class Found:
     likeness: Likeness
 
 
-def align(shades: Picture, reference: Placed, coarse: Flow) -> Found:
+def align(shades: Picture, reference: Placed, coarse: Flow, tone: Tone | None = None) -> Found:
     """Bring a placed reference to a frame.
 
     Args:
         shades: (H, W) gray of the frame, H and W multiples of 8.
         reference: Placed on the frame's shot.
         coarse: What `find_coarse` found for the frame.
+        tone: How the reference's becomes the frame's, where they differ much.
     """
-    flow = refine(shades, reference.shades, coarse)
+    flow = refine(*_as_alike(shades, reference.shades, tone), coarse)
     pixels, shown = reference.sample(flow)
     size = (shades.shape[1] // 4, shades.shape[0] // 4)
     seen = cv2.resize(shown.astype(np.float32), size, interpolation=cv2.INTER_AREA)
@@ -167,6 +186,17 @@ def refine(frame: Picture, reference: Picture, coarse: Flow) -> Flow:
     begin = _rescaled(coarse, size)
     found = _search(_of_size(frame, size), _of_size(reference, size), begin, coarsest=_COARSE_LEVEL)
     return _rescaled(found, (frame.shape[1], frame.shape[0]))
+
+
+def _as_alike(frame: Picture, reference: Picture, tone: Tone | None) -> tuple[Picture, Picture]:
+    """Two gray pictures as the search wants them: it knows other lights, but no other contrast. The
+    one that has less of it is raised, which keeps its levels apart.
+    """
+    if tone is None:
+        return frame, reference
+    if tone.contrast < 1:
+        return Tone(1 / tone.contrast, tone.after, tone.before).apply(frame), reference
+    return frame, tone.apply(reference)
 
 
 def _searched(frame: Picture, divisor: int) -> tuple[int, int]:

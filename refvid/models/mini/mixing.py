@@ -15,9 +15,11 @@ from refvid.models.mini.alignment import (
     Likeness,
     Picture,
     Placed,
+    Tone,
     align,
     fine_detail,
 )
+from refvid.models.mini.contrast import measure_tone
 from refvid.models.mini.ramp import ramp
 
 Band = NDArray[np.float32]
@@ -106,21 +108,37 @@ def mix(shades: Picture, followed: Sequence[Followed]) -> Mixed | None:
     """Align references with a frame (H, W) gray, and mix them cell by cell."""
     if not followed:
         return None
-    results = [align(shades, one.placed, one.coarse) for one in followed]
+    aligned = [_align(shades, one) for one in followed]
     enlarged = followed[0].enlarged
     recorded = _shrunk(shades, enlarged)
     bands = _bands(recorded)
-    worths, found = [], []
-    for one, result in zip(followed, results, strict=True):
-        sharper = _sharper(shades, result.shades, result)
+    worths, found, results = [], [], []
+    for one, (result, tone) in zip(followed, aligned, strict=True):
+        # What fades has less detail than a soft frame of full contrast, and lost none of it.
+        contrast = 1.0 if tone is None else tone.contrast
+        sharper = contrast * _sharper(shades, result.shades, result)
         theirs = _shrunk(result.shades, enlarged)
-        shared = _shared_detail(bands, _bands(theirs), result)
+        shared = contrast * _shared_detail(bands, _bands(theirs), result)
         worths.append(ramp(sharper * shared, _SHARPER))
         if enlarged > 1:
-            sharper = max(sharper / _INTERPOLATED, _sharper(recorded, theirs, result))
+            recorded_sharper = contrast * _sharper(recorded, theirs, result)
+            sharper = max(sharper / _INTERPOLATED, recorded_sharper)
         gives = Gives(sharper, ramp(sharper * shared, _SHARPER))
         found.append((one.number, result.likeness, gives))
+        results.append(
+            result if tone is None else replace(result, pixels=tone.apply(result.pixels))
+        )
     return replace(mix_cells(results, worths), worth=max(worths), found=tuple(found))
+
+
+def _align(shades: Picture, followed: Followed) -> tuple[Found, Tone | None]:
+    """Align a reference, and measure how its tone becomes the frame's."""
+    found = align(shades, followed.placed, followed.coarse)
+    tone = measure_tone(shades, found)
+    if tone is None:
+        return found, None
+    found = align(shades, followed.placed, followed.coarse, tone)
+    return found, measure_tone(shades, found)
 
 
 def mix_cells(results: Sequence[Found], worths: Sequence[float]) -> Mixed:

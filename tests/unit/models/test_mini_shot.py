@@ -8,11 +8,14 @@ import pytest
 
 from refvid.models.backbone import Reference
 from refvid.models.mini import shot as module
-from refvid.models.mini.alignment import FramePlaced, find_coarse, gray
+from refvid.models.mini.alignment import FramePlaced, align, find_coarse, gray
+from refvid.models.mini.autoencoder import to_aligned
+from refvid.models.mini.contrast import measure_tone
 from refvid.models.mini.mixing import mix
 from refvid.models.mini.placement import lay_over, place_reference
 from refvid.models.mini.shot import Shot, ShotFrames
 from refvid.training.degradations import Degradation, degrade
+from refvid.training.samples import to_unit
 
 
 def texture(seed: int, height: int = 240, width: int = 320) -> np.ndarray:
@@ -164,6 +167,39 @@ def test_a_reference_that_is_softer_counts_nothing(scene: np.ndarray, degraded: 
         mixed = mix(gray(degraded), shot.follow(gray(degraded)))
         assert mixed is not None
         assert mixed.worth == worth
+
+
+@pytest.mark.parametrize(("strength", "ground"), [(0.4, 0), (0.5, 255), (1.8, 90)])
+def test_a_reference_is_seen_in_the_contrast_of_a_frame_that_fades(
+    scene: np.ndarray, degraded: np.ndarray, strength: float, ground: int
+) -> None:
+    """A soft frame of full contrast has more detail than a faded one, and nothing to give."""
+    scene, degraded = scene // 2 + 64, degraded // 2 + 64
+
+    def fade(picture: np.ndarray) -> np.ndarray:
+        return np.rint((picture - float(ground)) * strength + ground).clip(0, 255).astype(np.uint8)
+
+    frame = fade(degraded)
+    for picture, clean in ((degraded, fade(degraded)), (scene, fade(scene))):
+        shot = Shot(None)
+        shot.place({0: given(picture, is_placed=True)}, on(frame))
+        mixed = mix(gray(frame), shot.follow(gray(frame)))
+        assert mixed is not None
+        ((_, _, gives),) = mixed.found
+        assert gives.worth == mixed.worth
+        assert (mixed.worth == 1) if picture is scene else (mixed.worth < 0.5)
+        seen = to_aligned(mixed, to_unit(frame[None])).pixels
+        errors = (seen - to_unit(clean[None])).abs() * 127.5
+        assert errors.mean() < 1.5
+
+
+def test_detail_that_is_lost_is_no_lower_contrast(scene: np.ndarray) -> None:
+    frame = degrade(scene[None], Degradation(crf=28, scale=2.0))[0]
+    shot = Shot(None)
+    shot.place({0: given(scene, is_placed=True)}, on(frame))
+    (followed,) = shot.follow(gray(frame))
+    found = align(gray(frame), followed.placed, followed.coarse)
+    assert measure_tone(gray(frame), found) is None
 
 
 def test_other_detail_counts_nothing_where_none_was_lost(scene: np.ndarray) -> None:
