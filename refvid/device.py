@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from refvid.documents import shown
 from refvid.errors import DeviceError, OptionError
 
 try:
@@ -40,7 +41,7 @@ def choose_device(name: str = "auto") -> torch.device:
     kind, colon, number = name.partition(":")
     if kind not in ("cpu", "cuda", "xpu", "mps") or (colon and not _is_number(number)):
         raise OptionError(
-            f"Unknown device {name!r}: use auto, cpu, cuda, cuda:N, xpu, xpu:N or mps."
+            f"Unknown device {shown(name)}: use auto, cpu, cuda, cuda:N, xpu, xpu:N or mps."
         )
     if kind in ("cpu", "mps") and number not in ("", "0"):
         raise DeviceError(f"There is no device {name}: {kind} has no numbers. Use --device {kind}.")
@@ -78,7 +79,7 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
     """
     if name != "auto":
         if name not in DTYPES:
-            raise OptionError(f"Unknown precision {name!r}: use auto, bf16, fp16 or fp32.")
+            raise OptionError(f"Unknown precision {shown(name)}: use auto, bf16, fp16 or fp32.")
         return DTYPES[name]
     if device.type == "cuda":
         native = torch.cuda.get_device_capability(device) >= (8, 0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from refvid.documents import shown
 from refvid.errors import OptionError
 from refvid.media.frame_range import FrameRange
 
@@ -93,7 +94,8 @@ def parse_time(value: str | Number, option: str) -> Fraction:
     if isinstance(value, float | Fraction) and 0 <= value < float("inf"):
         return Fraction(word)  # such as 1e-05 and 1/3
     raise OptionError(
-        f"{option}: {word!r} is not a time; write 90, 5s, 1m30s, 1:30, 00:01:30.5 or frames as 120f"
+        f"{option}: {shown(word)} is not a time; write 90, 5s, 1m30s, 1:30, 00:01:30.5 or frames "
+        "as 120f"
     )
 
 
@@ -109,4 +111,6 @@ def parse_rate(value: str | Number | None, option: str = "--rate") -> Fraction |
             rate = Fraction(0)
         if 0 < rate <= 1000:
             return rate
-    raise OptionError(f"{option}: {word!r} is not a frame rate; write 24, 23.976 or 24000/1001")
+    raise OptionError(
+        f"{option}: {shown(word)} is not a frame rate; write 24, 23.976 or 24000/1001"
+    )

@@ -13,6 +13,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from refvid.documents import shown
 from refvid.errors import CheckpointUnavailable, InputError, OptionError
 from refvid.media.folders import exists, is_file, is_folder, refuse_special
 from refvid.time_words import DECIMALS, WHOLE, parse_time
@@ -93,7 +94,7 @@ def parse_reference(value: str | Path) -> ReferenceSource:
     kind, _, rest = ("", "", "") if isinstance(value, Path) else value.partition(":")
     if kind == "frame":
         if not re.fullmatch(WHOLE, rest):
-            raise OptionError(f"--ref: {value!r} needs a frame number, as in frame:0")
+            raise OptionError(f"--ref: {shown(value)} needs a frame number, as in frame:0")
         return ReferenceSource(frame=int(rest))
     if kind == "time":
         return ReferenceSource(time=parse_time(rest, "--ref time:"))
@@ -105,7 +106,7 @@ def parse_reference(value: str | Path) -> ReferenceSource:
         found = _parse_place(path, place, "--ref")
         if found is None and is_file(Path(path)):
             raise OptionError(
-                f"--ref: {place!r} is no place in a video; write {path}@40 for the frame's "
+                f"--ref: {shown(place)} is no place in a video; write {path}@40 for the frame's "
                 "number, or @1.5s or @1:30 for its time"
             )
         if found is not None:
@@ -162,7 +163,7 @@ def parse_style(value: str | Path) -> StyleSource:
     if path and _WEIGHT.fullmatch(tail) and not is_file(Path(value)):
         return StyleSource(image=_existing(Path(path), "--style"), weight=float(tail))
     if path and is_file(Path(path)) and not exists(Path(value)):
-        raise OptionError(f"--style: the weight {tail!r} is no number; write {path}:2")
+        raise OptionError(f"--style: the weight {shown(tail)} is no number; write {path}:2")
     several = str(value).split(",")
     if len(several) > 1 and all(is_file(Path(part)) for part in several):
         again = " ".join(f"--style {part}" for part in several)
@@ -188,7 +189,7 @@ def parse_keyframe(word: str) -> KeyframeSource:
         before, _, after = word.rpartition(":")
         path, number = (before, after) if before and _FRAME.fullmatch(after) else (word, "0")
     raise OptionError(
-        f"--keyframe: {word!r} does not say which frame it is; write {path}@{number} for the "
+        f"--keyframe: {shown(word)} does not say which frame it is; write {path}@{number} for the "
         "frame's number, or @1.5s or @1:30 for its time"
     )
 
@@ -224,18 +225,18 @@ def parse_tile(value: str | int) -> int | Literal["auto", "off"]:
         return "off"
     if re.fullmatch(WHOLE, word) and int(word) > 0:
         return int(word)
-    raise OptionError(f"--tile: {word!r} is neither auto, off nor a number of pixels")
+    raise OptionError(f"--tile: {shown(word)} is neither auto, off nor a number of pixels")
 
 
 def parse_size(value: str | int, option: str) -> int:
     """An amount of memory [bytes]: a number, and K, M, G or T for powers of 1024."""
     word = str(value)
     if (match := _SIZE.fullmatch(word.strip())) is None:
-        raise OptionError(f"{option}: {word!r} is no amount of memory; write 8G or 900M")
+        raise OptionError(f"{option}: {shown(word)} is no amount of memory; write 8G or 900M")
     number, unit = match.groups()
     count = int(Fraction(number) * 1024 ** " KMGT".index(unit.upper() or " "))
     if count < (1 if unit else _LEAST_MEMORY):
-        raise OptionError(f"{option}: {word!r} is {count} bytes; write 8G or 900M")
+        raise OptionError(f"{option}: {shown(word)} is {count} bytes; write 8G or 900M")
     return count
 
 
@@ -255,7 +256,7 @@ def parse_enlargement(scale: int | None, size: str | None) -> Enlargement:
         return Enlargement(size=(int(match[1]), int(match[2])))
     if match := _LINES.fullmatch(size.strip()):
         return Enlargement(lines=int(match[1]))
-    raise OptionError(f"--size: {size!r} is no size; write 1920x1080 or 1080p")
+    raise OptionError(f"--size: {shown(size)} is no size; write 1920x1080 or 1080p")
 
 
 def parse_encoder_options(words: list[str]) -> dict[str, str]:
@@ -264,7 +265,7 @@ def parse_encoder_options(words: list[str]) -> dict[str, str]:
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not key.strip():
-            raise OptionError(f"--encoder-option: {word!r} is not of the form key=value")
+            raise OptionError(f"--encoder-option: {shown(word)} is not of the form key=value")
         options[key.strip()] = value
     return options
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 
+from refvid.documents import shown
 from refvid.errors import CheckpointUnavailable
 from refvid.models.registry import CatalogEntry, backbones, find_backbone
 
@@ -70,7 +71,8 @@ class Catalog:
             if entry.name == name:
                 return entry
         raise CheckpointUnavailable(
-            f"There is no model {name!r} to download; there is: {', '.join(self.names) or 'none'}."
+            f"There is no model {shown(name)} to download; there is: "
+            f"{', '.join(self.names) or 'none'}."
         )
 
 

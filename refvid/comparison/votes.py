@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from refvid.documents import shown
 from refvid.errors import InputError
 
 VOTES_VERSION: Final = 1
@@ -155,7 +156,7 @@ def tally(votes: Iterable[Vote]) -> list[Preference]:
 
 def _parse(document: Any) -> list[Vote]:
     if document["refvid_votes"] != VOTES_VERSION:
-        raise ValueError(f"version {document['refvid_votes']!r}, known is {VOTES_VERSION}")
+        raise ValueError(f"version {shown(document['refvid_votes'])}, known is {VOTES_VERSION}")
     report, session = _text(document["report"]), _text(document["session"])
     return [
         Vote(
@@ -176,19 +177,19 @@ def _choice(vote: Any) -> str:
         raise ValueError("a candidate against itself")
     choice = vote["choice"]
     if choice not in ("left", "right", "tie"):
-        raise ValueError(f"the choice {choice!r}")
+        raise ValueError(f"the choice {shown(choice)}")
     return str(choice)
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} where text is expected")
+        raise TypeError(f"{shown(value)} where text is expected")
     return value
 
 
 def _whole(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{value!r} where a number is expected")
+        raise TypeError(f"{shown(value)} where a number is expected")
     return value
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from refvid.documents import shown
 from refvid.errors import OptionError
 from refvid.evaluation.photo import PHOTO_VARIANTS, photograph
 from refvid.evaluation.rebuilding import Frames, Picture
@@ -49,7 +50,7 @@ def check_cases(names: Iterable[str]) -> tuple[str, ...]:
     """
     wanted = {name.strip().lower() for name in names}
     if unknown := sorted(wanted - set(CASES)):
-        raise OptionError(f"Unknown case {unknown[0]!r}. Known: {', '.join(CASES)}.")
+        raise OptionError(f"Unknown case {shown(unknown[0])}. Known: {', '.join(CASES)}.")
     if not wanted:
         raise OptionError(f"Name at least one case of {', '.join(CASES)}.")
     return tuple(name for name in CASES if name in wanted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from refvid.documents import shown
 from refvid.errors import OptionError
 
 Layout = Literal["bcthw", "btchw", "cthw", "tchw"]
@@ -33,9 +34,9 @@ class LatentWishes:
 
     def __post_init__(self) -> None:
         if self.layout is not None and self.layout not in LAYOUTS:
-            raise OptionError(f"A layout is one of {', '.join(LAYOUTS)}, not {self.layout!r}.")
+            raise OptionError(f"A layout is one of {', '.join(LAYOUTS)}, not {shown(self.layout)}.")
         if self.scale is not None and self.scale not in SCALES:
-            raise OptionError(f"Latents are raw or normalized, not {self.scale!r}.")
+            raise OptionError(f"Latents are raw or normalized, not {shown(self.scale)}.")
         if self.drop < 0:
             raise OptionError(f"The number of latents to drop is not negative: {self.drop}.")
         if self.item is not None and self.item < 0:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from refvid.documents import shown
 from refvid.errors import OptionError
 from refvid.metrics.catalog import MEASURES, Measure
 
@@ -54,7 +55,7 @@ class MetricsOptions:
             raise OptionError(f"The number of frames must be at least 1, not {self.frames}.")
         for name in self.measures:
             if name not in MEASURES:
-                raise OptionError(f"Unknown measure {name!r}. Known: {', '.join(MEASURES)}.")
+                raise OptionError(f"Unknown measure {shown(name)}. Known: {', '.join(MEASURES)}.")
             measure = MEASURES[name]
             if self.mask is not None and not measure.is_masked:
                 raise OptionError(f"{measure.label} judges whole frames: it excludes a mask.")
@@ -92,5 +93,5 @@ def parse_measures(words: Iterable[str]) -> tuple[str, ...]:
     wanted = {word.strip().lower().replace("-", "_") for word in words}
     unknown = sorted(wanted - set(MEASURES))
     if unknown:
-        raise OptionError(f"Unknown measure {unknown[0]!r}. Known: {', '.join(MEASURES)}.")
+        raise OptionError(f"Unknown measure {shown(unknown[0])}. Known: {', '.join(MEASURES)}.")
     return tuple(name for name in MEASURES if name in wanted)

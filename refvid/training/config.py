@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from refvid.documents import shown
 from refvid.errors import OptionError
 from refvid.models.registry import MINI, MINI_REFTOK_TWIN, Kind, find_backbone, names
 from refvid.training.bounds import check_positive, check_share
@@ -215,7 +216,7 @@ class TrainConfig:
             raise OptionError("stages: at least one is needed.")
         spec = find_backbone(self.backbone)
         if spec is None or spec.recipe is None:
-            raise OptionError(f"the backbone {self.backbone!r} is none that can be trained.")
+            raise OptionError(f"the backbone {shown(self.backbone)} is none that can be trained.")
         if spec.kind != self.task:
             raise OptionError(
                 f"the task {self.task} is for the backbones {', '.join(names(self.task))} alone; "

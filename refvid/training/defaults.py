@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from refvid.documents import shown
 from refvid.errors import OptionError
 from refvid.models.registry import backbones, find_backbone, import_from
 
@@ -109,6 +110,6 @@ def defaults_of(backbone: str) -> dict[str, Any]:
     spec = find_backbone(backbone)
     if spec is None or spec.recipe is None:
         known = ", ".join(spec.name for spec in backbones() if spec.recipe is not None)
-        raise OptionError(f"backbone: {backbone!r} is none of {known}.")
+        raise OptionError(f"backbone: {shown(backbone)} is none of {known}.")
     found: dict[str, Any] = import_from(spec.recipe_defaults) if spec.recipe_defaults else {}
     return found

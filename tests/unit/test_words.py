@@ -329,3 +329,10 @@ def test_keyframes_written_like_styles(files):
     files("k.png")
     with pytest.raises(OptionError, match=r"write k\.png@7 for"):
         opt.parse_keyframe("k.png:7")
+
+
+@pytest.mark.parametrize("parse", [opt.parse_size, time_words.parse_time, time_words.parse_rate])
+def test_a_message_repeats_nothing_long(parse):
+    with pytest.raises(OptionError) as caught:
+        parse("[" * 20_000, "--option")
+    assert len(str(caught.value)) < 300

@@ -176,6 +176,8 @@ def test_hostile_files_are_named(tmp_path: Path, name: str, text: str) -> None:
         "stages=" + "[" * DEEP,
         "run.steps=2001-01-01",
         "seed=[1",
+        "backbone=" + "x" * 20_000,
+        "run.device=" + "x" * 20_000,
     ],
     ids=lambda text: text[:24],
 )
