@@ -6,6 +6,7 @@ thousands of digits, by dates that are none. Here every failure is a `ValueError
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import re
@@ -30,13 +31,14 @@ def read_text(path: Path) -> str:
 
     Raises:
         OSError: It cannot be read.
-        ValueError: It is no UTF-8 text, or too long.
+        ValueError: It is no text in UTF-8 (or UTF-16, if it says so as Windows does), or too long.
     """
     with path.open("rb") as file:
         content = file.read(_MOST_BYTES + 1)
     if len(content) > _MOST_BYTES:
         raise ValueError(f"it has more than {_MOST_BYTES} bytes")
-    return content.decode("utf-8")
+    is_wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if is_wide else "utf-8-sig")
 
 
 def parse_toml(text: str) -> dict[str, Any]:

@@ -100,9 +100,9 @@ def _check(key: str, value: object, *, where: str) -> object:
         # A bool is an int in Python, but `crf = true` is a mistake.
         if not isinstance(value, bool) and isinstance(value, int | float | str):
             with suppress(ValueError):
-                if math.isfinite(number := float(value)):
+                if math.isfinite(number := float(value)) and number >= 0:
                     return number
-        raise OptionError(f"{where} must be a number, not {shown(value)}")
+        raise OptionError(f"{where} must be a number from 0 on, not {shown(value)}")
     if not isinstance(value, str) or not value:
         raise OptionError(f"{where} must be a text in quotes, not {shown(value)}")
     choices = _CHOICES.get(key)

@@ -119,7 +119,7 @@ def _format_of(path: Path) -> str | None:
         nameless = SimpleNamespace(read=file.read, seek=file.seek, tell=file.tell)
         options = dict(_OPTIONS)
         with av.open(nameless, metadata_errors="replace", container_options=options) as container:
-            return container.format.name.partition(",")[0]
+            return str(container.format.name)
 
 
 def is_moving(path: Path) -> bool:

@@ -127,14 +127,17 @@ def decoded_pictures(
     usual_step = _usual_step(info)
     waiting: Picture | None = None
     last_step: int | None = None
+    shortest: int | None = None
     try:
         with closing(_timed_pictures(container, stream, info, loader, remarks)) as pictures:
             for picture in pictures:
                 if waiting is not None:
                     waiting.duration = last_step = picture.pts - waiting.pts
+                    shortest = last_step if shortest is None else min(shortest, last_step)
                     yield waiting
                 waiting = picture
-                waiting.duration = _last_duration(picture.duration, last_step or usual_step, info)
+                usual, least = last_step or usual_step, shortest or usual_step
+                waiting.duration = _last_duration(picture.duration, usual, least, info)
         if waiting is not None:
             yield waiting
     finally:
@@ -299,14 +302,16 @@ def _usual_step(info: VideoInfo) -> int | None:
     return max(1, round(1 / info.frame_rate / info.time_base))
 
 
-def _last_duration(told: int | None, usual: int | None, info: VideoInfo) -> int | None:
+def _last_duration(
+    told: int | None, usual: int | None, least: int | None, info: VideoInfo
+) -> int | None:
     """Return how long the last picture is shown.
 
-    Some containers give nonsense here (1 ms, or centuries), so a duration far from the step before
-    it is not believed.
+    Some containers give nonsense here (1 ms, or centuries), so a duration far below the shortest
+    step is not believed. The step before it may be a long one, as where a screen was recorded.
     """
     if told is not None and told * info.time_base > LONGEST_SHOWN:
         told = None
-    if usual is None or (told is not None and 2 * told >= usual):
+    if usual is None or (told is not None and least is not None and 2 * told >= least):
         return told
     return usual

@@ -213,7 +213,9 @@ TAGS: Final[Mapping[str, Entry]] = {
     "of a track": Entry(what="tags of a track", fate=Fate.KEPT, how="unless --no-metadata"),
     "language": Entry(what="the language", fate=Fate.KEPT),
     "timecode": Entry(
-        what="the time code", fate=Fate.KEPT, how="of a constant rate, from the first frame on"
+        what="the time code",
+        fate=Fate.KEPT,
+        how="moved on where a part begins later; of a variable rate it is lost then, and said",
     ),
     "rotate": Entry(what="rotation", fate=Fate.CONVERTED, how="frames come out upright"),
     "alpha_mode": Entry(what="transparency", fate=Fate.LOST),

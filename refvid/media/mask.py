@@ -12,8 +12,8 @@ from refvid.errors import InputError
 from refvid.media.image import read_image
 from refvid.media.pixel_conversion import Pixels
 
-_EVERY: Final = 4
-"""Pixels from one to the next that is looked at, across and down."""
+_ACROSS, _DOWN = 3, 5
+"""Pixels from one to the next that is looked at: not in step with dithering."""
 
 _LIT: Final = 0.05
 _COLORED: Final = 0.25
@@ -66,7 +66,7 @@ def mask_weights(pixels: Pixels, path: Path) -> NDArray[np.float32]:
     weights: NDArray[np.float32] = total.astype(np.float32)
     most = int(np.iinfo(pixels.dtype).max)
     weights /= np.float32(3 * most)
-    some = pixels[::_EVERY, ::_EVERY]
+    some = pixels[::_DOWN, ::_ACROSS]
     lit = some.max(axis=2) > _LIT * most
     colored = some.max(axis=2) - some.min(axis=2) > _COLORED * most
     if colored.sum() > _MOST_COLORED * lit.sum():

@@ -20,6 +20,7 @@ from refvid.media.remarks import Remarks
 from refvid.media.sound import add_sound
 from refvid.media.sound_conversion import SoundConverter
 from refvid.media.subtitle_conversion import SubtitleConverter
+from refvid.media.tags import fit_track_tags
 from refvid.media.track_times import LeadIn, TrackTimes
 from refvid.media.tracks import (
     TEXT_SUBTITLES,
@@ -99,15 +100,15 @@ class StreamCopier:
             assert isinstance(template, SubtitleStream)
             assert isinstance(target, SubtitleStream)
             self._texts[copy.index] = SubtitleConverter(template, target, self._source)
-        tags = stream_metadata(template) if keep_metadata else {}
-        if "language" in template.metadata:
-            tags["language"] = template.metadata["language"]
+        tags = stream_metadata(template)
+        if not keep_metadata:
+            tags = {k: v for k, v in tags.items() if k == "language"}
         if copy.kind == "attachment":
             tags |= {k: v for k, v in template.metadata.items() if k in ("filename", "mimetype")}
         else:
             target.disposition = template.disposition
         target.metadata.clear()
-        target.metadata.update(tags)
+        target.metadata.update(fit_track_tags(tags, self._output.format.name))
         self._targets[copy.index] = target
 
     def begin(self, start: Fraction | None, limit: Fraction | None) -> None:

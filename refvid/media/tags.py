@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -23,6 +24,15 @@ _STALE_TAGS: Final = frozenset(
 )
 # About pixels as they are stored: they are upright and opaque in the result.
 _STALE_VIDEO_TAGS: Final = frozenset({"rotate", "alpha_mode"})
+# What QuickTime calls languages, where others use another of two codes.
+# fmt: off
+_QUICKTIME_LANGUAGES: Final = MappingProxyType({
+    "bod": "tib", "cym": "wel", "cze": "ces", "deu": "ger", "ell": "gre", "eus": "baq",
+    "fas": "per", "fre": "fra", "hye": "arm", "isl": "ice", "kat": "geo", "mkd": "mac",
+    "msa": "may", "mya": "bur", "nld": "dut", "nob": "nor", "rum": "ron", "slo": "slk",
+    "sqi": "alb", "swe": "sve", "zho": "chi",
+})
+# fmt: on
 
 
 def fits_mp4(tags: Iterable[str]) -> bool:
@@ -44,15 +54,27 @@ def file_tags(source: Mapping[str, str], provenance: Mapping[str, str]) -> dict[
     return kept
 
 
-def video_tags(source: Mapping[str, str], *, keeps_time_code: bool) -> dict[str, str]:
-    """Return the tags of a result's video stream.
+def video_tags(source: Mapping[str, str]) -> dict[str, str]:
+    """Return the tags of a result's video stream, by those of the source's."""
+    return {k: v for k, v in source.items() if k.lower() not in _STALE_VIDEO_TAGS}
 
-    Args:
-        source: Tags of the source's video stream.
-        keeps_time_code: Whether its time code is still right.
-    """
-    stale = _STALE_VIDEO_TAGS if keeps_time_code else _STALE_VIDEO_TAGS | {"timecode"}
-    return {key: value for key, value in source.items() if key.lower() not in stale}
+
+def read_track_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return a track's tags by the names and codes that all containers use."""
+    read = dict(tags)
+    if "name" in read and "title" not in read:  # as mp4 and mov call it
+        read["title"] = read.pop("name")
+    if read.get("language") == _QUICKTIME_LANGUAGES["swe"]:  # known to QuickTime alone
+        read["language"] = "swe"
+    return read
+
+
+def fit_track_tags(tags: Mapping[str, str], container: str) -> dict[str, str]:
+    """Return a track's tags as a container (libav's name) stores them."""
+    fitted = dict(tags)
+    if container == "mov" and "language" in fitted:
+        fitted["language"] = _QUICKTIME_LANGUAGES.get(fitted["language"], fitted["language"])
+    return fitted
 
 
 def cut_chapters(

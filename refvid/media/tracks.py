@@ -27,6 +27,7 @@ from refvid.media.sound import (
     choose_sound,
     survives_copy,
 )
+from refvid.media.tags import read_track_tags
 from refvid.media.trial_header import header_error
 
 if TYPE_CHECKING:
@@ -186,11 +187,8 @@ def _is_held(track: Track, source: Path, container: str) -> bool:
 
 def stream_metadata(stream: Stream) -> dict[str, str]:
     """Return a stream's tags without those that describe how it was written."""
-    return {
-        key: value
-        for key, value in stream.metadata.items()
-        if not key.upper().startswith(_STALE_TAGS)
-    }
+    tags = read_track_tags(stream.metadata)
+    return {k: v for k, v in tags.items() if not k.upper().startswith(_STALE_TAGS)}
 
 
 def _describe(stream: Stream, container: InputContainer) -> Track:

@@ -33,7 +33,8 @@ from refvid.media.sequence_writer import ImageWriter, SequenceWriter
 from refvid.media.side_data import TIME_CODES, Fields, matroska_stereo_mode
 from refvid.media.stream_copy import StreamCopier
 from refvid.media.stretch_encoder import StretchEncoder
-from refvid.media.tags import cut_chapters, file_tags, fits_mp4, video_tags
+from refvid.media.tags import cut_chapters, file_tags, fit_track_tags, fits_mp4, video_tags
+from refvid.media.time_code import carry_time_code
 from refvid.media.tracks import Companions
 from refvid.media.video_info import VideoInfo
 from refvid.media.video_writer import Part, VideoWriter
@@ -220,11 +221,10 @@ class _FileWriter(VideoWriter):
 
     def _copy_video_tags(self, target: VideoStream, companions: Companions) -> None:
         target.disposition = companions.disposition
-        # A time code counts frames of a constant rate from the first one.
-        is_counted = not self._trim.start and self._like.is_variable_rate is False
-        for key, value in video_tags(companions.tags, keeps_time_code=is_counted).items():
-            if self._keep_metadata or key == "language":
-                target.metadata[key] = value
+        tags = video_tags(companions.tags)
+        if not self._keep_metadata:
+            tags = {key: value for key, value in tags.items() if key == "language"}
+        target.metadata.update(fit_track_tags(tags, self.plan.container))
         stereo_mode = matroska_stereo_mode(self._like.side_data.get("STEREO3D", b""))
         if stereo_mode is not None and self.plan.container in ("matroska", "webm"):
             target.metadata["stereo_mode"] = stereo_mode
@@ -275,6 +275,12 @@ class _FileWriter(VideoWriter):
         start = pts * self._like.time_base if self._trim.start or self._shift else None
         if self._copier is not None:
             self._copier.begin(start, self._trim.limit)
+        if self._trim.start:
+            assert self._stream is not None
+            rate = None if self._like.is_variable_rate else self._like.frame_rate
+            late = pts * self._like.time_base - self._like.start_time
+            for tags in (self._container.metadata, self._stream.metadata):
+                carry_time_code(tags, late, rate, self.output)
         if self.plan.companions is not None and self._keep_metadata:
             chapters = cut_chapters(
                 self.plan.companions.chapters, self._like.origin, start, self._trim.end

@@ -24,6 +24,9 @@ _SAME_SHAPE = 0.02
 _WHITE = 0.98
 """Light from which on a place is white."""
 
+_MOSTLY, _MOST_GREY = 0.9, 0.5
+"""Light between black and white, and share of a mask that may have such."""
+
 _SAME_LENGTH = 2
 """Frames by which lengths may differ: containers round them."""
 
@@ -123,6 +126,9 @@ def _notes_on_light(path: Path, weights: NDArray[np.float32]) -> list[str]:
         return [f"{path.name} is black everywhere: all of the reference video counts"]
     if weights.min(initial=1) > _WHITE:
         return [f"{path.name} is white everywhere: nothing of the reference video counts"]
+    grey = (weights > 1 - _MOSTLY) & (weights < _MOSTLY)
+    if grey.mean() > _MOST_GREY:
+        return [f"{path.name} is mostly grey, so that both videos are mixed: is it the mask?"]
     return []
 
 

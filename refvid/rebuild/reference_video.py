@@ -188,6 +188,8 @@ def look_at_video(path: Path, info: VideoInfo) -> tuple[VideoInfo, list[str]]:
             f"{' and '.join(kinds)}: their colours cannot be compared. Convert one of them first."
         )
     notes = []
+    if found.has_alpha:
+        notes.append(f"{path.name} has transparency, which does not count")
     if found.frame_rate and info.frame_rate and found.frame_rate != info.frame_rate:
         notes.append(
             f"{path.name} has {float(found.frame_rate):.5g} frames per second, the input "

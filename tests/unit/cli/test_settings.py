@@ -98,3 +98,17 @@ def test_usual_place():
 
 def test_every_key_is_a_setting():
     assert KEYS == ("device", "dtype", "model", "codec", "crf", "output", "log_level")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_files_as_editors_on_windows_write_them(config, encoding):
+    mark = "\ufeff" if encoding in ("utf-16-le", "utf-16-be") else ""
+    config.write_bytes(f'{mark}crf = 20\r\noutput = "ü/{{stem}}{{ext}}"\r\n'.encode(encoding))
+    settings = load_settings({"REFVID_CONFIG": str(config)})
+    assert (settings.crf, settings.output) == (20, "ü/{stem}{ext}")
+
+
+def test_a_crf_below_0_is_named_with_its_place(config):
+    config.write_text("crf = -5")
+    with pytest.raises(OptionError, match=r"config\.toml: crf must be a number from 0 on"):
+        load_settings({"REFVID_CONFIG": str(config)})

@@ -15,7 +15,7 @@ from PIL import Image
 from refvid.errors import InputError
 from refvid.media.encoding import Encoding
 from refvid.media.file_kind import is_animation, is_picture, notes_on_picture, picture_suffix
-from refvid.media.output_plan import plan_output
+from refvid.media.output_plan import default_suffix, plan_output
 from refvid.media.reader import open_video
 from refvid.media.video_info import read_video_info
 
@@ -186,3 +186,12 @@ def test_boxes_without_end_are_no_picture(tmp_path):
     assert is_picture(path)
     with pytest.raises(InputError):
         read_video_info(path)
+
+
+@pytest.mark.parametrize("name", ["100%.mp4", "5%d.mov", "%s.webm", "100%.mkv"])
+def test_a_percent_sign_changes_nothing_about_a_video(samples, name):
+    suffix = Path(name).suffix
+    codec = "libvpx-vp9" if suffix == ".webm" else "libx264"
+    plain = samples.make(f"a{suffix}", codec=codec, frames=2)
+    named = plain.rename(plain.with_name(name))
+    assert default_suffix(read_video_info(named)) == suffix

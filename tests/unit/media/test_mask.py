@@ -92,6 +92,12 @@ def test_compression_makes_no_colors(tmp_path):
     assert mask_weights(noise, path).max() < 0.05
 
 
+def test_a_palette_makes_few_colors(tmp_path):
+    dithered = np.dstack([WHERE, WHERE, WHERE])
+    dithered[::8, ::8, 2] = dithered[::8, ::8, 2] // 3 * 2
+    assert read_mask(save(tmp_path / "mask.png", dithered)).max() == 1
+
+
 def test_all_black_and_all_white_are_masks(tmp_path):
     assert read_mask(save(tmp_path / "black.png", 0 * WHERE)).max() == 0
     assert read_mask(save(tmp_path / "white.png", WHITE)).min() == 1

@@ -285,3 +285,16 @@ def test_a_last_picture_that_claims_to_be_shown_for_centuries(samples, claimed, 
     samples.copy(source, output)
     assert (read_video_info(output).duration or 0) < 1
     assert len(samples.read(output)) == 10
+
+
+def test_a_last_frame_is_no_longer_because_the_one_before_was(samples):
+    """A recorded screen stands still for minutes, and then ends."""
+    stamps = [0, 30_000, 30_040, 300_000]
+    source = samples.make(
+        "in.mp4", time_base=Fraction(1, 1000), timestamps=stamps, duration=40, max_b_frames=0
+    )
+    last = samples.read(source)[-1]
+    assert last.duration * last.time_base == Fraction(40, 1000)
+    output = samples.folder / "out.mp4"
+    samples.copy(source, output)
+    assert read_video_info(output).duration == Fraction(300_040, 1000)

@@ -298,6 +298,10 @@ class TestBadInput:
         for value, said in ((0, "black everywhere: all of"), (255, "white everywhere: nothing of")):
             Image.fromarray(plain + np.uint8(value)).save(tmp_path / "plain.png")
             assert said in EditMask(tmp_path / "plain.png", info, info.size).notes[0]
+        photo = np.random.default_rng(0).integers(30, 220, (160, 240), np.uint8)
+        Image.fromarray(photo).save(tmp_path / "photo.png")
+        [note] = EditMask(tmp_path / "photo.png", info, info.size).notes
+        assert "photo.png is mostly grey" in note
 
     def test_masks_one_by_one_are_looked_at_as_well(self, source, tmp_path: Path) -> None:
         info = read_video_info(source)
