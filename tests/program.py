@@ -14,10 +14,11 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -145,6 +146,24 @@ def run_in_words(*words: object, **options: Any) -> subprocess.CompletedProcess[
     return subprocess.CompletedProcess([], done.returncode, out, err)
 
 
+class Forking:
+    """In place of the context that worker processes are begun with, which imports all anew."""
+
+    Pipe = staticmethod(SERVER.Pipe)
+
+    @staticmethod
+    def Process(target: Callable[..., None], args: tuple[Any, ...], *, daemon: bool) -> BaseProcess:  # noqa: N802
+        SERVER.set_forkserver_preload(_IMPORTED)
+        given = dict(os.environ), target, args
+        return SERVER.Process(target=_work, args=given, daemon=daemon)
+
+
+def _work(environment: dict[str, str], target: Callable[..., None], args: tuple[Any, ...]) -> None:
+    _take_environment(environment)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as it is while they are begun
+    target(*args)
+
+
 def _file(end: Connection, mode: str) -> BinaryIO:
     with end:
         return os.fdopen(os.dup(end.fileno()), mode)  # type: ignore[return-value]
@@ -166,8 +185,7 @@ def _main(
     for number, end in enumerate(ends):
         os.dup2(end.fileno(), number)
         end.close()
-    os.environ.clear()
-    os.environ.update(environment)
+    _take_environment(environment)
     for name in [name for name in sys.modules if name.partition(".")[0] in anew]:
         del sys.modules[name]
     _begin(words, folder)
@@ -181,9 +199,14 @@ def _begin(words: list[str], folder: str) -> None:
     sys.stderr = os.fdopen(2, "w", 1, errors="backslashreplace", closefd=False)
     sys.argv = ["refvid", *words]
     os.chdir(folder)
-    tempfile.tempdir = None  # it is where the environment says
-    if "OMP_NUM_THREADS" in os.environ:  # which is read when torch is imported
-        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_DFL)  # where the tests run under nohup
+
+
+def _take_environment(environment: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    tempfile.tempdir = None  # it is where the environment says
+    if "OMP_NUM_THREADS" in environment:  # which is read when torch is imported
+        torch.set_num_threads(int(environment["OMP_NUM_THREADS"]))

@@ -59,7 +59,7 @@ def enhance_frames(
         ref_fit: See `enhance`, as for the others.
 
     Returns:
-        Frames of the same type, and of the same shape but for `scale` and `size`.
+        (T, H, W, 3) RGB of the type of `frames`, in their size but for `scale` and `size`.
 
     Raises:
         OptionError: These are no frames, or options are impossible.
@@ -114,7 +114,7 @@ def stylize_frames(
         style_scale: See `stylize`, as for the others.
 
     Returns:
-        Frames of the same type, and of the same shape but for `scale` and `size`.
+        (T, H, W, 3) RGB of the type of `frames`, in their size but for `scale` and `size`.
 
     Raises:
         OptionError: These are no frames or paintings, or options are impossible.

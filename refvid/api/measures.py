@@ -55,6 +55,9 @@ def compare(
         preview_codec: vp9 is for browsers without H.264.
         start: See `enhance`, as for the others.
 
+    Returns:
+        What was written, and the curves and places behind it; `to_json` gives them in plain types.
+
     Raises:
         InputError: A video is missing or damaged, or they do not show the same moments.
         OutputError: A result exists, cannot be written, or is too large.
@@ -117,6 +120,10 @@ def measure(
         overwrite: Replace existing files.
         on_progress: See `enhance`.
 
+    Returns:
+        For each of `distorted` the values of every frame, in the units that the catalogue tells,
+        and their means.
+
     Raises:
         InputError: A file cannot be read, or frames cannot be aligned: names the first mismatch.
         OutputError: A file exists, or cannot be written.
@@ -155,6 +162,9 @@ def measure(
 
 def info(file: File) -> VideoInfo | Latents | TokenFile:
     """Describe a video, a picture, an image sequence, or a file of latents or tokens.
+
+    Returns:
+        Its facts; `to_json` gives them in plain types, as `refvid info --json` prints them.
 
     Raises:
         InputError: Missing, damaged, without a video track, or tensors that are no latents.

@@ -40,6 +40,9 @@ def load_model(
         chunking: Join chunks, or decode each alone as published.
         on_transfer: Told how far downloading, checking and converting of weights are.
 
+    Returns:
+        The model on its device; nothing of a call stays in it.
+
     Raises:
         OptionError: A name or word is not known, or options contradict each other.
         DeviceError: The device is not on this machine.

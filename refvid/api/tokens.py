@@ -73,7 +73,7 @@ def tokenize(
         output: A .tokens file.
         ref: One picture for all shots: a file, `frame:N` or `time:T`; None takes the first frame
             of each shot.
-        ref_quality: Store references as WebP of this quality; None stores them exactly.
+        ref_quality: Store references as WebP of this quality, 1 to 100; None stores them exactly.
         ref_hash_only: Store only the hash of `ref`.
         export: Write flat arrays and JSON beside the file, too.
         model: mini-reftok, mini-reftok-16, mini-reftok-twin, mini-vtok, or a path with weights.

@@ -83,11 +83,11 @@ def enhance(
             finds it from the difference.
         ref_joint: wan2.1 and videovae+ see up to 3 references at once, which they have not learned.
         ref_fit: How a reference of another shape meets the frame; auto finds its place.
-        strength: 0 gives the source back, 1 the full result.
-        start: Begin here.
-        end: Stop before this.
+        strength: 0 gives the source back, 1 the full result, 0.5 half of each.
+        start: Begin here: seconds, or words as `1:30` or `90f` (frame 90).
+        end: Stop before this, likewise.
         frames: At most so many.
-        preview: Only so long, from `start` on; excludes `end` and `frames`.
+        preview: Only so long, likewise, from `start` on; excludes `end` and `frames`.
         cut_detection: Begin anew at shot cuts.
         scale: Make the result 2, 3 or 4 times as large.
         size: Enlarge to `1920x1080`, or to `1080p` for the shorter side; excludes `scale`.
@@ -105,14 +105,14 @@ def enhance(
         c2pa_alg: Of the key.
         hdr: HDR video is seen by the model as SDR and stays HDR (`auto`), is refused, or goes in
             as it is coded (`passthrough`).
-        rate: Frame rate of image sequences; None is 24.
+        rate: Frames per second of image sequences, as `25` or `30000/1001`; None is 24.
         overwrite: Replace an existing output.
         resume: Go on with what an interrupted call of the same work has left beside the output.
         on_progress: Told how many frames are done; not always in the calling thread, but never in
             two at once.
 
     Returns:
-        What was done, and the `plan` that was followed; see `refvid.rebuild.plan`.
+        A `refvid.rebuild.plan.Report`: what was done and found, and the `plan` that was followed.
 
     Raises:
         InputError: Source or reference is missing, damaged, or HDR and not allowed.

@@ -188,7 +188,12 @@ class Backbone(Protocol):
     def limits(self) -> BackboneLimits: ...
 
     def encode(self, clip: Tensor, state: Any = None) -> Encoded:
-        """Encode one chunk of a shot, (B, 3, T, H, W) in [-1, 1]; `state` is None at its start."""
+        """Encode one chunk of a shot.
+
+        Args:
+            clip: (B, 3, T, H, W) in [-1, 1], as `limits` allow.
+            state: None at the start of a shot, else the state of the chunk before.
+        """
         ...
 
     def prepare_reference(self, reference: Tensor) -> Any:
@@ -211,6 +216,9 @@ class Backbone(Protocol):
             state: None at the start of a shot, else the state of the chunk before.
             tile: Work in spatial windows of about this many pixels a side, to bound memory;
                 None decodes whole frames.
+
+        Returns:
+            The clip that belongs to these latents, as large as the one that was encoded.
         """
         ...
 

@@ -13,9 +13,11 @@ from typer.testing import CliRunner
 from refvid.cli import elsewhere
 from refvid.cli.app import app
 from refvid.cli.remote import WorkerSetup
+from refvid.distribution import processes
 from refvid.media.image import write_image
 from tests.conftest import moving_pattern
 from tests.job_lists import frames_of, write_list
+from tests.program import Forking
 from tests.workers import Dying
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals are sent differently on Windows")
@@ -37,6 +39,8 @@ def clip(make_video, tmp_path, monkeypatch) -> Path:
 @pytest.fixture
 def run(monkeypatch):
     """Runs a list with this one job by a worker that is killed."""
+
+    monkeypatch.setattr(processes, "_SPAWN", Forking)
 
     def run(function: str, *words: str, is_before: bool = False, **row: Any) -> dict[str, Any]:
         monkeypatch.setattr(

@@ -116,9 +116,6 @@ class Likeness:
     correlation: float
     """Mean over the texture, in [-1, 1]."""
 
-    texture: float
-    """Share of the frame that has any; where there is none, nothing can be said."""
-
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -268,7 +265,7 @@ def correlate_cells(
 def _likeness(correlation: NDArray[np.float32], texture: NDArray[np.float32]) -> Likeness:
     total = max(float(texture.sum()), 1e-6)
     found = float((texture * (correlation > _FOUND)).sum()) / total
-    return Likeness(found, float((texture * correlation).sum()) / total, float(texture.mean()))
+    return Likeness(found, float((texture * correlation).sum()) / total)
 
 
 def fine_detail(shades: Picture, where: NDArray[np.bool_]) -> float:

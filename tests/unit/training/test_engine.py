@@ -105,9 +105,9 @@ def test_the_large_backbones_train_resume_and_load(
     assert backbone.decode(backbone.encode(clip).latents).clip.shape == clip.shape
 
 
-def test_a_run_of_200_steps_learns_and_resumes(mini_config: Make, tmp_path: Path) -> None:
+def test_a_run_of_100_steps_learns_and_resumes(mini_config: Make, tmp_path: Path) -> None:
     words = (
-        "run.steps=200", "run.valid_steps=100", "run.checkpoint_minutes=0.005",
+        "run.steps=100", "run.valid_steps=50", "run.checkpoint_minutes=0.005",
         "run.keep_checkpoints=60", "samples.clips=4", "samples.frames=1",
         "samples.unrelated=0", "samples.missing=0", "optimizer.rate=4e-3",
     )  # fmt: skip
@@ -116,15 +116,15 @@ def test_a_run_of_200_steps_learns_and_resumes(mini_config: Make, tmp_path: Path
     valid = [line["valid_loss"] for line in lines(whole.output) if "valid_loss" in line]
     assert len(valid) == 3
     assert report.valid_loss == valid[-1]
-    assert valid[-1] < 0.95 * valid[0]
+    assert valid[-1] < valid[0] - 1, "it is a logarithm"
 
-    # As a machine leaves it that lost power after step 160.
+    # As a machine leaves it that lost power after step 80.
     shutil.copytree(whole.output, tmp_path / "part")
     for checkpoint in find_checkpoints(tmp_path / "part"):
-        if read_progress(checkpoint).step > 160:
+        if read_progress(checkpoint).step > 80:
             shutil.rmtree(checkpoint)
     again = train(mini_config(*words, output=tmp_path / "part"), ignore_progress, resume=True)
-    assert again.steps == 200
+    assert again.steps == 100
     assert lines(tmp_path / "part") == lines(whole.output)
     assert same_state(tmp_path / "part", whole.output)
 
