@@ -194,7 +194,7 @@ class MiniBackbone:
         mixed = mix(frame.shades, followed)
         # A reference shows what was lost, whatever the spectrum says.
         believed = max(frame.natural, mixed.worth if mixed else 0.0)
-        fused = self.fuse(frame.pixels, doubt(condition, believed), mixed, tile)
+        fused = self._fuse_as_believed(frame, condition, believed, mixed, tile)
         rebuilt = Rebuilt(fused, _NO_PIXELS, frame.shades, 0.0)
         weigh = self.decoder.neighbours
         if weigh is not None:
@@ -202,6 +202,20 @@ class MiniBackbone:
             rebuilt = Rebuilt(fused, to_pictures(fused)[0], frame.shades, share)
         # Its pixels are not needed any more: a chunk's would add up.
         return rebuilt, None if mixed is None else replace(mixed, pixels=_NO_PIXELS)
+
+    def _fuse_as_believed(
+        self,
+        frame: _Plain,
+        condition: Tensor,
+        believed: float,
+        mixed: Mixed | None,
+        tile: int | None,
+    ) -> Tensor:
+        """Change a frame as far as there is something to go by, in [0, 1]."""
+        if believed == 0:
+            return frame.pixels.clamp(-1, 1)
+        fused = self.fuse(frame.pixels, doubt(condition, believed), mixed, tile)
+        return fused if believed == 1 else torch.lerp(frame.pixels, fused, believed).clamp_(-1, 1)
 
     @torch.inference_mode()
     def fuse(

@@ -12,9 +12,9 @@ from refvid.models.mini.ramp import ramp
 _SURE = 0.8
 """Correlation of cells in which a reference is certainly found."""
 
-_STRUCTURE_CELLS = (1.0, 4.0)
-"""Deviations of two Gaussians [cells of 4x4 pixels]. What lies between is structure that
-compression and blur leave."""
+_STRUCTURE_CELLS = (2.0, 8.0)
+"""Deviations of two Gaussians [cells of 4x4 pixels]. What lies between is structure that even a
+blur of 3 pixels leaves; half of that size, a blur of 1.5 seemed to be a lower contrast."""
 
 _DIFFERENT = (0.07, 0.15)
 """Logarithm of a contrast that is taken for what a degraded frame has of 1 anyway; and of one that
