@@ -12,6 +12,4 @@ def join(done: Tensor | None, decoded: Decoded) -> Tensor:
     """Add a chunk (B, 3, T, H, W) to those before it, whose last frames it may give once more."""
     if done is None:
         return decoded.clip
-    if decoded.revised is not None:
-        done = torch.cat((done[:, :, : -decoded.revised.shape[2]], decoded.revised), 2)
-    return torch.cat((done, decoded.clip), 2)
+    return torch.cat((done[:, :, : done.shape[2] - decoded.revised], decoded.clip), 2)

@@ -89,6 +89,9 @@ class BackboneLimits:
     """The last so many frames before a state that is written down have left nothing in it: an
     interrupted run computes them once more."""
 
+    rebuilds_clips: bool = False
+    """Whether it can go from clip to clip at once (`ClipRebuilder`)."""
+
     independent_chunks: bool = False
     """Whether every chunk is a shot of its own to the model: `first_chunk_extra` for all."""
 
@@ -151,7 +154,7 @@ class Decoded:
     """One decoded chunk."""
 
     clip: Tensor
-    """(B, 3, T, H, W) in [-1, 1]."""
+    """(B, 3, revised + T, H, W) in [-1, 1]."""
 
     state: Any
     """What the next chunk of the same shot needs; opaque to callers."""
@@ -159,10 +162,10 @@ class Decoded:
     uses: tuple[ReferenceUse, ...] = ()
     """What was found in each reference, from backbones that can tell."""
 
-    revised: Tensor | None = None
-    """(B, 3, R, H, W): the last frames of the shot before this chunk once more, now that what comes
-    after them is known; `lookahead` of them, or all where there are fewer. None where there are
-    none, and of backbones that do not look ahead."""
+    revised: int = 0
+    """Frames at the start of `clip` that are the last of the shot before this chunk once more, now
+    that what comes after them is known: `lookahead` of them, or all where there are fewer. 0 from
+    backbones that do not look ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +308,30 @@ class StatePacker(Backbone, Protocol):
 
         Raises:
             KeyError, TypeError, ValueError: It is not what was written.
+        """
+        ...
+
+
+class ClipRebuilder(Backbone, Protocol):
+    """A backbone whose limits say `rebuilds_clips`: its decoder starts from the clip itself, and
+    its encoder has no state.
+    """
+
+    def rebuild(
+        self,
+        clip: Tensor,
+        reference: Any = None,
+        state: Any = None,
+        *,
+        tile: int | None = None,
+    ) -> Decoded:
+        """What `decode` makes of `encode`'s latents, but for rounding, without making these.
+
+        Args:
+            clip: (B, 3, T, H, W) in [-1, 1], one chunk of a shot.
+            reference: As for `decode`.
+            state: As for `decode`.
+            tile: As for `decode`.
         """
         ...
 

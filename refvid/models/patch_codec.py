@@ -29,10 +29,13 @@ class PatchCodec(nn.Module):
         self.patch = patch
         self.register_buffer("basis", patch_basis(patch, chroma), persistent=False)
 
-    def encode(self, frames: Tensor) -> Tensor:
-        """(N, 3, H, W) in [-1, 1] -> (N, C, H/8, W/8), fp32; H and W multiples of 8."""
+    def encode(self, frames: Tensor, channels: int | None = None) -> Tensor:
+        """(N, 3, H, W) in [-1, 1] -> (N, C, H/8, W/8), fp32; H and W multiples of 8.
+
+        `channels` is how many of the first ones are needed; None: all.
+        """
         patches = functional.pixel_unshuffle(frames.float(), self.patch)
-        return functional.conv2d(patches, self.basis[:, :, None, None])
+        return functional.conv2d(patches, self.basis[:channels, :, None, None])
 
     def decode(self, latents: Tensor) -> Tensor:
         """(N, C, h, w) -> (N, 3, 8h, 8w), fp32, not clamped.

@@ -34,13 +34,17 @@ def frames_to_clip(frames: Sequence[Pixels], device: torch.device) -> Tensor:
     Raises:
         ValueError: Sizes or types differ, or the type is neither uint8 nor uint16.
     """
-    stacked = np.stack(frames)  # (T, H, W, 3); raises ValueError on mixed sizes
-    if any(frame.dtype != frames[0].dtype for frame in frames):
-        raise ValueError("Frames of one clip must have one pixel type.")
-    half_range = _largest_value(stacked.dtype) / 2
-    # Planes are sorted out while the values are small: as floats that takes twice as long.
-    planes = torch.from_numpy(stacked).to(device).permute(3, 0, 1, 2).contiguous()
-    return planes.to(torch.float32).div_(half_range).sub_(1.0).unsqueeze(0)
+    if any((frame.shape, frame.dtype) != (frames[0].shape, frames[0].dtype) for frame in frames):
+        raise ValueError("Frames of one clip must have one shape and one pixel type.")
+    half_range = _largest_value(frames[0].dtype) / 2
+    height, width = frames[0].shape[:2]
+    clip = torch.empty(1, 3, len(frames), height, width, device=device)
+    # One by one, while what is at work is small enough for the processor's cache.
+    for number, frame in enumerate(frames):
+        # Planes are sorted out while the values are small: as floats that takes twice as long.
+        planes = torch.from_numpy(np.ascontiguousarray(frame)).to(device).movedim(-1, 0)
+        torch.div(planes.contiguous(), half_range, out=clip[0, :, number]).sub_(1.0)
+    return clip
 
 
 def clip_to_frames(clip: Tensor, dtype: np.dtype[Any] | type[np.generic]) -> Pixels:
@@ -54,11 +58,14 @@ def clip_to_frames(clip: Tensor, dtype: np.dtype[Any] | type[np.generic]) -> Pix
         (T, H, W, 3) of that type, over its full range.
     """
     largest = _largest_value(np.dtype(dtype))
-    scaled = clip[0].to(torch.float32).clamp(-1.0, 1.0).add_(1.0).mul_(largest / 2)
-    # Half a step and truncation: round half up, where torch.round would go to even numbers.
-    integers = scaled.add_(0.5).to(torch.uint8 if largest == 255 else torch.int32)
-    frames = integers.permute(1, 2, 3, 0).contiguous().cpu().numpy()
-    return frames.astype(dtype, copy=False)
+    frames = np.empty((*clip.shape[2:], 3), dtype)
+    # One by one, while what is at work is small enough for the processor's cache.
+    for frame, planes in zip(frames, clip[0].unbind(1), strict=True):
+        scaled = planes.to(torch.float32).clamp(-1.0, 1.0).add_(1.0).mul_(largest / 2)
+        # Half a step and truncation: round half up, where torch.round would go to even numbers.
+        integers = scaled.add_(0.5).to(torch.uint8 if largest == 255 else torch.int32)
+        frame[...] = integers.movedim(0, -1).contiguous().cpu().numpy()
+    return frames
 
 
 def enlarge(clip: Tensor, size: tuple[int, int]) -> Tensor:

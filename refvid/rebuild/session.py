@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from refvid.errors import CheckpointError, DeviceError, is_out_of_memory
-from refvid.models.backbone import Backbone, Decoded, PackedState, StatePacker
+from refvid.models.backbone import Backbone, ClipRebuilder, Decoded, PackedState, StatePacker
 from refvid.rebuild.chunks import Chunk, count_frames, count_latents, next_length, pad_length
 from refvid.rebuild.findings import ReferenceTally
 from refvid.rebuild.memory import Budget, pack_budget, unpack_budget
@@ -35,13 +35,13 @@ class Made:
     """What a model makes of some frames."""
 
     result: Tensor
-    """(1, C, T, H, W) float32."""
+    """(1, C, revised + T, H, W) float32."""
 
     state: ShotState
     """After them."""
 
-    revised: Tensor | None = None
-    """See `Decoded.revised`; float32."""
+    revised: int = 0
+    """See `Decoded.revised`."""
 
 
 Step = Callable[[int, int, ShotState | None], Made]
@@ -178,12 +178,11 @@ class Session:
 
         def step(start: int, length: int, state: ShotState | None) -> Made:
             padded = self._pad(clip[:, :, start : start + length], state)
-            encoded = self.backbone.encode(padded, state.encoder if state else None)
-            decoded = self._decode(encoded.latents, state, start)
-            assert decoded.clip.shape == padded.shape, "a model gives back the size that it got"
-            rebuilt = decoded.clip[:, :, :length, :height, :width].to(torch.float32)
-            revised = _crop(decoded.revised, height, width)
-            return Made(rebuilt, ShotState(encoded.state, decoded.state), revised)
+            decoded, encoder = self._rebuild(padded, state, start)
+            revised, frames = decoded.revised, padded.shape[2]
+            assert decoded.clip.shape[2:] == (revised + frames, *padded.shape[3:]), "as it got"
+            rebuilt = decoded.clip[:, :, : revised + length, :height, :width].to(torch.float32)
+            return Made(rebuilt, ShotState(encoder, decoded.state), revised)
 
         return self._work(step, clip.shape[2], (height, width))
 
@@ -233,9 +232,9 @@ class Session:
             first = count_latents(start, limits, starts_shot=starts_shot)
             stop = count_latents(start + length, limits, starts_shot=starts_shot)
             decoded = self._decode(latents[:, :, first:stop], state, start)
-            assert decoded.clip.shape[2:] == (length, *size), "as large as the limits say"
-            revised = _crop(decoded.revised, *size)
-            return Made(decoded.clip.to(torch.float32), ShotState(decoder=decoded.state), revised)
+            result, revised = decoded.clip.to(torch.float32), decoded.revised
+            assert result.shape[2:] == (revised + length, *size), "as large as the limits say"
+            return Made(result, ShotState(decoder=decoded.state), revised)
 
         frames = count_frames(latents.shape[2], limits, starts_shot=starts_shot)
         stride = limits.temporal_stride
@@ -244,15 +243,30 @@ class Session:
             return clip if is_last else clip[:, :, : max(0, clip.shape[2] - limits.lookahead)]
         return self._joiner.join(clip, shared * stride, held_back * stride)
 
+    def _rebuild(self, clip: Tensor, state: ShotState | None, start: int) -> tuple[Decoded, Any]:
+        """The clip rebuilt, and the encoder's state after it."""
+        if self.backbone.limits.rebuilds_clips:
+            rebuilder = cast("ClipRebuilder", self.backbone)
+            return self._condition(rebuilder.rebuild, clip, state, start), None
+        encoded = self.backbone.encode(clip, state.encoder if state else None)
+        return self._decode(encoded.latents, state, start), encoded.state
+
     def _decode(self, latents: Tensor, state: ShotState | None, start: int) -> Decoded:
+        return self._condition(self.backbone.decode, latents, state, start)
+
+    def _condition(
+        self, decode: Callable[..., Decoded], given: Tensor, state: ShotState | None, start: int
+    ) -> Decoded:
+        """Decode with the reference, and tell what was found in it."""
         past = state.decoder if state else None
-        decoded = self.backbone.decode(latents, self.reference, past, tile=self.budget.now.tile)
+        decoded = decode(given, self.reference, past, tile=self.budget.now.tile)
         told = [replace(use, reference=self._told(use.reference)) for use in decoded.uses]
         self.uses.add(self._shot, self._start + start, told)
         if self.fade_from is None or state is None:
             return decoded
-        before = self.backbone.decode(latents, self.fade_from, past, tile=self.budget.now.tile)
-        return replace(decoded, clip=fade(before.clip, decoded.clip))
+        before = decode(given, self.fade_from, past, tile=self.budget.now.tile)
+        new = fade(before.clip[:, :, before.revised :], decoded.clip[:, :, decoded.revised :])
+        return replace(decoded, clip=torch.cat((decoded.clip[:, :, : decoded.revised], new), 2))
 
     def _told(self, reference: int) -> int:
         """The number under which a reference is told of."""
@@ -291,8 +305,7 @@ class Session:
             else:
                 self.state, self.fade_from = made.state, None
                 result = made.result
-                if made.revised is not None:
-                    done = _revise(done, made.revised)
+                done = _without_last(done, made.revised)
                 if shared:
                     done[-1], result = cross_fade(done[-1], result, shared // stride)
                 done.append(result)
@@ -314,16 +327,12 @@ class Session:
         )
 
 
-def _crop(revised: Tensor | None, height: int, width: int) -> Tensor | None:
-    return None if revised is None else revised[..., :height, :width].to(torch.float32)
-
-
-def _revise(done: list[Tensor], revised: Tensor) -> list[Tensor]:
-    """Put the final results of the last frames in the place of the provisional ones.
-
-    Of a chunk before this one, these are not there any more.
-    """
-    if not done:
-        return [revised]
-    before = torch.cat(done, 2)
-    return [torch.cat((before[:, :, : -revised.shape[2]], revised), 2)]
+def _without_last(done: list[Tensor], frames: int) -> list[Tensor]:
+    """Leave out the last frames, of which those of a chunk before this one are not there."""
+    kept = [*done]
+    while frames and kept:
+        last = kept.pop()
+        if frames < last.shape[2]:
+            kept.append(last[:, :, : last.shape[2] - frames])
+        frames = max(0, frames - last.shape[2])
+    return kept

@@ -31,7 +31,7 @@ from refvid.checkpoints.checksums import note_checksums
 from refvid.models.mini.autoencoder import to_shades
 from refvid.models.mini.condition import CONDITION_CHANNELS, measure_losses
 from refvid.models.mini.decoder import NeighbourShare
-from refvid.models.mini.neighbours import REACH, Rebuilt, what_neighbours_say
+from refvid.models.mini.neighbours import REACH, see, what_neighbours_say
 from refvid.models.patch_codec import PatchCodec
 from refvid.training.degradations import (
     EVALUATION_DEGRADATIONS,
@@ -180,11 +180,9 @@ def _ways(rng: random.Random) -> list[Degradation | None]:
 
 def _look(codec: PatchCodec, clean: Frames, lossy: Frames) -> tuple[Tensor, float, float, float]:
     frames = torch.from_numpy(lossy).movedim(-1, 1)[:, None].float().div(127.5).sub(1)
-    seen = [
-        Rebuilt(frame, pixels, to_shades(frame), 1.0)
-        for frame, pixels in zip(frames, lossy, strict=True)
-    ]
-    change = what_neighbours_say(seen, REACH)
+    shades = [to_shades(frame) for frame in frames]
+    seen = [see(frame, gray, gray) for frame, gray in zip(frames, shades, strict=True)]
+    change = np.moveaxis(what_neighbours_say(seen, REACH), 0, -1)
     error = clean[REACH].astype(np.float32) - lossy[REACH]
     condition = measure_losses(codec.encode(frames[REACH]), frames[REACH])[0]
     products = (error**2, error * change, change**2)

@@ -34,8 +34,11 @@ _NOISE_LEVEL = 2.0
 _FOUND = 0.8
 """Correlation from which on a place counts as found."""
 
-_COARSE_LEVEL = 2
-"""Halvings of the frame at which `refine` begins: there `find_coarse` ended."""
+_STEPS = 8
+"""Of each patch in `refine`, which begins near the end: with twice as many, nothing is gained."""
+
+_STRIDE = 5
+"""From patch to patch in `refine` [pixels]; with 4, as usual, 0.004 dB are gained."""
 
 _WINDOW = 5
 """Side of the windows whose correlation is measured [cells]."""
@@ -174,15 +177,29 @@ def find_coarse(frame: Picture, reference: Picture, prior: Flow | None = None) -
         (H/2, W/2, 2), or larger for small frames, in pixels of that grid.
     """
     size = _searched(frame, 2)
-    return _search(_of_size(frame, size), _of_size(reference, size), prior)
+    search = _new_search()
+    search.setFinestScale(1)
+    begin: Any = None if prior is None else prior.copy()  # it is overwritten
+    found = search.calc(_of_size(frame, size), _of_size(reference, size), begin)
+    return np.asarray(found, np.float32)
 
 
 def refine(frame: Picture, reference: Picture, coarse: Flow) -> Flow:
-    """Go on from what `find_coarse` found for the same frame, to a fraction of a pixel."""
-    size = _searched(frame, 1)
+    """Go on from what `find_coarse` found for the same frame, to a fraction of a pixel.
+
+    At half the size: at full resolution the grain of a degraded frame misleads (-0.2 dB), at three
+    times the cost.
+    """
+    size = _searched(frame, 2)
     begin = _rescaled(coarse, size)
-    found = _search(_of_size(frame, size), _of_size(reference, size), begin, coarsest=_COARSE_LEVEL)
-    return _rescaled(found, (frame.shape[1], frame.shape[0]))
+    search = _new_search()
+    # Only that one: a search at half of it once more, where `find_coarse` ended, cost 0.006 dB.
+    search.setFinestScale(0)
+    search.setCoarsestScale(0)
+    search.setGradientDescentIterations(_STEPS)
+    search.setPatchStride(_STRIDE)
+    found = search.calc(_of_size(frame, size), _of_size(reference, size), begin.copy())
+    return _rescaled(np.asarray(found, np.float32), (frame.shape[1], frame.shape[0]))
 
 
 def _as_alike(frame: Picture, reference: Picture, tone: Tone | None) -> tuple[Picture, Picture]:
@@ -214,25 +231,15 @@ def _rescaled(flow: Flow, size: tuple[int, int]) -> Flow:
     if (width, height) == size:
         return flow
     resized = cv2.resize(flow, size, interpolation=cv2.INTER_LINEAR)
-    return np.asarray(resized * np.array((size[0] / width, size[1] / height)), np.float32)
+    return np.asarray(resized * np.array((size[0] / width, size[1] / height), np.float32))
 
 
-def _search(
-    frame: Picture, reference: Picture, begin: Flow | None, *, coarsest: int | None = None
-) -> Flow:
-    # A new one each time: what one has found before shows in its next result.
+def _new_search() -> cv2.DISOpticalFlow:
+    """A new one each time: what one has found before shows in its next result."""
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    # Half the resolution is the finest that is searched: at full resolution the grain of a degraded
-    # frame misleads (-0.2 dB), at three times the cost.
-    search.setFinestScale(1)
     # A single one would save a quarter of the time, and cost 0.1 dB.
     search.setVariationalRefinementIterations(5)
-    if coarsest is not None:
-        search.setCoarsestScale(coarsest)
-    # What it begins with is overwritten.
-    begin = None if begin is None else begin.copy()
-    found = search.calc(frame, reference, begin)  # type: ignore[arg-type]  # None is the default
-    return np.asarray(found, np.float32)
+    return search
 
 
 def correlate_cells(

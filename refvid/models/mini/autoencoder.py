@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from refvid.models.backbone import BackboneLimits, Decoded, Encoded, PackedState, Reference
-from refvid.models.frame_workers import count_workers, frame_workers
+from refvid.models.frame_workers import Submit, count_workers, frame_workers
+from refvid.models.mini.alignment import Picture
 from refvid.models.mini.condition import (
+    MEASURED_CHANNELS,
     doubt,
     measure_losses,
     measure_naturalness,
@@ -24,7 +26,14 @@ from refvid.models.mini.config import MiniConfig
 from refvid.models.mini.decoder import MiniDecoder
 from refvid.models.mini.fusion import CELL, Aligned, take_colors
 from refvid.models.mini.mixing import Followed, Mixed, mix
-from refvid.models.mini.neighbours import REACH, Rebuilt, around, needed_later, with_neighbours
+from refvid.models.mini.neighbours import (
+    REACH,
+    Rebuilt,
+    around,
+    needed_later,
+    see,
+    with_neighbours,
+)
 from refvid.models.mini.shot import References, Shot, ShotFrames
 from refvid.models.mini.state import MiniState, pack, unpack
 from refvid.models.patch_codec import PatchCodec
@@ -77,6 +86,7 @@ class MiniBackbone:
             finds_references=True,
             packs_state=True,
             recomputed=2 * REACH if config.weighs_neighbours else 0,
+            rebuilds_clips=True,
         )
         self.codec = PatchCodec().to(device)
         decoder = decoder.eval().requires_grad_(False).to(device, dtype)
@@ -113,78 +123,124 @@ class MiniBackbone:
 
         Clips are decoded one after the other, frames of one side by side.
         """
-        done = [
-            self._decode_one(
-                one, reference[n] if reference else None, state[n] if state else None, tile
-            )
-            for n, one in enumerate(latents)
-        ]
-        clip = torch.cat([decoded.clip for decoded in done])
+        area = TOKEN**2 * latents[0, 0, 0].numel()
+        return self._decode_all(self._decode_plain, latents, area, reference, state, tile)
+
+    @torch.inference_mode()
+    def rebuild(
+        self,
+        clip: Tensor,
+        reference: tuple[References, ...] | None = None,
+        state: tuple[MiniState, ...] | None = None,
+        *,
+        tile: int | None = None,
+    ) -> Decoded:
+        """See `ClipRebuilder`: the codec is exact, and would give back what it is given."""
+        area = clip[0, 0, 0].numel()
+        return self._decode_all(self._look_at, clip, area, reference, state, tile)
+
+    def _decode_all(
+        self,
+        to_plain: Callable[[Tensor], _Plain],
+        given: Tensor,
+        area: int,
+        reference: tuple[References, ...] | None,
+        state: tuple[MiniState, ...] | None,
+        tile: int | None,
+    ) -> Decoded:
+        """Clips (B, C, T, h, w) of what `to_plain` takes -> (B, 3, T, H, W), frames of `area`."""
+        done = []
+        for n, one in enumerate(given):
+            references, before = reference[n] if reference else None, state[n] if state else None
+            frames = one.to(self.device).transpose(0, 1).split(1)
+            with frame_workers(self.device, area) as submit:
+                plain = [submit(to_plain, frame) for frame in frames]
+                done.append(self._decode_one(submit, plain, references, before, tile))
         uses = tuple(use for decoded in done for use in decoded.uses)
-        revised = [decoded.revised for decoded in done if decoded.revised is not None]
+        clips = [decoded.clip for decoded in done]
         return Decoded(
-            clip,
+            clips[0] if len(clips) == 1 else torch.cat(clips),  # which copies even one
             tuple(decoded.state for decoded in done),
             uses,
-            torch.cat(revised) if revised else None,
+            done[0].revised,
         )
 
     def _decode_one(
         self,
-        latents: Tensor,
+        submit: Submit,
+        plain: Sequence[Future[_Plain]],
         reference: References | None,
         state: MiniState | None,
         tile: int | None,
     ) -> Decoded:
-        """Latents (192, T, h, w) of one clip -> clip (1, 3, T, 8h, 8w).
+        """Frames of one clip -> clip (1, 3, T, H, W).
 
         References are followed from frame to frame, at half size; what comes after that does not,
         and on a CPU runs on several frames at a time with one thread each: small convolutions use
         many threads badly.
         """
-        tokens = latents.to(self.device).transpose(0, 1)  # (T, C, h, w)
         shot = Shot(state.references if state else None)
         condition = state.condition if state else None
         pending: list[Future[tuple[Rebuilt, Mixed | None]]] = []
-        area = TOKEN**2 * tokens[0, 0].numel()
-        with frame_workers(self.device, area) as submit:
-            # One by one: in batches of other sizes, sums are rounded in other ways, and alignment
-            # would make a difference of it. Chunks of any length give the same.
-            plain = [submit(self._decode_plain, token) for token in torch.split(tokens, 1)]
-            start = state.frames if state else 0
-            if reference:
-                frames = ShotFrames(
-                    start, len(plain), lambda n: to_pictures(plain[n].result().pixels)[0]
-                )
-                shot.place(reference, frames)
-            for one in plain:
-                frame = one.result()
-                condition = smooth_over_time(frame.losses, condition)
-                followed = shot.follow(frame.shades) if reference else []
-                pending.append(submit(self._align_and_fuse, frame, condition, followed, tile))
-            done = [result.result() for result in pending]
-            before = state.frames_before if state else ()
-            rebuilt = [*before, *(frame for frame, _ in done)]
-            # Those at the end of the chunk before are final now.
-            revised = min(self.limits.lookahead, len(before))
-            final = [
-                submit(with_neighbours, *around(rebuilt, position))
-                for position in range(len(before) - revised, len(rebuilt))
-            ]
-            clip = torch.stack([result.result() for result in final], 2)
+        start = state.frames if state else 0
+        if reference:
+
+            def picture(n: int) -> Picture:
+                return to_pictures(plain[n].result().pixels)[0]
+
+            shot.place(reference, ShotFrames(start, len(plain), picture))
+        # One by one: in batches of other sizes, sums are rounded in other ways, and alignment
+        # would make a difference of it. Chunks of any length give the same.
+        for one in plain:
+            seen = one.result()
+            condition = smooth_over_time(seen.losses, condition)
+            followed = shot.follow(seen.shades) if reference else []
+            pending.append(submit(self._align_and_fuse, seen, condition, followed, tile))
+        rebuilt = [*state.frames_before] if state else []
+        # Those at the end of the chunk before are final now.
+        revised = min(self.limits.lookahead, len(rebuilt))
+        first = len(rebuilt) - revised
+        used: list[Mixed | None] = []
+        final: list[Future[None]] = []
+        size = plain[0].result().pixels.shape[2:]
+        clip = torch.empty(1, 3, revised + len(plain), *size, device=self.device)
+
+        def finish_next() -> None:
+            number = len(final)
+            near = around(rebuilt, first + number)
+            final.append(submit(_finish, clip[:, :, number], *near))
+
+        for result in pending:
+            frame, mixed = result.result()
+            rebuilt.append(frame)
+            used.append(mixed)
+            if len(rebuilt) > first + len(final) + REACH:
+                finish_next()  # Not when all are there: workers would have nothing to do by then.
+        while len(final) < clip.shape[2]:
+            finish_next()
+        for written in final:
+            written.result()
         assert condition is not None, "a chunk has at least one frame"
-        uses = shot.finish([mixed for _, mixed in done]) if reference else ()
+        uses = shot.finish(used) if reference else ()
         after = MiniState(
             shot.references,
             condition,
             start + len(plain),
             needed_later(rebuilt) if self.limits.lookahead else (),
         )
-        return Decoded(clip[:, :, revised:], after, uses, clip[:, :, :revised] if revised else None)
+        return Decoded(clip, after, uses, revised)
 
     @torch.inference_mode()
     def _decode_plain(self, token: Tensor) -> _Plain:
-        pixels = self.codec.decode(token)
+        """Of latents (1, C, h, w)."""
+        return self._measure(token, self.codec.decode(token))
+
+    @torch.inference_mode()
+    def _look_at(self, frame: Tensor) -> _Plain:
+        """Of a frame (1, 3, H, W) in [-1, 1]."""
+        return self._measure(self.codec.encode(frame, MEASURED_CHANNELS), frame)
+
+    def _measure(self, token: Tensor, pixels: Tensor) -> _Plain:
         natural = measure_naturalness(token)
         return _Plain(pixels, measure_losses(token, pixels), natural, to_shades(pixels))
 
@@ -195,13 +251,12 @@ class MiniBackbone:
         # A reference shows what was lost, whatever the spectrum says.
         believed = max(frame.natural, mixed.worth if mixed else 0.0)
         fused = self._fuse_as_believed(frame, condition, believed, mixed, tile)
-        rebuilt = Rebuilt(fused, _NO_PIXELS, frame.shades, 0.0)
         weigh = self.decoder.neighbours
-        if weigh is not None:
-            share = frame.natural * float(weigh(condition))
-            rebuilt = Rebuilt(fused, to_pictures(fused)[0], frame.shades, share)
+        share = 0.0 if weigh is None else frame.natural * float(weigh(condition))
+        seen = None if weigh is None else see(fused, to_shades(fused), frame.shades)
         # Its pixels are not needed any more: a chunk's would add up.
-        return rebuilt, None if mixed is None else replace(mixed, pixels=_NO_PIXELS)
+        used = None if mixed is None else replace(mixed, pixels=_NO_PIXELS)
+        return Rebuilt(fused, share, seen), used
 
     def _fuse_as_believed(
         self,
@@ -273,6 +328,12 @@ _REFERENCE_BYTES = 120
 
 _FUSION_VALUES = 60
 """Values per pixel alive at the fusion network's peak."""
+
+
+@torch.inference_mode()
+def _finish(into: Tensor, frames: Sequence[Rebuilt], position: int) -> None:
+    """Ask a frame's neighbours; where it goes is memory that is new, and slow to touch at first."""
+    into.copy_(with_neighbours(frames, position))
 
 
 def _placed(picture: NDArray[np.uint8]) -> Reference:

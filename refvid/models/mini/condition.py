@@ -36,6 +36,9 @@ _PERIODS = (4, 8, 16)
 _OVERALL = 3
 """Numbers that say how much there is to measure, rather than what was lost."""
 
+MEASURED_CHANNELS = _LUMA + _CHROMA
+"""Of the latents, the first ones: the others tell nothing."""
+
 CONDITION_CHANNELS = 2 * _LUMA + _CHROMA + len(_PERIODS) + _OVERALL
 
 
@@ -43,7 +46,7 @@ def measure_losses(latents: Tensor, frames: Tensor) -> Tensor:
     """Describe whole frames for the decoder.
 
     Args:
-        latents: (N, C, h, w) of the codec, at least 96 channels.
+        latents: (N, C, h, w) of the codec, at least the first `MEASURED_CHANNELS`.
         frames: (N, 3, 8h, 8w), the same in [-1, 1].
 
     Returns:
@@ -61,7 +64,7 @@ def measure_losses(latents: Tensor, frames: Tensor) -> Tensor:
     weight = (texture / texture.sum(1, keepdim=True).clamp(min=1e-6))[:, :, None]
     arithmetic = (strength @ weight)[..., 0].add(1e-3).log()
     geometric = (strength.add_(2e-3).log_() @ weight)[..., 0]
-    chroma = latents[:, _LUMA : _LUMA + _CHROMA].float().flatten(2).abs()
+    chroma = latents[:, _LUMA:MEASURED_CHANNELS].float().flatten(2).abs()
     colorful = (chroma @ weight)[..., 0].add(1e-3).log()
     certain = amount / (amount + 0.02)
     measured = torch.cat(

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from refvid.models.bars import Content, find_content
+from refvid.models.mini import registration
 from refvid.models.mini.color_map import IDENTITY, apply_colors, fit_colors
-from refvid.models.mini.planes import is_plausible, map_points
+from refvid.models.mini.planes import is_plausible, map_points, resizing
 from refvid.models.mini.reference_view import prepare_reference, view
 from refvid.models.mini.registration import register, register_best
 from refvid.models.mini.resampling import limit_detail
@@ -93,6 +94,25 @@ def test_the_map_is_found_to_a_fraction_of_a_pixel(scene, zoom, degrees, size, t
     inside = ((truth > -0.5) & (truth < np.array(photo.shape[1::-1]) - 0.5)).all(-1)
     assert (found.shown == inside).mean() > 0.995
     assert found.coverage == pytest.approx(inside.mean(), abs=0.005)
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_the_frame_itself_or_its_original_is_known_without_features(scene, monkeypatch, size):
+    def fail(*_):
+        raise AssertionError("it takes as long as all the rest")
+
+    monkeypatch.setattr(registration, "match_pictures", fail)
+    height, width = scene.shape[:2]
+    original = cv2.resize(scene, (width * size, height * size), interpolation=cv2.INTER_CUBIC)
+    found = register(original, degrade(scene))
+    assert found is not None
+    whole = locate(resizing(scene.shape[:2], original.shape[:2]), scene.shape[:2])
+    assert np.abs(found.coordinates - whole).max() < 1e-3
+    assert found.planes == 1
+    assert found.coverage == 1
+    for other in (scene[2:, 3:], np.roll(scene, 2, 1), texture(1)):
+        with pytest.raises(AssertionError, match="as long"):
+            register(np.ascontiguousarray(other), degrade(scene))
 
 
 def test_what_a_part_shows_is_known(scene):

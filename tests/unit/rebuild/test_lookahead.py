@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -111,26 +110,34 @@ def test_what_is_kept_goes_on(
 def test_where_memory_runs_out(
     clip: Tensor, whole: Tensor, backbone: MiniBackbone, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
-    decode = MiniBackbone.decode
+    through = MiniBackbone.rebuild
 
-    def fail(self: MiniBackbone, latents: Tensor, *rest: Any, **options: Any) -> Any:
-        if latents.shape[2] > most:
+    def fail(self: MiniBackbone, frames: Tensor, *rest: Any, **options: Any) -> Any:
+        if frames.shape[2] > most:
             raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
-        return decode(self, latents, *rest, **options)
+        return through(self, frames, *rest, **options)
 
-    monkeypatch.setattr(MiniBackbone, "decode", fail)
+    monkeypatch.setattr(MiniBackbone, "rebuild", fail)
     assert torch.equal(rebuild(clip, 8, backbone), whole)
 
 
-@pytest.mark.parametrize("length", [1, 2, 4, 11])
+@pytest.mark.parametrize("length", [1, 2, 4])
 def test_latents(clip: Tensor, whole: Tensor, backbone: MiniBackbone, length: int) -> None:
-    shot = clip[:, :, : SHOTS[0]]
-    budget = replace(Budget(ChunkLengths(length, length), tile=None))
-    latents = Session(backbone, CPU, budget).encode(shot)
+    decoded = by_latents(clip, length, backbone)
+    assert torch.equal(decoded, by_latents(clip, 11, backbone))
+    # On the way to latents and back, values are rounded; what is looked at are whole levels.
+    difference = (decoded[..., :45, :60] - whole[:, :, : SHOTS[0]]).abs()
+    assert difference.mean() < 0.1 / 127.5
+    assert difference.max() < 4 / 127.5
+
+
+def by_latents(clip: Tensor, length: int, backbone: MiniBackbone) -> Tensor:
+    """Encode the first shot, and decode so many latents at a time."""
+    budget = Budget(ChunkLengths(length, length), tile=None)
+    latents = Session(backbone, CPU, budget).encode(clip[:, :, : SHOTS[0]])
     session, done, size = Session(backbone, CPU, budget), [], (48, 64)
     for start in range(0, SHOTS[0], length):
         part = latents[:, :, start : start + length]
         is_last = start + length >= SHOTS[0]
         done.append(session.decode(part, size, index=start, is_last=is_last))
-    decoded = torch.cat(done, 2)[..., :45, :60]
-    torch.testing.assert_close(decoded, whole[:, :, : SHOTS[0]], atol=1e-5, rtol=0)
+    return torch.cat(done, 2)
