@@ -288,7 +288,9 @@ def _load(case: Case) -> Backbone:
     assert spec is not None, case.backbone
     parts = spec.parts()
     sizes = parts.sizes()
-    return parts.backbone(parts.network(sizes), sizes, CARD, case.dtype, case.chunking)
+    network = parts.network(sizes)
+    backbone: Backbone = parts.backbone(network, sizes, CARD, case.dtype, case.chunking)
+    return backbone
 
 
 def _check(result: Tensor, shape: tuple[int, ...]) -> None:

@@ -26,7 +26,7 @@ import torch
 
 SERVER: ForkServerContext = multiprocessing.get_context("forkserver")
 
-_IMPORTED = [
+IMPORTED = [
     __name__,
     "refvid.__main__",
     "refvid.cli.app",
@@ -63,7 +63,7 @@ class Program:
         code: str = _CODE,
         anew: Sequence[str] = (),
     ) -> None:
-        SERVER.set_forkserver_preload(_IMPORTED)
+        SERVER.set_forkserver_preload(IMPORTED)
         its_stdin, stdin = SERVER.Pipe(duplex=False)
         stdout, its_stdout = SERVER.Pipe(duplex=False)
         stderr, its_stderr = SERVER.Pipe(duplex=False)
@@ -153,13 +153,13 @@ class Forking:
 
     @staticmethod
     def Process(target: Callable[..., None], args: tuple[Any, ...], *, daemon: bool) -> BaseProcess:  # noqa: N802
-        SERVER.set_forkserver_preload(_IMPORTED)
+        SERVER.set_forkserver_preload(IMPORTED)
         given = dict(os.environ), target, args
         return SERVER.Process(target=_work, args=given, daemon=daemon)
 
 
 def _work(environment: dict[str, str], target: Callable[..., None], args: tuple[Any, ...]) -> None:
-    _take_environment(environment)
+    take_environment(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # as it is while they are begun
     target(*args)
 
@@ -185,14 +185,14 @@ def _main(
     for number, end in enumerate(ends):
         os.dup2(end.fileno(), number)
         end.close()
-    _take_environment(environment)
+    take_environment(environment)
     for name in [name for name in sys.modules if name.partition(".")[0] in anew]:
         del sys.modules[name]
-    _begin(words, folder)
+    begin(words, folder)
     exec(compile(code, "-c", "exec"), {"__name__": "__main__"})
 
 
-def _begin(words: list[str], folder: str) -> None:
+def begin(words: list[str], folder: str | Path) -> None:
     """Have what a process has when it begins; the descriptors 0 to 2 are its streams."""
     sys.stdin = os.fdopen(0, closefd=False)
     sys.stdout = os.fdopen(1, "w", closefd=False)
@@ -204,7 +204,8 @@ def _begin(words: list[str], folder: str) -> None:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)  # where the tests run under nohup
 
 
-def _take_environment(environment: dict[str, str]) -> None:
+def take_environment(environment: dict[str, str]) -> None:
+    """Have another one than the server, which has that of its beginning."""
     os.environ.clear()
     os.environ.update(environment)
     tempfile.tempdir = None  # it is where the environment says

@@ -91,7 +91,7 @@ def test_a_worker_that_dies_in_a_part_is_replaced(make_video, monkeypatch) -> No
 
 @posix
 def test_what_was_made_ahead_is_there_after_a_kill(make_video, tmp_path) -> None:
-    make_video(shots(30, 30, 400), "clip.mp4")
+    make_video(shots(30, 30, 200), "clip.mp4")
     words = ("enhance", "clip.mp4", *WORDS, "-o", "out.mkv", "--device", "cpu:2")
     notes = work_folder_of(Path("out.mkv")) / "notes.jsonl"
     with subprocess.Popen(

@@ -18,6 +18,7 @@ import pytest
 from tests import tiny_files
 from tests.faults import warm
 from tests.faults.mutations import damage, damage_text
+from tests.program import SERVER
 
 if os.name == "posix":
     from tests.faults import examine
@@ -155,8 +156,8 @@ class Judge:
 
     def _examine(self, paths: list[Path]) -> int:
         """Examine files in one process: how many of them it took."""
-        here, there = warm.SERVER.Pipe(duplex=False)
-        process = warm.SERVER.Process(
+        here, there = SERVER.Pipe(duplex=False)
+        process = SERVER.Process(
             target=examine.examine_all, args=(self._kind, paths, self._work, self._home, there)
         )
         process.start()

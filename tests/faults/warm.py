@@ -1,39 +1,24 @@
-"""The program, without the seconds that it takes to begin.
-
-A server imports everything once; every run is a fork of it, with handlers, files and exit code of
-its own. It can be killed as any other process.
-"""
+"""The program as a fork of what has imported everything, killed at moments that a test names."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
-# In the server, before the first run: what the program imports when it is needed.
 import refvid.__main__
-import refvid.cli.app
-import refvid.rebuild.decode
-import refvid.rebuild.encode
-import refvid.rebuild.enhance
 import refvid.rebuild.resuming
-import refvid.rebuild.stylize
+from tests.program import IMPORTED, SERVER, begin, take_environment
 
 _POLL_S = 0.0005
-
-SERVER: ForkServerContext = multiprocessing.get_context("forkserver")
 
 
 def start() -> None:
     """Begin the server with this module imported."""
-    SERVER.set_forkserver_preload([__name__])
+    SERVER.set_forkserver_preload([__name__, *IMPORTED])
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +54,8 @@ def run(
     """
     log = folder.with_name(f"{folder.name}.log")
     begins, process_begins = SERVER.Pipe(duplex=False)
-    process = SERVER.Process(target=_main, args=(list(words), folder, log, process_begins, stretch))
+    given = list(words), folder, dict(os.environ), log, process_begins, stretch
+    process = SERVER.Process(target=_main, args=given)
     process.start()
     assert process.pid is not None
     begins.recv()
@@ -83,8 +69,14 @@ def run(
 
 
 def _main(
-    words: list[str], folder: Path, log: Path, begins: Connection, stretch: int | None
+    words: list[str],
+    folder: Path,
+    environment: dict[str, str],
+    log: Path,
+    begins: Connection,
+    stretch: int | None,
 ) -> None:
+    take_environment(environment)
     if stretch is not None:
         refvid.rebuild.resuming.LEAST_FRAMES = stretch  # type: ignore[misc]
         refvid.rebuild.resuming.LEAST_PIXELS = 0  # type: ignore[misc]
@@ -92,11 +84,6 @@ def _main(
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     for stream in (1, 2):
         os.dup2(descriptor, stream)
-    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
-    sys.argv = ["refvid", *words]
-    os.chdir(folder)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    if hasattr(signal, "SIGHUP"):
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # where the tests run under nohup
+    begin(words, folder)
     begins.send(None)
     refvid.__main__.main()
