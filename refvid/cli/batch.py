@@ -62,14 +62,7 @@ class Batch:
             jobs = parse_shard(rules.shard, os.environ).part_of(jobs)
         self._jobs = jobs
         self._written: set[tuple[int, int]] = set()
-        self.ready, self.outcomes = triage(
-            self._jobs,
-            overwrite=rules.overwrite,
-            skip_existing=rules.skip_existing,
-            dry_run=rules.dry_run,
-            check=check,
-            find_existing=find_existing,
-        )
+        self.ready, self.outcomes = triage(jobs, rules, check, find_existing)
         """The jobs that can run."""
 
         for outcome in self.outcomes:

@@ -140,14 +140,11 @@ class Outcome:
 
 def triage(
     jobs: Iterable[Job],
-    *,
-    overwrite: bool = False,
-    skip_existing: bool = False,
-    dry_run: bool = False,
+    rules: BatchRules,
     check: Callable[[Path], None] | None = None,
     find_existing: Callable[[Job], Existing | None] | None = None,
 ) -> tuple[list[Job], list[Outcome]]:
-    """Sort out, before any weights are loaded, the jobs that need not or cannot run.
+    """Sort out, before any weights are loaded, the jobs that need not or cannot run; see `examine`.
 
     Returns:
         The jobs to run, and the outcomes of the others.
@@ -156,15 +153,7 @@ def triage(
     others: list[Outcome] = []
     cleared: set[Path] = set()
     for job in jobs:
-        found = examine(
-            job,
-            cleared,
-            overwrite=overwrite,
-            skip_existing=skip_existing,
-            dry_run=dry_run,
-            check=check,
-            find_existing=find_existing,
-        )
+        found = examine(job, cleared, rules, check, find_existing)
         if isinstance(found, Outcome):
             others.append(found)
         else:
@@ -175,21 +164,16 @@ def triage(
 def examine(
     job: Job,
     cleared: set[Path],
-    *,
-    overwrite: bool = False,
-    skip_existing: bool = False,
-    dry_run: bool = False,
+    rules: BatchRules,
     check: Callable[[Path], None] | None = None,
     find_existing: Callable[[Job], Existing | None] | None = None,
 ) -> Job | Outcome:
-    """Find out whether one job can run, as `triage` does for several.
+    """Find out whether one job can run.
 
     Args:
         job: The job.
         cleared: Folders in which leftovers were looked for; grows.
-        overwrite: Whether its result may exist.
-        skip_existing: Whether it need not run where its result does.
-        dry_run: Touch nothing.
+        rules: What the user wants of the batch.
         check: Raises `InputError` for a source that is not there; None is for videos.
         find_existing: See `Batch`.
 
@@ -201,14 +185,14 @@ def examine(
 
     try:
         (check or check_source)(job.source)
-        if not dry_run and job.output.parent not in cleared:
+        if not rules.dry_run and job.output.parent not in cleared:
             remove_leftovers(job.output)  # they may be a sequence that is all but there
             cleared.add(job.output.parent)
-        if skip_existing:
+        if rules.skip_existing:
             job, done = _compare(job, find_existing)
             if done:
                 return Outcome(job=job, skipped=done)
-        check_job_output(job, overwrite=overwrite)
+        check_job_output(job, overwrite=rules.overwrite)
     except RefvidError as error:
         return Outcome(job=job, error=error)
     except OSError as error:

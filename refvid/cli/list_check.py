@@ -91,16 +91,8 @@ def examine_entries(entries: Sequence[Entry]) -> None:
     for entry in entries:
         if entry.problem is not None or entry.job is None or entry.task is None:
             continue
-        rules = entry.task.rules
-        found = examine(
-            entry.job,
-            cleared,
-            overwrite=rules.overwrite,
-            skip_existing=rules.skip_existing,
-            dry_run=rules.dry_run,
-            check=entry.task.check,
-            find_existing=entry.task.find_existing,
-        )
+        task = entry.task
+        found = examine(entry.job, cleared, task.rules, task.check, task.find_existing)
         if isinstance(found, Outcome):
             entry.problem, entry.skipped = found.error, found.skipped
         else:

@@ -311,7 +311,7 @@ def job(name):
 def test_triage_splits(tree):
     Path("v/b.mp4.out").touch()
     jobs = [job("v/b.mp4"), job("v/a.MOV"), job("missing.mp4")]
-    ready, others = triage(jobs, skip_existing=True)
+    ready, others = triage(jobs, BatchRules(skip_existing=True))
     assert ready == [jobs[1]]
     assert [outcome.status for outcome in others] == ["skipped", "failed"]
 
@@ -328,7 +328,7 @@ def test_triage_compares_what_is_there(tree):
     jobs = [job(name) for name in (*found, "v/notes.txt")]
     ready, others = triage(
         jobs,
-        skip_existing=True,
+        BatchRules(skip_existing=True),
         find_existing=lambda job: found.get(job.source.as_posix()),
     )
     assert [(job.source.name, job.replaces) for job in ready] == [
