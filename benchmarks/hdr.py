@@ -13,6 +13,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,9 @@ from refvid.rebuild.choose_backbone import LoadedBackbone, choose_backbone
 from refvid.rebuild.frames import rebuild_frames
 from refvid.rebuild.memory import choose_budget
 from refvid.rebuild.options import ModelOptions
-from refvid.rebuild.references import condition_on
+from refvid.rebuild.reference_choice import make_feed
+from refvid.rebuild.reference_feed import GivenReference
+from refvid.rebuild.references import Conditions
 from refvid.training.degradations import EVALUATION_DEGRADATIONS, degrade
 
 _TEN_BITS = 1023 / 65535
@@ -96,11 +99,17 @@ def rebuild(
 ) -> Frames:
     height, width = frames.shape[1:3]
     canvas = Canvas(size=(width, height), domain=domain)
-    conditions = condition_on(
-        canvas.bring(reference), loaded, canvas.size, fit="auto", first=lambda: None
-    )
+    conditions = condition_on(canvas.bring(reference), loaded, canvas.size)
     budget = choose_budget(loaded.backbone.limits, height, width)
     return rebuild_frames(loaded, frames, conditions, budget, canvas=canvas)[0]
+
+
+def condition_on(
+    picture: NDArray[Any], loaded: LoadedBackbone, size: tuple[int, int]
+) -> Conditions:
+    """One picture (h, w, 3) that is in memory, ready for frames of a width and height."""
+    given = GivenReference(name="a picture", read=lambda: picture)
+    return Conditions(feed=make_feed([given], loaded, size, fit="auto", first=lambda: None))
 
 
 def unwrap(frame: NDArray[np.uint16], transfer: int) -> Frames:

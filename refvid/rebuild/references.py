@@ -26,7 +26,7 @@ from refvid.rebuild.findings import Findings
 from refvid.rebuild.pixels import Pixels
 from refvid.rebuild.reference_choice import make_feed, prepare_reference
 from refvid.rebuild.reference_feed import USUAL_RATE, GivenReference, ReferenceFeed
-from refvid.rebuild.reference_options import ReferenceFit, References, ReferenceSource
+from refvid.rebuild.reference_options import References, ReferenceSource
 from refvid.rebuild.reference_pictures import ReferencePictures
 from refvid.rebuild.reference_video import ReferenceVideo, look_at_video
 from refvid.rebuild.video_feed import VideoFeed, held_in_step
@@ -219,19 +219,6 @@ class SceneReferences:
             frame=frame,
             time=time,
         )
-
-
-def condition_on(
-    picture: Pixels,
-    loaded: LoadedBackbone,
-    size: tuple[int, int],
-    *,
-    fit: ReferenceFit,
-    first: Callable[[], Pixels | None],
-) -> Conditions:
-    """Make one picture (h, w, 3) that is in memory ready for frames; see `make_feed`."""
-    given = GivenReference(name="a picture", read=lambda: picture)
-    return Conditions(feed=make_feed([given], loaded, size, fit=fit, first=first))
 
 
 def rehearse_references(frame: Pixels, loaded: LoadedBackbone, count: int) -> Any:

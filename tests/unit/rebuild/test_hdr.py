@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 import refvid
+from benchmarks.hdr import condition_on
 from refvid.errors import InputError
 from refvid.evaluation.demo import sample_clip
 from refvid.media.color import HLG, PQ, ColorInfo
@@ -33,7 +34,6 @@ from refvid.rebuild.memory import choose_budget
 from refvid.rebuild.options import ModelOptions, SourceOptions
 from refvid.rebuild.pixels import frames_to_clip
 from refvid.rebuild.reference_options import ReferenceSource
-from refvid.rebuild.references import condition_on
 from refvid.training.degradations import EVALUATION_DEGRADATIONS, degrade
 from tests.asking import (
     DecodeOptions,
@@ -290,9 +290,7 @@ def test_hdr_gains_what_sdr_gains(transfer: int) -> None:
 
     def gain(frames: np.ndarray, truth: np.ndarray, domain: Domain | None) -> float:
         canvas = Canvas(size=(width, height), domain=domain)
-        conditions = condition_on(
-            canvas.bring(clean[0]), mini, canvas.size, fit="auto", first=lambda: None
-        )
+        conditions = condition_on(canvas.bring(clean[0]), mini, canvas.size)
         rebuilt = rebuild_frames(mini, frames, conditions, budget, canvas=canvas)[0]
         better, worse, right = (
             [canvas.to_domain(frame) for frame in clip[1:]] for clip in (rebuilt, frames, truth)
