@@ -1,6 +1,6 @@
 """Many inputs: words on the command line -> single inputs, and which of them can be read.
 
-Nothing here imports torch or opens a file, so that wrong words and names fail at once.
+Nothing here imports torch or decodes a video, so that wrong words and names fail at once.
 """
 
 from __future__ import annotations

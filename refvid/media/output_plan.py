@@ -26,7 +26,7 @@ from refvid.media.pixel_formats import pixel_formats
 from refvid.media.sequence import check_pattern, is_image_sequence, is_pattern
 from refvid.media.side_data import Fields
 from refvid.media.tracks import Companions, TrackCopy, plan_copies, read_companions
-from refvid.media.video_info import VideoInfo
+from refvid.media.video_info import USUAL_RATE, VideoInfo
 from refvid.media.y4m import ENCODER_OPTIONS, FORMATS, MUXER_OPTIONS, Y4M, y4m_notes
 
 _CONTAINERS: Final = MappingProxyType(
@@ -267,7 +267,7 @@ def _video_plan(
     is_even = like.is_variable_rate is False or container not in ("mp4", "mov")
     if container == Y4M:
         options = ENCODER_OPTIONS | options
-    rate = min(like.frame_rate or Fraction(24), Fraction(_HIGHEST_RATE))
+    rate = min(like.frame_rate or USUAL_RATE, Fraction(_HIGHEST_RATE))
     return OutputPlan(
         container=container,
         codec=codec,
@@ -316,7 +316,7 @@ def _plan_sequence(output: Path, like: VideoInfo, encoding: Encoding) -> OutputP
         width=like.width,
         height=like.height,
         sample_aspect_ratio=like.sample_aspect_ratio,
-        frame_rate=like.frame_rate or Fraction(24),
+        frame_rate=like.frame_rate or USUAL_RATE,
         time_base=like.time_base,
         options={},
         color=ColorInfo(matrix=MATRIX_RGB, range=RANGE_FULL),

@@ -31,7 +31,9 @@ from refvid.media.stream_marks import NO_CROP, Crop, DolbyVision, read_marks
 from refvid.media.tracks import Companions, list_companions
 from refvid.media.unchanged import FileState, file_state
 
-DEFAULT_SEQUENCE_RATE: Final = Fraction(24)
+USUAL_RATE: Final = Fraction(24)
+"""Of image sequences, and where a video tells none [1/s]."""
+
 _REFINEMENT: Final = 16  # of a time base in which frames have equal times
 _BOTTOM_FIRST: Final = (3, 5)  # AV_FIELD_BB and AV_FIELD_BT
 
@@ -244,7 +246,7 @@ def read_video_info(
 
 
 def _describe_sequence(path: Path, rate: Fraction | None) -> VideoInfo:
-    rate = DEFAULT_SEQUENCE_RATE if rate is None else Fraction(rate)
+    rate = USUAL_RATE if rate is None else Fraction(rate)
     if rate <= 0:
         raise OptionError(f"The frame rate of an image sequence must be positive, not {rate}.")
     images = find_images(path)

@@ -15,7 +15,7 @@ from refvid.media.file_kind import is_picture
 from refvid.media.image import read_image
 from refvid.media.mask import exact_weights, mask_weights, read_mask
 from refvid.media.sequence import find_images
-from refvid.media.video_info import VideoInfo, read_video_info
+from refvid.media.video_info import USUAL_RATE, VideoInfo, read_video_info
 from refvid.rebuild.reference_video import ReferenceVideo, held_bytes
 
 _SAME_SHAPE = 0.02
@@ -63,7 +63,7 @@ class EditMask:
             _refuse_transparency(find_images(path)[0].path)
         elif found.has_alpha:
             self.notes.append(f"{path.name}: only its light counts as a mask, not its transparency")
-        rate = info.frame_rate or Fraction(24)
+        rate = info.frame_rate or USUAL_RATE
         _check_length(found, info, rate)
         self._video = ReferenceVideo(found, size, 1 / rate)
 

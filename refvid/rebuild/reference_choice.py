@@ -19,13 +19,13 @@ import torch
 from refvid.errors import OptionError
 from refvid.media.fit import fit_image
 from refvid.media.pixel_conversion import to_uint8
+from refvid.media.video_info import USUAL_RATE
 from refvid.models.backbone import Backbone, Reference, ReferenceFinder, ReferenceJoiner
 from refvid.models.mini.alignment import FramePlaced, align, find_coarse, gray
 from refvid.rebuild.choose_backbone import LoadedBackbone
 from refvid.rebuild.pixels import Pixels, frames_to_clip, pad_clip, padded_size
 from refvid.rebuild.reference_feed import (
     NO_MORE,
-    USUAL_RATE,
     Choices,
     ChunkView,
     Fed,

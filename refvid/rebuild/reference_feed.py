@@ -14,9 +14,6 @@ from refvid.rebuild.same_moment import Copied
 
 T = TypeVar("T")
 
-USUAL_RATE = Fraction(24)
-"""Where a video tells none [1/s]."""
-
 _MOST_REMEMBERED = 256
 """Chunks: more than any model looks back."""
 

@@ -17,7 +17,7 @@ from refvid.media.fit import fit_image
 from refvid.media.pixel_conversion import to_uint8
 from refvid.media.reader import read_frame
 from refvid.media.source_type import SourceType
-from refvid.media.video_info import VideoInfo
+from refvid.media.video_info import USUAL_RATE, VideoInfo
 from refvid.models.backbone import Reference, ReferenceFinder
 from refvid.rebuild.canvas import Canvas
 from refvid.rebuild.choose_backbone import LoadedBackbone
@@ -25,7 +25,7 @@ from refvid.rebuild.edit_mask import EditMask
 from refvid.rebuild.findings import Findings
 from refvid.rebuild.pixels import Pixels
 from refvid.rebuild.reference_choice import make_feed, prepare_reference
-from refvid.rebuild.reference_feed import USUAL_RATE, GivenReference, ReferenceFeed
+from refvid.rebuild.reference_feed import GivenReference, ReferenceFeed
 from refvid.rebuild.reference_options import References, ReferenceSource
 from refvid.rebuild.reference_pictures import ReferencePictures
 from refvid.rebuild.reference_video import ReferenceVideo, look_at_video
