@@ -34,7 +34,7 @@ class Settings:
 
     dtype: DType = "auto"
     model: str = "auto"
-    """auto, mini, or a path with weights."""
+    """auto, the name of one, or a path with weights."""
 
     codec: str | None = None
     """None follows the input."""

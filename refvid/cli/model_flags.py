@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from refvid import settings
 from refvid.cli.groups import MODEL_PANEL, values_of
 from refvid.models.registry import backbones, names
 from refvid.words import parse_model
@@ -48,7 +49,7 @@ Devices = Annotated[
     ),
 ]
 DType = Annotated[
-    Literal["auto", "bf16", "fp16", "fp32"] | None,
+    settings.DType | None,
     _model("--dtype", metavar="auto|bf16|fp16|fp32", help="Precision.  [default: auto]"),
 ]
 Chunk = Annotated[
@@ -109,7 +110,7 @@ class TokenizerChoice(_Choice):
     ] = None
     device: Device = None
     dtype: Annotated[
-        Literal["auto", "bf16", "fp16", "fp32"] | None,
+        settings.DType | None,
         _model(
             "--dtype",
             metavar="auto|bf16|fp16|fp32",

@@ -16,6 +16,7 @@ from refvid.media.encoding import Encoding
 from refvid.media.frame_range import FrameRange
 from refvid.models.registry import Chunking, names
 from refvid.rebuild.enlargement import Enlargement
+from refvid.settings import DType
 
 Hdr = Literal["auto", "refuse", "passthrough"]
 """Of HDR video: in a domain that models know, not at all, or its code values as they are."""
@@ -39,7 +40,7 @@ class ModelOptions:
     device: str = "auto"
     """auto, cpu, cuda, cuda:N, mps or xpu[:N]."""
 
-    dtype: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    dtype: DType = "auto"
     chunk: int | None = None
     """Frames per model call; None lets the backbone choose."""
 
