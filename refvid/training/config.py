@@ -211,6 +211,11 @@ class TrainConfig:
     style_loss: StyleLossConfig = field(default_factory=StyleLossConfig)
     run: RunConfig = field(default_factory=RunConfig)
 
+    @property
+    def cache(self) -> Path:
+        """Folder for what is made of the data: may be shared by runs."""
+        return self.data.cache or self.output / "cache"
+
     def __post_init__(self) -> None:
         if not self.stages:
             raise OptionError("stages: at least one is needed.")

@@ -119,7 +119,7 @@ def _cache_options(config: TrainConfig) -> ClipCacheOptions:
     return ClipCacheOptions(
         videos=data.videos,
         images=data.images,
-        cache=data.cache or config.output / "cache",
+        cache=config.cache,
         variants=data.variants,
         max_frames=data.max_frames,
         excerpts=data.excerpts,

@@ -172,8 +172,7 @@ def _cached(config: TrainConfig, path: Path, frames: int) -> Path:
         path.name, path.stat().st_size, frames, latents.bidirectional, latents.scale, config.init,
     )  # fmt: skip
     key = hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
-    folder = config.data.cache or config.output / "cache"
-    return folder / "latents" / f"{path.stem}-{key}.safetensors"
+    return config.cache / "latents" / f"{path.stem}-{key}.safetensors"
 
 
 def _latent_size(path: Path) -> tuple[int, int]:

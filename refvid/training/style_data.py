@@ -91,7 +91,7 @@ def _styles(config: TrainConfig, folder: Path, processes: Processes) -> list[Sty
     crop = max(stage.apply(config.samples).crop for stage in config.stages)
     options = config.style_samples
     side = round(_MARGIN * crop * math.sqrt(options.style_area[1]) / options.style_window[0])
-    cache = _cache_folder(config) / "styles"
+    cache = config.cache / "styles"
     pictures = _first_then_others(processes, lambda: cache_styles(paths, cache, side))
     if not pictures:
         raise InputError(f"{folder} holds no picture that can be read.")
@@ -121,7 +121,7 @@ def _from_triplets(
 
 def _triplets(config: TrainConfig, folder: Path, processes: Processes) -> list[Triplet]:
     found = find_triplets(folder)
-    record = _cache_folder(config) / "triplets.json"
+    record = config.cache / "triplets.json"
     workers = config.data.preparing_workers
     triplets = _first_then_others(processes, lambda: check_triplets(found, record, workers))
     if not triplets:
@@ -172,10 +172,6 @@ def _data(
 def _tell_held(names: Sequence[str]) -> None:
     if names:
         log.info("styles held out: %s", ", ".join(names))
-
-
-def _cache_folder(config: TrainConfig) -> Path:
-    return config.data.cache or config.output / "cache"
 
 
 def _first_then_others(processes: Processes, work: Callable[[], Result]) -> Result:
