@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from refvid.rebuild.choose_backbone import LoadedBackbone, choose_backbone
 from refvid.rebuild.frames import rebuild_frames
 from refvid.rebuild.memory import choose_budget
 from refvid.rebuild.options import ModelOptions
+from refvid.rebuild.pixels import Pixels
 from refvid.rebuild.reference_choice import make_feed
 from refvid.rebuild.reference_feed import GivenReference
 from refvid.rebuild.references import Conditions
@@ -53,9 +54,7 @@ def main() -> None:
     }
     if arguments.passthrough:
         for name, transfer in (("PQ", PQ), ("HLG", HLG)):
-            ways[f"{name} as it is"] = lambda degraded, clean, transfer=transfer: through_hdr(
-                loaded, degraded, clean[0], transfer, converts=False
-            )
+            ways[f"{name} as it is"] = partial(as_it_is, loaded, transfer)
     gains: list[list[float]] = []
     print("| clip |", " | ".join(["degraded", *ways]), "|")
     print("| --- |", " | ".join("---" for _ in ["", *ways]), "|")
@@ -75,6 +74,10 @@ def main() -> None:
     print("| of SDR's | |", " | ".join(f"{mean / means[0]:.0%}" for mean in means), "|")
 
 
+def as_it_is(loaded: LoadedBackbone, transfer: int, degraded: Frames, clean: Frames) -> Frames:
+    return through_hdr(loaded, degraded, clean[0], transfer, converts=False)
+
+
 def through_hdr(
     loaded: LoadedBackbone,
     degraded: Frames,
@@ -88,15 +91,16 @@ def through_hdr(
     assert domain is not None, "HDR has one"
     wrapped = np.stack([wrap_sdr(frame, transfer, BT2020) for frame in degraded])
     wrapped = (np.rint(wrapped * _TEN_BITS) / _TEN_BITS).round().astype(np.uint16)
-    if not converts:
-        reference = wrap_sdr(reference, transfer, BT2020)
-    rebuilt = rebuild(loaded, wrapped, reference, domain if converts else None)
+    if converts:
+        rebuilt = rebuild(loaded, wrapped, reference, domain)
+    else:
+        rebuilt = rebuild(loaded, wrapped, wrap_sdr(reference, transfer, BT2020), None)
     return np.stack([unwrap(frame, transfer) for frame in rebuilt])
 
 
 def rebuild(
-    loaded: LoadedBackbone, frames: Frames, reference: Frames, domain: Domain | None
-) -> Frames:
+    loaded: LoadedBackbone, frames: Pixels, reference: Pixels, domain: Domain | None
+) -> Pixels:
     height, width = frames.shape[1:3]
     canvas = Canvas(size=(width, height), domain=domain)
     conditions = condition_on(canvas.bring(reference), loaded, canvas.size)
@@ -104,9 +108,7 @@ def rebuild(
     return rebuild_frames(loaded, frames, conditions, budget, canvas=canvas)[0]
 
 
-def condition_on(
-    picture: NDArray[Any], loaded: LoadedBackbone, size: tuple[int, int]
-) -> Conditions:
+def condition_on(picture: Pixels, loaded: LoadedBackbone, size: tuple[int, int]) -> Conditions:
     """One picture (h, w, 3) that is in memory, ready for frames of a width and height."""
     given = GivenReference(name="a picture", read=lambda: picture)
     return Conditions(feed=make_feed([given], loaded, size, fit="auto", first=lambda: None))

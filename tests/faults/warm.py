@@ -10,8 +10,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import refvid.__main__
+import refvid.distribution.processes
 import refvid.rebuild.resuming
-from tests.program import IMPORTED, SERVER, begin, take_environment
+from tests.program import IMPORTED, SERVER, Forking, begin, take_environment
 
 _POLL_S = 0.0005
 
@@ -77,6 +78,7 @@ def _main(
     stretch: int | None,
 ) -> None:
     take_environment(environment)
+    refvid.distribution.processes._SPAWN = Forking  # type: ignore[assignment, misc]
     if stretch is not None:
         refvid.rebuild.resuming.LEAST_FRAMES = stretch  # type: ignore[misc]
         refvid.rebuild.resuming.LEAST_PIXELS = 0  # type: ignore[misc]
