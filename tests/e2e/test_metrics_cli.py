@@ -401,7 +401,7 @@ def test_impossible_masks(run, write, pixels, clean, poor, tmp_path) -> None:
     result = run(poor, "--reference", clean, "--mask", small)
     assert result.exit_code == 3
     assert "100x100" in result.stderr
-    short = write("short_mask.mp4", pixels[:3])
+    short = write("short_mask.mp4", np.full_like(pixels[:3], 255))
     result = run(poor, "--reference", clean, "--mask", short)
     assert result.exit_code == 3
     assert f"{short} and {poor} cannot be aligned" in result.stderr
