@@ -20,11 +20,15 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Self, cast
 
+import pytest
 import torch
 
-SERVER: ForkServerContext = multiprocessing.get_context("forkserver")
+CAN_FORK = os.name == "posix"
+SERVER = cast(
+    "ForkServerContext", multiprocessing.get_context("forkserver" if CAN_FORK else "spawn")
+)
 
 IMPORTED = [
     __name__,
@@ -63,6 +67,8 @@ class Program:
         code: str = _CODE,
         anew: Sequence[str] = (),
     ) -> None:
+        if not CAN_FORK:
+            pytest.skip("forks the program")
         SERVER.set_forkserver_preload(IMPORTED)
         its_stdin, stdin = SERVER.Pipe(duplex=False)
         stdout, its_stdout = SERVER.Pipe(duplex=False)
@@ -134,6 +140,12 @@ class Program:
 
 def run(*words: object, piped: bytes = b"", **options: Any) -> subprocess.CompletedProcess[bytes]:
     """Run the program to its end; options are those of `Program`."""
+    if not CAN_FORK:
+        command = [sys.executable, "-c", options.get("code", _CODE), *map(str, words)]
+        folder, variables = options.get("cwd"), options.get("env")
+        return subprocess.run(
+            command, input=piped, capture_output=True, cwd=folder, env=variables, check=False
+        )
     with Program(*words, **options) as program:
         out, err = program.communicate(piped)
     return subprocess.CompletedProcess([], program.wait(), out, err)

@@ -20,7 +20,7 @@ from refvid.media.work_folder import work_folder_of
 from tests.commands import run
 from tests.job_lists import frames_of, write_list
 from tests.pages import PROJECT
-from tests.program import Forking
+from tests.program import CAN_FORK, Forking
 from tests.workers import Dying
 
 posix = pytest.mark.skipif(os.name == "nt", reason="signals are sent differently on Windows")
@@ -40,7 +40,8 @@ def shots(*lengths: int) -> np.ndarray:
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch, one_thread) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(processes, "_SPAWN", Forking)
+    if CAN_FORK:
+        monkeypatch.setattr(processes, "_SPAWN", Forking)
 
 
 def test_jobs_of_a_list_are_shared_where_there_are_fewer_than_devices(make_video) -> None:
