@@ -144,7 +144,10 @@ def _compare_clip(
     )
     notes = [note] if note else []
     if any(info.hdr is not None for info in clip.shown):
-        notes.append(f"{clip.name} is HDR: it is shown as it is stored, without tone mapping")
+        # Not by its own name where that would tell which is which.
+        hdr = [info.path.name for info in clip.shown if info.hdr is not None]
+        names = [clip.name] if options.blind else dict.fromkeys(hdr)
+        notes += [f"{one} is HDR: it is shown as stored, without tone mapping" for one in names]
     measures: list[Curves] = []
     if options.page is not None:
         measures, skipped = measure_clip(clip, survey, options.measures, on_frame, options.excerpts)

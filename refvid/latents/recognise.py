@@ -198,7 +198,8 @@ def _warnings(
         yield "the values hardly differ: this decodes to a flat picture"
     elif max(abs(measures.lowest), abs(measures.highest)) > _STRANGE_VALUE:
         yield f"the largest values ({measures.lowest:.3g} to {measures.highest:.3g}) are unusual"
-    correlation = measures.time_correlation
+    # What refvid encoded itself was a video.
+    correlation = None if producer is not None and producer.is_own else measures.time_correlation
     if correlation is not None and abs(correlation) < _NOISE_CORRELATION and measures.std > 1e-3:
         yield (
             "neighbouring latents have nothing in common: they look like noise, perhaps saved "

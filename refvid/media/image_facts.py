@@ -1,4 +1,4 @@
-"""What an image file says of itself, without decoding its pixels."""
+"""What an image file says of itself; pixels are looked at for transparency only."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from refvid.media.image import IMAGE_SUFFIXES
 from refvid.media.image_marks import PNG_XMP, TIFF_XMP
 
 _TURNED: Final = (5, 6, 7, 8)
+_OPAQUE: Final = 255
 
 
 def read_image_size(path: Path) -> tuple[int, int] | None:
@@ -37,13 +38,33 @@ def read_image_xmp(path: Path) -> bytes:
     return b"" if facts is None else facts[2]
 
 
-def _read(path: Path) -> tuple[tuple[int, int], Image.Exif, bytes] | None:
-    Image.init()
-    formats = sorted({Image.registered_extensions()[suffix] for suffix in IMAGE_SUFFIXES})
+def is_transparent(path: Path) -> bool:
+    """Whether what lies behind an image shows anywhere; False where that cannot be told.
+
+    Its size must have been found bearable: it is decoded.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path, formats=formats) as image:
+            with Image.open(path, formats=_formats()) as image:
+                if not image.has_transparency_data:
+                    return False
+                least, _ = cast("Any", image.convert("RGBA").getchannel("A").getextrema())
+                return bool(least < _OPAQUE)
+    except Exception:  # noqa: BLE001 -- as below
+        return False
+
+
+def _formats() -> list[str]:
+    Image.init()
+    return sorted({Image.registered_extensions()[suffix] for suffix in IMAGE_SUFFIXES})
+
+
+def _read(path: Path) -> tuple[tuple[int, int], Image.Exif, bytes] | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=_formats()) as image:
                 return image.size, image.getexif(), _xmp(image)
     # Pillow reports damage with whatever the parsing code ran into.
     except Exception:  # noqa: BLE001

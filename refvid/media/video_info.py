@@ -21,6 +21,7 @@ from refvid.media.first_packets import FirstPackets, read_first_packets
 from refvid.media.folders import refuse_special
 from refvid.media.frame_rate import duration, frame_count, frame_rate, is_variable_rate
 from refvid.media.image import read_image
+from refvid.media.image_facts import is_transparent
 from refvid.media.kept import describe_kinds
 from refvid.media.orientation import Orientation, read_orientation
 from refvid.media.picture_color import picture_color
@@ -271,6 +272,7 @@ def _describe_sequence(path: Path, rate: Fraction | None) -> VideoInfo:
         color=ColorInfo(matrix=MATRIX_RGB, range=RANGE_FULL),
         metadata={},
         is_image_sequence=True,
+        has_alpha=is_transparent(images[0].path),
     )
 
 

@@ -159,16 +159,27 @@ def check_inputs(options: MetricsOptions) -> dict[Path, VideoInfo]:
     for path in options.distorted:
         with align(path, options, known) as videos:
             known |= {info.path: info for info in videos.infos}
-    clean = known[options.reference]
+    fitting_measures(options, known[options.reference])
+    return known
+
+
+def fitting_measures(options: MetricsOptions, clean: VideoInfo) -> tuple[str, ...]:
+    """The measures that are asked for, without those that are not to be had of small frames.
+
+    Raises:
+        InputError: One of these was asked for by its name.
+    """
     width, height = clean.size
     for name in options.measures:
         needed = MEASURES[name].smallest_side
-        if min(width, height) < needed:
+        if min(width, height) < needed and not options.only_available:
             raise InputError(
                 f"{clean.path} is {width}x{height}, too small for {MEASURES[name].label}, which "
                 f"needs {needed} pixels a side. Leave it out of the measures."
             )
-    return known
+    return tuple(
+        name for name in options.measures if min(width, height) >= MEASURES[name].smallest_side
+    )
 
 
 def _check_size(path: Path, size: tuple[int, ...], clean: VideoInfo) -> None:

@@ -19,7 +19,13 @@ from refvid.errors import InputError
 from refvid.media.color import resolve_color
 from refvid.media.video_info import VideoInfo
 from refvid.metrics.catalog import MEASURES
-from refvid.metrics.frames import AlignedVideos, FramePair, align, check_inputs
+from refvid.metrics.frames import (
+    AlignedVideos,
+    FramePair,
+    align,
+    check_inputs,
+    fitting_measures,
+)
 from refvid.metrics.meters import Meter, load_meters
 from refvid.metrics.options import MetricsOptions
 from refvid.metrics.pairs import EmptyMask
@@ -131,7 +137,11 @@ def measure(options: MetricsOptions, on_progress: ProgressCallback) -> MetricsRe
         DeviceError: There is no such device.
     """
     known = check_inputs(options)
-    meters = load_meters(options.measures, options.device, only_available=options.only_available)
+    names = fitting_measures(options, known[options.reference])
+    for name in options.measures:
+        if name not in names:
+            logger.warning("%s is left out: the frames are too small for it", MEASURES[name].label)
+    meters = load_meters(names, options.device, only_available=options.only_available)
     clips: list[ClipMeasures] = []
     for path in options.distorted:
         with align(path, options, known) as videos:

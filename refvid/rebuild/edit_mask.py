@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 
 from refvid.errors import InputError
 from refvid.media.file_kind import is_picture
-from refvid.media.image import read_image
 from refvid.media.mask import exact_weights, mask_weights, read_mask
-from refvid.media.sequence import find_images
 from refvid.media.video_info import USUAL_RATE, VideoInfo, read_video_info
 from refvid.rebuild.reference_video import ReferenceVideo, held_bytes
 
@@ -59,9 +57,12 @@ class EditMask:
             return
         found = read_video_info(path, rate=info.frame_rate)
         self._check_shape(*found.size, found.sample_aspect_ratio)
-        if found.is_image_sequence:
-            _refuse_transparency(find_images(path)[0].path)
-        elif found.has_alpha:
+        if found.is_image_sequence and found.has_alpha:
+            raise InputError(
+                f"The mask {path} is transparent in places, which would be grey in a sequence. "
+                "Save such masks without transparency: white where the edit is, else black."
+            )
+        if found.has_alpha:
             self.notes.append(f"{path.name}: only its light counts as a mask, not its transparency")
         rate = info.frame_rate or USUAL_RATE
         _check_length(found, info, rate)
@@ -130,14 +131,6 @@ def _notes_on_light(path: Path, weights: NDArray[np.float32]) -> list[str]:
     if grey.mean() > _MOST_GREY:
         return [f"{path.name} is mostly grey, so that both videos are mixed: is it the mask?"]
     return []
-
-
-def _refuse_transparency(path: Path) -> None:
-    if not np.array_equal(read_image(path, background=0), read_image(path, background=255)):
-        raise InputError(
-            f"The mask {path} is transparent in places, which would be grey in a sequence. Save "
-            "such masks without transparency, white where the edit is and black elsewhere."
-        )
 
 
 def _check_length(mask: VideoInfo, info: VideoInfo, rate: Fraction) -> None:

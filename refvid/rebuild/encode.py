@@ -212,6 +212,8 @@ def _metadata(
         values["source_type"] = source_type
     if info.frame_rate is not None:
         values["frame_rate"] = info.frame_rate
+    if info.sample_aspect_ratio != 1:
+        values["sample_aspect_ratio"] = info.sample_aspect_ratio
     return {name: str(value) for name, value in values.items()}
 
 

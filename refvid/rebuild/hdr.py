@@ -23,8 +23,8 @@ def check_hdr(info: VideoInfo, options: SourceOptions) -> None:
         return
     if options.hdr == "refuse":
         raise InputError(
-            f"{info.path} is HDR video ({info.hdr}). Leave out --hdr refuse to work on it, or "
-            "convert it to SDR first."
+            f"{info.path} is HDR video ({info.hdr}): --hdr refuse leaves it out. Choose another "
+            "--hdr to work on it, or convert it to SDR first."
         )
     if not _coded(info).is_hdr:
         raise InputError(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from refvid.latents.latents import Latents
 from refvid.media.color import (
@@ -27,6 +28,8 @@ from refvid.media.video_info import VideoInfo
 from refvid.tokens.layout import TokenFacts
 from refvid.tokens.read import TokenFile, read_times
 
+_ASPECT: Final = re.compile(r"([1-9]\d{0,5})(?:/([1-9]\d{0,5}))?", re.ASCII)
+
 
 def describe_latents(latents: Latents, rate: Fraction, encoding: Encoding) -> VideoInfo:
     """The video that a file of latents stands for, at a rate [1/s]."""
@@ -37,7 +40,7 @@ def describe_latents(latents: Latents, rate: Fraction, encoding: Encoding) -> Vi
         is_deep=latents.metadata.get("bit_depth") in ("10", "12", "16"),
         width=latents.width,
         height=latents.height,
-        sample_aspect_ratio=Fraction(1),
+        sample_aspect_ratio=_shape_of_pixels(latents),
         frame_rate=rate,
         is_variable_rate=False,
         time_base=1 / rate,
@@ -84,6 +87,12 @@ def _generated(path: Path, encoding: Encoding, *, is_deep: bool, **facts: Any) -
         is_image_sequence=True,  # there are no other tracks to copy
         **facts,
     )
+
+
+def _shape_of_pixels(latents: Latents) -> Fraction:
+    """As refvid's own files say; else square."""
+    told = _ASPECT.fullmatch(str(latents.metadata.get("sample_aspect_ratio", "")))
+    return Fraction(int(told[1]), int(told[2] or 1)) if told else Fraction(1)
 
 
 def _color_of_latents(latents: Latents) -> ColorInfo:

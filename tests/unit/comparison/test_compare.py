@@ -235,7 +235,11 @@ def test_hdr_is_said_to_be_shown_as_stored(make_video, tmp_path):
     pixels = moving_pattern(4, 96, 128)
     hlg = make_video(pixels, "hlg.mp4", transfer=18)
     report = run(hlg, hlg, sheet=tmp_path / "sheet.png")
-    assert report.notes == ("hlg is HDR: it is shown as it is stored, without tone mapping",)
+    assert report.notes == ("hlg.mp4 is HDR: it is shown as stored, without tone mapping",)
+    sdr = make_video(pixels, "sdr.mp4")
+    report = run(sdr, hlg, sheet=tmp_path / "second.png")
+    [note] = [one for one in report.notes if "HDR" in one]
+    assert note.startswith("hlg.mp4 is HDR")
 
 
 def test_montage_is_beside_each_other_with_the_sound_of_the_first(make_video, tmp_path):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from refvid.errors import InputError, OptionError, OutputError
 from refvid.media.encoding import Encoding
@@ -245,3 +247,28 @@ def test_numbers_have_a_width_that_names_can_have():
     assert numbered_path(Path("a_%08d.png"), 7).name == "a_00000007.png"
     # A gigabyte of zeros.
     assert not is_pattern(Path("a_%0999999999d.png"))
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "16"])
+@pytest.mark.parametrize("is_transparent", [True, False])
+def test_transparency_that_is_lost_is_said(samples, mode, is_transparent):
+    """Not where a picture merely has a channel for it."""
+    alpha = np.full((6, 8), 255, np.uint8)
+    alpha[2, 3] = 254 if is_transparent else 255
+    gray = np.full_like(alpha, 90)
+    for number in range(2):
+        path = samples.folder / f"f_{number}.png"
+        if mode == "16":
+            deep = np.dstack([gray, gray, gray, alpha]).astype(np.uint16) * 257
+            cv2.imwrite(str(path), deep)
+        elif mode == "P":
+            picture = Image.fromarray((alpha == 255).astype(np.uint8)).convert("P")
+            picture.info |= {"transparency": 0} if is_transparent else {}
+            picture.save(path)
+        else:
+            Image.fromarray(np.dstack([gray] * (len(mode) - 1) + [alpha])).save(path)
+    info = read_video_info(samples.folder / "f_%d.png")
+    assert info.has_alpha is is_transparent
+    for name in ("out.mp4", "out_%d.png"):
+        notes = plan_output(samples.folder / name, info, Encoding()).notes
+        assert ("transparency is not kept" in notes) is is_transparent

@@ -122,6 +122,19 @@ def test_measure_with_networks(networks, make_video) -> None:
     assert all(math.isnan(clip.values["clip_consistency"][0]) for clip in report.clips)
 
 
+def test_frames_too_small_for_a_measure(make_video, caplog) -> None:
+    """A whole run does not fail for one of all measures."""
+    clean = make_video(2)
+    words: dict[str, Any] = {
+        "distorted": (clean,), "reference": clean, "measures": ("psnr", "ms_ssim")
+    }  # fmt: skip
+    with pytest.raises(InputError, match="too small for MS-SSIM"):
+        measure(MetricsOptions(**words), ignore_progress)
+    report = measure(MetricsOptions(**words, only_available=True), ignore_progress)
+    assert report.measures == ("psnr",)
+    assert "MS-SSIM is left out: the frames are too small" in caplog.text
+
+
 def test_weights_that_are_not_there(networks, make_video, monkeypatch, caplog) -> None:
     def offline(_device: object) -> None:
         raise CheckpointUnavailable("no network")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from refvid.errors import CheckpointError, InputError, OptionError, OutOfMemory, OutputError
 from refvid.latents.recognise import recognise_latents
@@ -20,6 +21,7 @@ from refvid.media.encoding import Encoding
 from refvid.media.frame_range import FrameRange
 from refvid.media.image import read_image, write_image
 from refvid.media.reader import open_video
+from refvid.media.video_info import read_video_info
 from refvid.models.backbone import Encoded
 from refvid.models.wan.autoencoder import WanAutoencoder, WanBackbone
 from refvid.models.wan.config import WanConfig
@@ -39,6 +41,7 @@ from tests.asking import (
     plan_encode,
 )
 from tests.conftest import moving_pattern
+from tests.unit.media.conftest import build_video
 
 TINY = WanConfig(
     base_channels=4,
@@ -190,6 +193,34 @@ def test_rate_size_and_part_are_kept(make_video, tmp_path, loaded):
         times = [frame.time for frame in again]
     assert len(times) == 7
     assert all(abs(time - index / rate) < Fraction(1, 10_000) for index, time in enumerate(times))
+
+
+@pytest.mark.parametrize(("aspect", "name"), [(Fraction(16, 15), "b.mp4"), (Fraction(2), "b.mkv")])
+def test_the_shape_of_pixels_is_kept(tmp_path, loaded, aspect, name):
+    video = build_video(tmp_path / "in.mp4", size=(64, 48), aspect=aspect)
+    latents, result = tmp_path / "a.safetensors", tmp_path / name
+    encode(EncodeOptions(source=video, output=latents), loaded)
+    decode(DecodeOptions(source=latents, output=result), loaded)
+    assert read_video_info(result).sample_aspect_ratio == aspect
+
+
+@pytest.mark.parametrize("text", ["0/1", "1/0", "-1", "nan", "9" * 50, "1/2/3", "²"])
+def test_a_shape_of_pixels_that_is_none(make_video, tmp_path, loaded, text):
+    latents = tmp_path / "a.safetensors"
+    encode(EncodeOptions(source=make_video(2), output=latents), loaded)
+    with safe_open(latents, framework="pt") as file:
+        facts, tensor = file.metadata(), file.get_tensor("latents")
+    save_file({"latents": tensor}, latents, metadata=facts | {"sample_aspect_ratio": text})
+    decode(DecodeOptions(source=latents, output=tmp_path / "b.mp4"), loaded)
+    assert read_video_info(tmp_path / "b.mp4").sample_aspect_ratio == 1
+
+
+def test_refvid_s_own_latents_are_no_noise(make_video, tmp_path, loaded):
+    """Of a video whose frames have nothing in common, such as a slide show."""
+    noise = np.random.default_rng(0).integers(0, 256, (6, 48, 64, 3), np.uint8)
+    latents = tmp_path / "a.safetensors"
+    encode(EncodeOptions(source=make_video(noise), output=latents), loaded)
+    assert recognise_latents(latents).warnings == ()
 
 
 def test_deep_video_stays_deep(make_video, tmp_path, loaded):
