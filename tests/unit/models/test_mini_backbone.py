@@ -61,6 +61,22 @@ def test_the_change_counts_as_far_as_the_losses_say(
         assert torch.equal(weighing.decode(latents, reference).clip, led)
 
 
+def test_neighbours_count_nothing_where_nothing_was_lost(
+    small_config: MiniConfig, clip: torch.Tensor
+) -> None:
+    config = dataclasses.replace(small_config, weighs_change=True, weighs_neighbours=True)
+    decoder = MiniDecoder(config)
+    backbone = MiniBackbone(decoder, config, CPU, torch.float32)
+    latents = backbone.encode(clip).latents
+    assert decoder.change is not None
+    assert decoder.neighbours is not None
+    decoder.neighbours.bias.fill_(10.0)
+    decoder.change.answer.bias.fill_(-20.0)
+    torch.testing.assert_close(backbone.decode(latents).clip, clip, atol=1e-5, rtol=0)
+    decoder.change.answer.bias.fill_(20.0)
+    assert (backbone.decode(latents).clip - clip).abs().max() > 0.01
+
+
 def test_stripes_are_left_alone(backbone: MiniBackbone) -> None:
     """What they lost cannot be read from them."""
     backbone.decoder.fusion.out.bias.add_(0.2)
