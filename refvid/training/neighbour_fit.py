@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from refvid.checkpoints.checksums import note_checksums
@@ -95,8 +95,8 @@ def draw(clips: Sequence[Path], count: int, rng: random.Random) -> Draws:
         raise ValueError("no clip to draw from")
     codec = PatchCodec()
     rows: list[tuple[Tensor, float, float, float]] = []
-    for clean in _clips(clips, rng):
-        for degradation in _ways(rng):
+    for clean in draw_clips(clips, rng):
+        for degradation in draw_ways(rng):
             lossy = clean if degradation is None else degrade(clean, degradation)
             rows.append(_look(codec, clean, lossy))
         if len(rows) >= count:
@@ -132,16 +132,21 @@ def fit(draws: Draws) -> NeighbourShare:
 
 def put_into(weights: Path, fitted: NeighbourShare, output: Path) -> None:
     """Write weights of mini with it."""
+    write_with(weights, "neighbours", fitted, output)
+
+
+def write_with(weights: Path, name: str, part: nn.Module, output: Path) -> None:
+    """Write weights of mini with a part of that name, which its configuration then asks for."""
     with safe_open(weights, "pt") as file:
         metadata = file.metadata()
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    config = {**json.loads(metadata["config"]), "weighs_neighbours": True}
-    tensors |= {f"neighbours.{name}": one for name, one in fitted.state_dict().items()}
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    config = {**json.loads(metadata["config"]), f"weighs_{name}": True}
+    tensors |= {f"{name}.{key}": one for key, one in part.state_dict().items()}
     metadata |= {"config": json.dumps(config), **note_checksums(tensors)}
     save_file(tensors, output, metadata=metadata)
 
 
-def _clips(paths: Sequence[Path], rng: random.Random) -> Iterator[Frames]:
+def draw_clips(paths: Sequence[Path], rng: random.Random) -> Iterator[Frames]:
     """Clean clips, and after every second one a made one."""
     number = 0
     while True:
@@ -171,7 +176,7 @@ def _cut(clip: Frames, rng: random.Random) -> Frames:
     return np.ascontiguousarray(clip)
 
 
-def _ways(rng: random.Random) -> list[Degradation | None]:
+def draw_ways(rng: random.Random) -> list[Degradation | None]:
     """Ways to degrade one clip; None leaves it clean."""
     fixed: list[Degradation | None] = [None, *EVALUATION_DEGRADATIONS.values()]
     fixed += [Degradation(crf=quality) for quality in _QUALITIES]

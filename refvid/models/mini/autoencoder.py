@@ -249,28 +249,28 @@ class MiniBackbone:
     ) -> tuple[Rebuilt, Mixed | None]:
         mixed = mix(frame.shades, followed)
         # A reference shows what was lost, whatever the spectrum says.
-        believed = max(frame.natural, mixed.worth if mixed else 0.0)
-        fused = self._fuse_as_believed(frame, condition, believed, mixed, tile)
+        worth = mixed.worth if mixed else 0.0
+        lost = frame.natural
+        if self.decoder.change is not None and lost > 0 and worth < 1:
+            lost *= float(self.decoder.change(condition))
+        counts = max(lost, worth)
+        told = doubt(condition, max(frame.natural, worth))
+        fused = self._fuse_in_part(frame.pixels, told, mixed, tile, counts)
         weigh = self.decoder.neighbours
-        share = 0.0 if weigh is None else frame.natural * float(weigh(condition))
+        share = 0.0 if weigh is None else min(frame.natural, counts) * float(weigh(condition))
         seen = None if weigh is None else see(fused, to_shades(fused), frame.shades)
         # Its pixels are not needed any more: a chunk's would add up.
         used = None if mixed is None else replace(mixed, pixels=_NO_PIXELS)
         return Rebuilt(fused, share, seen), used
 
-    def _fuse_as_believed(
-        self,
-        frame: _Plain,
-        condition: Tensor,
-        believed: float,
-        mixed: Mixed | None,
-        tile: int | None,
+    def _fuse_in_part(
+        self, frame: Tensor, condition: Tensor, mixed: Mixed | None, tile: int | None, share: float
     ) -> Tensor:
-        """Change a frame as far as there is something to go by, in [0, 1]."""
-        if believed == 0:
-            return frame.pixels.clamp(-1, 1)
-        fused = self.fuse(frame.pixels, doubt(condition, believed), mixed, tile)
-        return fused if believed == 1 else torch.lerp(frame.pixels, fused, believed).clamp_(-1, 1)
+        """`fuse`, of whose change only a share counts, in [0, 1]."""
+        if share == 0:
+            return frame.clamp(-1, 1)
+        fused = self.fuse(frame, condition, mixed, tile)
+        return fused if share == 1 else torch.lerp(frame, fused, share).clamp_(-1, 1)
 
     @torch.inference_mode()
     def fuse(

@@ -29,3 +29,6 @@ class MiniConfig:
 
     weighs_neighbours: bool = False
     """Whether it looks at the frames around a frame, too, and knows how much they count."""
+
+    weighs_change: bool = False
+    """Whether it knows how much its change counts for frames without a reference."""

@@ -16,6 +16,9 @@ from refvid.models.mini.fusion import Aligned, Fusion
 _LEAST_SHARE = 0.05
 """Less is not worth its time."""
 
+_HIDDEN = 72
+"""Units of `ChangeShare`: those of three fits of 24 each."""
+
 
 class NeighbourShare(nn.Linear):
     """How much of what its neighbours say counts for a frame, by what it lost.
@@ -32,10 +35,36 @@ class NeighbourShare(nn.Linear):
 
     def forward(self, condition: Tensor) -> Tensor:
         """(N, CONDITION_CHANNELS), see `measure_losses` -> (N,) in [0, 1]."""
-        share = torch.sigmoid(
-            functional.linear(condition.float(), self.weight.float(), self.bias.float())
-        )[:, 0]
+        share = torch.sigmoid(_in_full(self, condition.float()))[:, 0]
         return torch.where(share < _LEAST_SHARE, 0.0, share)
+
+
+class ChangeShare(nn.Module):
+    """How much of the network's change counts for a frame without a reference, by what it lost.
+
+    A picture that is soft on purpose and nearly clean is not to be sharpened. One that compression
+    has worked on tells itself by more than its spectrum, which is all that single crops taught.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(CONDITION_CHANNELS, _HIDDEN)
+        self.answer = nn.Linear(_HIDDEN, 1)
+        nn.init.zeros_(self.answer.weight)
+        nn.init.constant_(self.answer.bias, 10.0)
+        # The rest learns from single frames; this is fitted by `refvid.training.change_fit`.
+        self.requires_grad_(False)
+
+    def forward(self, condition: Tensor) -> Tensor:
+        """(N, CONDITION_CHANNELS), see `measure_losses` -> (N,) in [0, 1]."""
+        hidden = functional.silu(_in_full(self.hidden, condition.float()))
+        share = torch.sigmoid(_in_full(self.answer, hidden))[:, 0]
+        return torch.where(share < _LEAST_SHARE, 0.0, share)
+
+
+def _in_full(layer: nn.Linear, inputs: Tensor) -> Tensor:
+    """A layer's result in full precision, whatever its weights are kept in."""
+    return functional.linear(inputs, layer.weight.float(), layer.bias.float())
 
 
 class MiniDecoder(nn.Module):
@@ -45,6 +74,7 @@ class MiniDecoder(nn.Module):
         super().__init__()
         self.fusion = Fusion(config)
         self.neighbours = NeighbourShare() if config.weighs_neighbours else None
+        self.change = ChangeShare() if config.weighs_change else None
 
     def forward(self, frames: Tensor, condition: Tensor, aligned: Aligned | None = None) -> Tensor:
         """Frames (N, 3, H, W) plus their change, not clamped.

@@ -40,6 +40,51 @@ def test_a_fresh_decoder_gives_the_codec_back(
     assert 0 < (led - clip).abs().mean() < 0.05
 
 
+def test_the_change_counts_as_far_as_the_losses_say(
+    small_config: MiniConfig, small_decoder: MiniDecoder, clip: torch.Tensor, texture: torch.Tensor
+) -> None:
+    """Except where a reference shows what was lost."""
+    plain = MiniBackbone(small_decoder, small_config, CPU, torch.float32)
+    config = dataclasses.replace(small_config, weighs_change=True)
+    decoder = MiniDecoder(config)
+    decoder.fusion = small_decoder.fusion
+    weighing = MiniBackbone(decoder, config, CPU, torch.float32)
+    latents = plain.encode(clip[:, :, :1]).latents
+    reference = plain.prepare_reference(texture)
+    frame = plain.codec.decode(latents[:, :, 0])
+    whole, led = plain.decode(latents).clip, plain.decode(latents, reference).clip
+    assert decoder.change is not None
+    for logit, share in ((20.0, 1.0), (0.0, 0.5), (-20.0, 0.0)):
+        decoder.change.answer.bias.fill_(logit)
+        expected = torch.lerp(frame, whole[:, :, 0], share).clamp(-1, 1)
+        torch.testing.assert_close(weighing.decode(latents).clip[:, :, 0], expected)
+        assert torch.equal(weighing.decode(latents, reference).clip, led)
+
+
+def test_neighbours_count_nothing_where_nothing_was_lost(
+    small_config: MiniConfig, clip: torch.Tensor
+) -> None:
+    config = dataclasses.replace(small_config, weighs_change=True, weighs_neighbours=True)
+    decoder = MiniDecoder(config)
+    backbone = MiniBackbone(decoder, config, CPU, torch.float32)
+    latents = backbone.encode(clip).latents
+    assert decoder.change is not None
+    assert decoder.neighbours is not None
+    decoder.neighbours.bias.fill_(10.0)
+    decoder.change.answer.bias.fill_(-20.0)
+    torch.testing.assert_close(backbone.decode(latents).clip, clip, atol=1e-5, rtol=0)
+    decoder.change.answer.bias.fill_(20.0)
+    assert (backbone.decode(latents).clip - clip).abs().max() > 0.01
+
+
+def test_stripes_are_left_alone(backbone: MiniBackbone) -> None:
+    """What they lost cannot be read from them."""
+    backbone.decoder.fusion.out.bias.add_(0.2)
+    stripes = torch.zeros(1, 3, 1, 64, 128) + 0.5 * torch.sin(torch.arange(128) * 0.9)
+    decoded = backbone.decode(backbone.encode(stripes).latents).clip
+    torch.testing.assert_close(decoded, stripes, atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize("lengths", [(1, 5), (2, 2, 2), (1, 1, 1, 1, 1, 1), (5, 1)])
 def test_chunks_equal_the_whole(
     backbone: MiniBackbone, clip: torch.Tensor, texture: torch.Tensor, lengths: tuple[int, ...]
