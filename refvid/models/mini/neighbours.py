@@ -20,7 +20,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from refvid.models.dense_flow import Map, find_flow, pixel_places, sample_at
 from refvid.models.mini.alignment import MIN_SIDE, Picture
@@ -87,7 +86,8 @@ def see(frame: Tensor, luma: Picture, shades: Picture) -> Seen:
         luma: (H, W) of it.
         shades: (H, W) gray, of the video.
     """
-    red, green, blue = functional.avg_pool2d(frame, 2)[0].unbind(0)
+    rows = frame[0, :, ::2] + frame[0, :, 1::2]
+    red, green, blue = (rows[..., ::2] + rows[..., 1::2]).mul_(0.25).unbind(0)
     gray = (red * _RED).add_(green, alpha=_GREEN).add_(blue, alpha=_BLUE)
     chroma = torch.stack((red - gray, blue - gray), -1).mul_(127.5)
     size = [max(MIN_SIDE, side // _COARSE) for side in shades.shape[::-1]]
