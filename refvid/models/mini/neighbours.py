@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from refvid.models.dense_flow import Map, find_flow, pixel_places, sample_at
+from refvid.models.dense_flow import Map, pixel_places, sample_at, search_flow
 from refvid.models.mini.alignment import MIN_SIDE, Picture
 
 Plane = NDArray[np.float32]
@@ -135,7 +135,7 @@ def what_neighbours_say(frames: Sequence[Seen], position: int) -> Plane:
     luma, chroma = _Change(one.luma), _Change(one.chroma)
     for distance in range(1, min(REACH, position, len(frames) - 1 - position) + 1):
         for neighbour in (frames[position - distance], frames[position + distance]):
-            flow = find_flow(one.shades, neighbour.shades, _SEARCH, finest=0, stride=_STRIDE)
+            flow = search_flow(one.shades, neighbour.shades, _SEARCH, finest=0, stride=_STRIDE)
             moved = _move(neighbour.luma, flow, cv2.INTER_CUBIC)
             weight = _weigh(moved, one.luma)
             luma.add(moved, weight)
