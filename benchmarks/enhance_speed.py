@@ -36,7 +36,8 @@ from refvid.media.writer import create_video
 from refvid.models.backbone import Reference
 from refvid.models.mini.alignment import align, find_coarse
 from refvid.models.mini.autoencoder import MiniBackbone, to_pictures, to_shades
-from refvid.models.mini.condition import measure_losses
+from refvid.models.mini.condition import MEASURED_CHANNELS, measure_losses
+from refvid.models.mini.neighbours import REACH, Rebuilt, around, see, with_neighbours
 from refvid.models.mini.shot import Mixed, place_reference
 from refvid.rebuild.choose_backbone import choose_backbone
 from refvid.rebuild.options import ModelOptions
@@ -172,20 +173,27 @@ def model_costs(source: Path, picture: NDArray[np.uint8], frames: int = 6) -> di
         registration = spent["registration"]
         placed, coarse = found.placed, None
         assert placed is not None, "the clip's own frame is found"
+        rebuilt: list[Rebuilt] = []
         for index in range(frames):
             if index == 1:
                 spent.clear()  # The first frame warms up.
-            part = clip[:, :, index : index + 1]
-            latents = timed("encode (patch transform)", lambda c=part: backbone.encode(c)).latents
-            tokens = latents[:, :, 0]
-            frame = timed("decode (patch transform)", lambda z=tokens: backbone.codec.decode(z))
-            told = timed("what was lost", lambda z=tokens, f=frame: measure_losses(z, f))
+            frame = clip[:, :, index]
+            told = timed("what was lost", lambda f=frame: lost(backbone, f))
             shades = to_shades(frame)
             coarse = timed("search", lambda s=shades, c=coarse: find_coarse(s, placed.shades, c))
             found = timed("alignment", lambda s=shades, c=coarse: align(s, placed, c))
             mixed = Mixed(found.pixels, found.trust)
-            timed("fusion", lambda f=frame, t=told, m=mixed: backbone.fuse(f, t, m))
+            fused = timed("fusion", lambda f=frame, t=told, m=mixed: backbone.fuse(f, t, m))
+            rebuilt.append(Rebuilt(fused, 1.0, see(fused, to_shades(fused), shades)))
+            if index >= 2 * REACH:
+                near = around(rebuilt, index - REACH)
+                share = 1 / (frames - 2 * REACH)
+                timed("frames around", lambda n=near: with_neighbours(*n), share=share)
     return {"registration, a shot": registration, **spent}
+
+
+def lost(backbone: MiniBackbone, frame: torch.Tensor) -> torch.Tensor:
+    return measure_losses(backbone.codec.encode(frame, MEASURED_CHANNELS), frame)
 
 
 def start_peak() -> int | None:

@@ -168,6 +168,8 @@ def main() -> None:
     # Torch's threads must sleep while they wait: spinning, they take the cores from the threads
     # that read and encode (1.8 times slower on two cores). Read once, when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # New memory for a chunk's frames is touched for the first time in larger pages.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     reuse_freed_memory()
     # Loading torch makes hundreds of thousands of objects that stay: by default, Python looks
     # through all of them every few hundred (a tenth of the time until the first frame).

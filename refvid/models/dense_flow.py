@@ -15,7 +15,7 @@ _NOTHING: Any = None
 """What the stubs do not know to stand for a new array, or for no second map."""
 
 
-def find_flow(
+def search_flow(
     now: NDArray[np.uint8],
     other: NDArray[np.uint8],
     preset: int,

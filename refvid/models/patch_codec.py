@@ -34,8 +34,10 @@ class PatchCodec(nn.Module):
 
         `channels` is how many of the first ones are needed; None: all.
         """
-        patches = functional.pixel_unshuffle(frames.float(), self.patch)
-        return functional.conv2d(patches, self.basis[:channels, :, None, None])
+        # Columns of the basis are in the order of a kernel's values: a convolution over steps of a
+        # patch takes a third of the time of patches that are made beforehand.
+        kernels = self.basis[:channels].view(-1, 3, self.patch, self.patch)
+        return functional.conv2d(frames.float().contiguous(), kernels, stride=self.patch)
 
     def decode(self, latents: Tensor) -> Tensor:
         """(N, C, h, w) -> (N, 3, 8h, 8w), fp32, not clamped.

@@ -42,7 +42,8 @@ def frames_to_clip(frames: Sequence[Pixels], device: torch.device) -> Tensor:
     # One by one, while what is at work is small enough for the processor's cache.
     for number, frame in enumerate(frames):
         # Planes are sorted out while the values are small: as floats that takes twice as long.
-        planes = torch.from_numpy(np.ascontiguousarray(frame)).to(device).movedim(-1, 0)
+        # In a copy: torch warns of arrays that must not be written to.
+        planes = torch.from_numpy(np.array(frame, order="C")).to(device).movedim(-1, 0)
         torch.div(planes.contiguous(), half_range, out=clip[0, :, number]).sub_(1.0)
     return clip
 

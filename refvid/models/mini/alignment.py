@@ -38,7 +38,7 @@ _STEPS = 8
 """Of each patch in `refine`, which begins near the end: with twice as many, nothing is gained."""
 
 _STRIDE = 5
-"""From patch to patch in `refine` [pixels]; with 4, as usual, 0.004 dB are gained."""
+"""From patch to patch [pixels]: faster than 4, as usual, and no worse (+0.01 dB)."""
 
 _WINDOW = 5
 """Side of the windows whose correlation is measured [cells]."""
@@ -197,7 +197,6 @@ def refine(frame: Picture, reference: Picture, coarse: Flow) -> Flow:
     search.setFinestScale(0)
     search.setCoarsestScale(0)
     search.setGradientDescentIterations(_STEPS)
-    search.setPatchStride(_STRIDE)
     found = search.calc(_of_size(frame, size), _of_size(reference, size), begin.copy())
     return _rescaled(np.asarray(found, np.float32), (frame.shape[1], frame.shape[0]))
 
@@ -239,6 +238,7 @@ def _new_search() -> cv2.DISOpticalFlow:
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     # A single one would save a quarter of the time, and cost 0.1 dB.
     search.setVariationalRefinementIterations(5)
+    search.setPatchStride(_STRIDE)
     return search
 
 

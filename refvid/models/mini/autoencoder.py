@@ -356,7 +356,8 @@ def to_shades(frame: Tensor) -> NDArray[np.uint8]:
 
 def to_aligned(mixed: Mixed, frame: Tensor) -> Aligned:
     """What references give to a frame (1, 3, H, W), for the network."""
-    pixels = torch.from_numpy(mixed.pixels).to(frame.device).movedim(-1, 0)[None]
+    # In planes, as the frame is: where the two are met in different orders, all takes longer.
+    pixels = torch.from_numpy(mixed.pixels).to(frame.device).movedim(-1, 0)[None].contiguous()
     pixels = take_colors(pixels.float().div_(127.5).sub_(1), frame)
     trust = torch.from_numpy(mixed.trust).to(frame.device)[None]
     if mixed.worth < 1:

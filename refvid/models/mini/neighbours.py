@@ -20,9 +20,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
-from refvid.models.dense_flow import Map, find_flow, pixel_places, sample_at
+from refvid.models.dense_flow import Map, pixel_places, sample_at, search_flow
 from refvid.models.mini.alignment import MIN_SIDE, Picture
 
 Plane = NDArray[np.float32]
@@ -87,7 +86,8 @@ def see(frame: Tensor, luma: Picture, shades: Picture) -> Seen:
         luma: (H, W) of it.
         shades: (H, W) gray, of the video.
     """
-    red, green, blue = functional.avg_pool2d(frame, 2)[0].unbind(0)
+    rows = frame[0, :, ::2] + frame[0, :, 1::2]
+    red, green, blue = (rows[..., ::2] + rows[..., 1::2]).mul_(0.25).unbind(0)
     gray = (red * _RED).add_(green, alpha=_GREEN).add_(blue, alpha=_BLUE)
     chroma = torch.stack((red - gray, blue - gray), -1).mul_(127.5)
     size = [max(MIN_SIDE, side // _COARSE) for side in shades.shape[::-1]]
@@ -135,7 +135,7 @@ def what_neighbours_say(frames: Sequence[Seen], position: int) -> Plane:
     luma, chroma = _Change(one.luma), _Change(one.chroma)
     for distance in range(1, min(REACH, position, len(frames) - 1 - position) + 1):
         for neighbour in (frames[position - distance], frames[position + distance]):
-            flow = find_flow(one.shades, neighbour.shades, _SEARCH, finest=0, stride=_STRIDE)
+            flow = search_flow(one.shades, neighbour.shades, _SEARCH, finest=0, stride=_STRIDE)
             moved = _move(neighbour.luma, flow, cv2.INTER_CUBIC)
             weight = _weigh(moved, one.luma)
             luma.add(moved, weight)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from refvid.models.dense_flow import sample_at
 
 Picture = NDArray[np.uint8]
 """(H, W, 3) RGB."""
@@ -60,16 +61,9 @@ def sample(picture: Picture, places: Places, interpolation: int) -> Picture:
 
     Also for a gray picture or a mask (h, w).
     """
-    return np.asarray(_remap(picture, places, interpolation), np.uint8)
+    return np.asarray(sample_at(picture, places, interpolation), np.uint8)
 
 
 def sample_smooth(values: NDArray[np.float32], places: Places) -> NDArray[np.float32]:
     """Linear interpolation of values (h, w, C) at places, in steps of 1/32 of their distance."""
-    return np.asarray(_remap(values, places, cv2.INTER_LINEAR), np.float32)
-
-
-def _remap(values: NDArray[Any], places: Places, interpolation: int) -> NDArray[Any]:
-    remapped = cv2.remap(  # type: ignore[call-overload]  # its stubs do not know a missing map2
-        values, places, None, interpolation, borderMode=cv2.BORDER_REPLICATE
-    )
-    return np.asarray(remapped)
+    return np.asarray(sample_at(values, places, cv2.INTER_LINEAR), np.float32)

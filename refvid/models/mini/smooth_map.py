@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refvid.models.bars import Content
+from refvid.models.dense_flow import pixel_places
 from refvid.models.mini.planes import Plane, Size, resizing
 from refvid.models.mini.resampling import Places, sample_smooth
 
@@ -79,6 +80,4 @@ class SmoothMap:
 
 def pixel_grid(size: Size) -> Places:
     """Every pixel's own place: (H, W, 2)."""
-    height, width = size
-    rows, columns = np.arange(height, dtype=np.float32), np.arange(width, dtype=np.float32)
-    return np.ascontiguousarray(np.stack(np.meshgrid(columns, rows), -1))
+    return pixel_places(*size)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from refvid.models.dense_flow import Map, pixel_places, sample_at, search_flow
 from refvid.models.mini_style.bands import lightness
 
 _LONGEST_SIDE = 1280
@@ -25,8 +25,6 @@ _DIFFERENT = 12.0
 
 _AROUND = 5
 """Side of the boxes in which lightness is compared [pixels]."""
-
-Map = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +75,16 @@ def find_flow(now: Gray, before: Gray, device: torch.device) -> Flow:
     """Dense inverse search (Kroeger et al. 2016), there and back."""
     there, back = _search(now.pixels, before.pixels), _search(before.pixels, now.pixels)
     height, width = now.pixels.shape
-    place = there + _grid(height, width)
-    across, down = cv2.split(there + _sample(back, place))
+    place = there + pixel_places(height, width)
+    across, down = cv2.split(there + sample_at(back, place))
     apart = (across * across + down * down) / _APART**2
-    changed = cv2.absdiff(_sample(before.pixels, place), now.pixels).astype(np.float32)
+    changed = cv2.absdiff(sample_at(before.pixels, place), now.pixels).astype(np.float32)
     different = np.square(cv2.blur(changed, (_AROUND, _AROUND)) / _DIFFERENT)
     trust = 1 / ((1 + apart * apart) * (1 + different * different))
     column, row = cv2.split(place)
     trust[(column < 0) | (column > width - 1) | (row < 0) | (row > height - 1)] = 0
     if (height, width) != now.size:
-        place = _grid(*now.size) + _enlarge(there, now.size) * (now.size[1] / width)
+        place = pixel_places(*now.size) + _enlarge(there, now.size) * (now.size[1] / width)
         trust = _enlarge(trust, now.size)
     return Flow(place, torch.from_numpy(trust).to(device))
 
@@ -94,7 +92,7 @@ def find_flow(now: Gray, before: Gray, device: torch.device) -> Flow:
 def move_along(picture: Tensor, flow: Flow) -> Tensor:
     """A picture (3, H, W) in [-1, 1], moved to where its pixels are now."""
     pixels = np.ascontiguousarray(picture.permute(1, 2, 0).cpu().numpy())
-    moved = _sample(pixels, flow.place, cv2.INTER_CUBIC)
+    moved = sample_at(pixels, flow.place, cv2.INTER_CUBIC)
     return torch.from_numpy(moved).to(picture.device).permute(2, 0, 1).clamp(-1, 1)
 
 
@@ -103,30 +101,15 @@ def shrink_flow(flow: Flow, factor: int) -> Flow:
     if factor == 1:
         return flow
     height, width = flow.place.shape[:2]
-    shift = torch.from_numpy(flow.place - _grid(height, width)).permute(2, 0, 1)
+    shift = torch.from_numpy(flow.place - pixel_places(height, width)).permute(2, 0, 1)
     small = functional.avg_pool2d(shift, factor, ceil_mode=True, count_include_pad=False) / factor
     trust = functional.avg_pool2d(flow.trust[None], factor, ceil_mode=True, count_include_pad=False)
     shift_px = np.ascontiguousarray(small.permute(1, 2, 0).numpy())
-    return Flow(shift_px + _grid(*shift_px.shape[:2]), trust[0])
+    return Flow(shift_px + pixel_places(*shift_px.shape[:2]), trust[0])
 
 
 def _search(now: NDArray[np.uint8], before: NDArray[np.uint8]) -> Map:
-    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    # None asks for a new array, which the stubs do not know.
-    nothing: Any = None
-    return np.asarray(search.calc(now, before, nothing), np.float32)
-
-
-def _grid(height: int, width: int) -> Map:
-    grid = np.empty((height, width, 2), np.float32)
-    grid[..., 0], grid[..., 1] = np.arange(width), np.arange(height)[:, None]
-    return grid
-
-
-def _sample(values: Any, place: Map, how: int = cv2.INTER_LINEAR) -> Any:
-    # None is what the stubs do not know to stand for no second map.
-    nothing: Any = None
-    return cv2.remap(values, place, nothing, how, borderMode=cv2.BORDER_REPLICATE)
+    return search_flow(now, before, cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
 
 
 def _enlarge(values: Map, size: tuple[int, int]) -> Map:

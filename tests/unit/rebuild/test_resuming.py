@@ -312,10 +312,17 @@ class Starving:
         return getattr(self._backbone, name)
 
     def encode(self, clip: Any, state: Any = None) -> Any:
+        self._take(clip)
+        return self._backbone.encode(clip, state)
+
+    def rebuild(self, clip: Any, *rest: Any, **options: Any) -> Any:
+        self._take(clip)
+        return self._backbone.rebuild(clip, *rest, **options)
+
+    def _take(self, clip: Any) -> None:
         self.lengths.append(clip.shape[2])
         if self.is_starving and len(self.lengths) > self._calls and clip.shape[2] > self._most:
             raise MemoryError
-        return self._backbone.encode(clip, state)
 
 
 def test_where_memory_ran_out_smaller_chunks_are_taken_at_once(
