@@ -181,39 +181,44 @@ def moving_pattern(
     return result
 
 
-@pytest.fixture
-def make_video(tmp_path: Path) -> Callable[..., Path]:
+def write_video(
+    path: Path,
+    pixels: np.ndarray | int = 12,
+    *,
+    rate: Fraction | int = 25,
+    codec: str = "libx264",
+    pix_fmt: str = "yuv444p",
+    options: dict[str, str] | None = None,
+    transfer: int | None = None,
+) -> Path:
     """Write a short lossless-ish video and give its path."""
     import av
 
-    def make(
-        pixels: np.ndarray | int = 12,
-        name: str = "video.mp4",
-        *,
-        rate: Fraction | int = 25,
-        codec: str = "libx264",
-        pix_fmt: str = "yuv444p",
-        options: dict[str, str] | None = None,
-        transfer: int | None = None,
-    ) -> Path:
-        if isinstance(pixels, int):
-            pixels = moving_pattern(pixels)
-        path = tmp_path / name
-        with av.open(str(path), "w") as container:
-            stream: Any = container.add_stream(codec, rate=Fraction(rate))
-            stream.width, stream.height = pixels.shape[2], pixels.shape[1]
-            stream.pix_fmt = pix_fmt
-            stream.options = options if options is not None else {"crf": "4"}
+    if isinstance(pixels, int):
+        pixels = moving_pattern(pixels)
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream(codec, rate=Fraction(rate))
+        stream.width, stream.height = pixels.shape[2], pixels.shape[1]
+        stream.pix_fmt = pix_fmt
+        stream.options = options if options is not None else {"crf": "4"}
+        if transfer is not None:
+            stream.codec_context.color_trc = transfer
+        layout = "rgb24" if pixels.dtype == np.uint8 else "rgb48le"
+        for picture in pixels:
+            frame = av.VideoFrame.from_ndarray(picture, format=layout)
             if transfer is not None:
-                stream.codec_context.color_trc = transfer
-            layout = "rgb24" if pixels.dtype == np.uint8 else "rgb48le"
-            for picture in pixels:
-                frame = av.VideoFrame.from_ndarray(picture, format=layout)
-                if transfer is not None:
-                    frame.color_trc = transfer
-                container.mux(stream.encode(frame))
-            container.mux(stream.encode(None))
-        return path
+                frame.color_trc = transfer
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.fixture
+def make_video(tmp_path: Path) -> Callable[..., Path]:
+    """`write_video` into the test's folder."""
+
+    def make(pixels: np.ndarray | int = 12, name: str = "video.mp4", **options: Any) -> Path:
+        return write_video(tmp_path / name, pixels, **options)
 
     return make
 

@@ -26,7 +26,9 @@ from refvid.rebuild import resuming
 from refvid.rebuild.choose_backbone import LoadedBackbone, choose_backbone
 from refvid.rebuild.options import ModelOptions, RebuildOptions
 from refvid.rebuild.parts import Made, Part, find_parts, join_shots, parts_made_before
+from refvid.rebuild.plan import Report
 from refvid.rebuild.reference_options import References, ReferenceSource
+from tests.conftest import write_video
 from tests.job_lists import frames_of
 
 SHOTS = (30, 9, 41, 26)
@@ -51,8 +53,8 @@ def test_parts_hold_every_frame_once_and_begin_with_shots(made, least):
     assert all(part.frames >= least for part in parts[:-1])
 
 
-@pytest.fixture
-def source(make_video) -> Path:
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> Path:
     """Four shots."""
     random = np.random.default_rng(3)
     pictures = []
@@ -60,7 +62,8 @@ def source(make_video) -> Path:
         coarse = 0.5 * random.integers(0, 256, (6, 8, 3)) + 0.5 * random.integers(0, 256, 3)
         wide = np.kron(coarse, np.ones((5, 5, 1)))
         pictures += [np.roll(wide, index, axis=1) for index in range(length)]
-    return make_video(np.stack(pictures).astype(np.uint8), options={"crf": "0"})
+    path = tmp_path_factory.mktemp("shots") / "video.mp4"
+    return write_video(path, np.stack(pictures).astype(np.uint8), options={"crf": "0"})
 
 
 @pytest.fixture
@@ -149,18 +152,36 @@ def stop_when_done(frames: int, job: Job, loaded: LoadedBackbone) -> Makers:
     return makers
 
 
+@pytest.fixture(scope="module")
+def mini() -> LoadedBackbone:
+    return choose_backbone(ModelOptions(model="mini", device="cpu", dtype="fp32"))
+
+
+@pytest.fixture(scope="module")
+def calm(source, mini, tmp_path_factory) -> Callable[[LoadedBackbone], tuple[Path, Report]]:
+    """A result of one process that nothing happened to, made once for each model."""
+    known: dict[str, tuple[Path, Report]] = {}
+
+    def make(loaded: LoadedBackbone) -> tuple[Path, Report]:
+        if loaded.name not in known:
+            output = tmp_path_factory.mktemp("calm") / "calm.mkv"
+            job = Job(source=source, output=output)
+            known[loaded.name] = output, work.enhance(job, REFERENCES, LOSSLESS, loaded)
+        return known[loaded.name]
+
+    return make
+
+
 @pytest.mark.parametrize("stop", [1, 25, 40, 63, 105])
 @pytest.mark.parametrize("make_model", ["fake", "mini"])
 def test_a_run_that_was_stopped_goes_on_with_stretches_and_parts(
-    source, loaded, tmp_path, monkeypatch, stop, make_model
+    source, loaded, mini, calm, tmp_path, monkeypatch, stop, make_model
 ):
+    loaded = mini if make_model == "mini" else loaded
+    undisturbed, wanted = calm(loaded)
     monkeypatch.setattr(resuming, "LEAST_FRAMES", 10)
     monkeypatch.setattr(resuming, "LEAST_PIXELS", 0)
-    if make_model == "mini":
-        loaded = choose_backbone(ModelOptions(model="mini", device="cpu", dtype="fp32"))
     job = Job(source=source, output=tmp_path / "out.mkv")
-    calm = replace(job, output=tmp_path / "calm.mkv")
-    wanted = work.enhance(calm, REFERENCES, LOSSLESS, loaded)
 
     makers = stop_when_done(stop, job, loaded)
     assert [path.name for path in work_folder_of(job.output).glob("[0-9]*")]
@@ -172,7 +193,7 @@ def test_a_run_that_was_stopped_goes_on_with_stretches_and_parts(
     # No state goes beyond shots, or chunks, whose last two frames wait for those after them.
     shortest = SHOTS[0] if make_model == "fake" else 14
     assert (report.resumed >= shortest) == (stop > shortest)
-    assert frames_of(calm.output) == frames_of(job.output)
+    assert frames_of(undisturbed) == frames_of(job.output)
     assert (report.cuts, report.served) == (wanted.cuts, wanted.served)
     assert report.references == wanted.references
     assert not [*tmp_path.glob(".refvid*")]
