@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -113,7 +113,8 @@ class MiniStyleBackbone:
         with frame_workers(self.device, frames[0, 0].numel()) as submit:
             for frame, sight in zip(shown, self._sights(shown, before, submit), strict=True):
                 made, state = paint(frame, reference.style, state, reference.keyframes, sight)
-                pending.append(submit(self._finish, frame, made, reference))
+                state = self._with_threshold(state, frame, made, reference.structure)
+                pending.append(submit(self._finish, frame, made, reference, state.threshold))
             clip = torch.stack([result.result() for result in pending], 1)
         return Decoded(clip[None], state)
 
@@ -132,14 +133,33 @@ class MiniStyleBackbone:
         for sight in coming:
             yield sight.result()
 
+    def _with_threshold(
+        self, state: PaintState, frame: Tensor, made: Painting, structure: float
+    ) -> PaintState:
+        """Find what must stand out in a shot; slowly changing, as it may begin in black."""
+        if (state.search_phase - 1) % _FIT_PERIOD:
+            return state
+        pictures = (frame[None], made.recoloured[None], made.painted[None])
+        found = self.decoder.fit_threshold(*pictures, structure)
+        if state.threshold is not None:
+            found = state.threshold + _FIT_DRIFT * (found - state.threshold)
+        return replace(state, threshold=found)
+
     @torch.inference_mode()
-    def _finish(self, frame: Tensor, made: Painting, reference: StyleReference) -> Tensor:
+    def _finish(
+        self,
+        frame: Tensor,
+        made: Painting,
+        reference: StyleReference,
+        threshold: float | None = None,
+    ) -> Tensor:
         """Join frame and painting: (3, H, W) in [-1, 1]."""
         joined: Tensor = self.decoder(
             made.recoloured[None],
             made.painted[None],
             reference.style.statistics[None],
             reference.structure,
+            threshold,
         )[0]
         if made.followed is not None:
             joined = torch.lerp(joined, made.followed.painted, made.followed.share)
@@ -178,6 +198,9 @@ class MiniStyleBackbone:
     def _picture(self, picture: Tensor) -> Tensor:
         return picture[0].to(self.device, torch.float32)
 
+
+_FIT_PERIOD, _FIT_DRIFT = 4, 0.2
+"""The threshold of a shot is found anew in every so manieth frame, and goes so far to that."""
 
 _BASE_BYTES = 96 << 20
 """Scratch of libraries and of the search, whatever the size."""
