@@ -214,7 +214,7 @@ _FRAME_BYTES = 54
 _PAINT_BYTES = 160
 """Bytes per pixel of what flow and painting keep."""
 
-_SIGHT_BYTES = 60
+_SIGHT_BYTES = 140
 """Bytes per pixel of a search for motion and letters, and of what it finds."""
 
 _DECODER_BYTES = 200
