@@ -15,6 +15,7 @@ from refvid.models.backbone import BackboneLimits, Decoded, Encoded, Keyframe, P
 from refvid.models.frame_workers import Submit, count_workers, frame_workers
 from refvid.models.mini_style.config import MiniStyleConfig
 from refvid.models.mini_style.decoder import DEFAULT_STRUCTURE, MiniStyleDecoder
+from refvid.models.mini_style.hues import strengthen_hues
 from refvid.models.mini_style.keyframes import KeyframeIndex
 from refvid.models.mini_style.optical_flow import Gray, gray_of
 from refvid.models.mini_style.painting import Painting, PaintState, paint
@@ -156,7 +157,7 @@ class MiniStyleBackbone:
         """Join frame and painting: (3, H, W) in [-1, 1]."""
         joined: Tensor = self.decoder(
             made.recoloured[None],
-            made.painted[None],
+            strengthen_hues(made.painted, reference.style.hue_strengths)[None],
             reference.style.statistics[None],
             reference.structure,
             threshold,

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from refvid.models.mini_style.bands import lightness
+from refvid.models.mini_style.bands import join_bands, lightness, split_bands
 from refvid.models.mini_style.smooth import cell_mean
 
 _CELL = 8
@@ -46,6 +46,15 @@ _DOUBT = 0.2
 
 _MOST = 0.35
 """By how much a hue moves at most."""
+
+_OCTAVES = 6
+"""Of differences of hue that become as strong as the style's."""
+
+_MOST_GAIN = 2.0
+"""By which they grow at most; they never shrink."""
+
+_FAINT = 0.002
+"""Differences of hue that are none."""
 
 _AXES = ((0.35626, 0.00000, -0.93439), (-0.82041, 0.47864, -0.31280))
 """Two directions of RGB without lightness, of length 1 and at right angles."""
@@ -108,8 +117,42 @@ def move_hues(picture: Tensor, shifts: Tensor) -> Tensor:
         shifts[None], place, mode="bilinear", padding_mode="border", align_corners=True
     )
     field = functional.interpolate(found, size=(height, width), mode="bilinear")[0]
+    return _shifted(picture, field)
+
+
+def hue_strengths(picture: Tensor) -> Tensor:
+    """(OCTAVES,) how much hues of (3, H, W) differ, octave by octave, the finest first."""
+    bands = split_bands(_hues(picture)[:, None], _OCTAVES)
+    return torch.stack([_strength(band) for band in bands[:-1]])
+
+
+def strengthen_hues(picture: Tensor, strengths: Tensor) -> Tensor:
+    """Make the hues of (3, H, W) differ as much as a style's, and lightness stay.
+
+    Patches are chosen by what a frame has, and fade into each other: planes and dabs of colour
+    come out paler than they are in the painting.
+
+    Args:
+        picture: A painting of a frame, about [-1, 1].
+        strengths: Of the style, from `hue_strengths`.
+    """
+    hues = _hues(picture)
+    bands = split_bands(hues[:, None], _OCTAVES)
+    stronger = [
+        band * ((wanted + _FAINT) / (_strength(band) + _FAINT)).clamp(1, _MOST_GAIN)
+        for band, wanted in zip(bands, strengths, strict=False)
+    ]
+    return _shifted(picture, join_bands([*stronger, bands[-1]])[:, 0] - hues)
+
+
+def _strength(band: Tensor) -> Tensor:
+    return band.square().mean().sqrt()
+
+
+def _shifted(picture: Tensor, hues: Tensor) -> Tensor:
+    """(3, H, W) with other hues, by (2, H, W)."""
     axes = torch.tensor(_AXES, device=picture.device)
-    return picture + (axes.T @ field.flatten(1)).view_as(picture)
+    return picture + (axes.T @ hues.flatten(1)).view_as(picture)
 
 
 def _hues(picture: Tensor) -> Tensor:

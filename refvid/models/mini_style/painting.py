@@ -28,7 +28,13 @@ from refvid.models.bars import Content
 from refvid.models.mini_style.bands import lightness
 from refvid.models.mini_style.graphics import find_graphics, with_letters
 from refvid.models.mini_style.guidance import measure_noise, remove_noise
-from refvid.models.mini_style.hues import find_shifts, measure_hues, move_hues, shrink_for_hues
+from refvid.models.mini_style.hues import (
+    find_shifts,
+    measure_hues,
+    move_hues,
+    shrink_for_hues,
+    strengthen_hues,
+)
 from refvid.models.mini_style.keyframes import Followed, KeyframeIndex, follow_keyframes
 from refvid.models.mini_style.letters import Mask, hold_letters
 from refvid.models.mini_style.levels import Corners, choose_patches, lay_patches
@@ -250,6 +256,6 @@ def paint_clip(frames: Tensor, style: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     for frame in frames.unbind(0):
         painting, state = paint(frame, index, state)
         recoloured.append(painting.recoloured)
-        painted.append(painting.painted)
+        painted.append(strengthen_hues(painting.painted, index.hue_strengths))
     statistics = index.statistics.expand(len(frames), -1)
     return torch.stack(recoloured), torch.stack(painted), statistics

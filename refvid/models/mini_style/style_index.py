@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from refvid.models.mini_style.hues import measure_hues, shrink_for_hues, sort_hues
+from refvid.models.mini_style.hues import hue_strengths, measure_hues, shrink_for_hues, sort_hues
 from refvid.models.mini_style.palette import Moments, measure_moments, mix_moments
 from refvid.models.mini_style.tokens import CELL, PATCH, STRIDE, describe, edge_strength
 from refvid.models.mini_style.tones import measure_tones
@@ -92,6 +92,9 @@ class StyleIndex:
     hues: Tensor
     """Of their cells, from `sort_hues`."""
 
+    hue_strengths: Tensor
+    """How much hues differ in them, from `hue_strengths`."""
+
     statistics: Tensor
     """(STATISTICS,) mean and covariance of the colours, strength of each octave and colour."""
 
@@ -134,6 +137,7 @@ def index_styles(styles: Sequence[tuple[Tensor, float]]) -> StyleIndex:
         mix_moments([(measure_moments(picture), weight) for picture, weight in styles]),
         (tones * shares[:, None]).sum(0),
         _hues_of(pictures, shares),
+        (torch.stack([hue_strengths(picture) for picture in pictures]) * shares[:, None]).sum(0),
         sum_statistics(styles),
         turned,
         canvas,

@@ -3,14 +3,17 @@
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from refvid.models.mini_style.bands import lightness
 from refvid.models.mini_style.hues import (
     find_shifts,
+    hue_strengths,
     measure_hues,
     move_hues,
     shrink_for_hues,
     sort_hues,
+    strengthen_hues,
 )
 from refvid.models.mini_style.palette import measure_moments, recolour
 from refvid.models.mini_style.tones import give_light
@@ -78,3 +81,15 @@ def test_a_picture_of_one_colour_stays_finite() -> None:
     made = in_hues_of(flat, (with_part(0.5, GREEN), 1.0))
     assert torch.isfinite(made).all()
     assert (made - flat).abs().max() < 0.5
+
+
+def test_hues_differ_as_much_as_those_of_the_style() -> None:
+    generator = torch.Generator().manual_seed(1)
+    style = functional.interpolate(torch.randn(1, 3, 16, 16, generator=generator), (128, 128))[0]
+    style = style * 0.2
+    pale = lightness(style) + (style - lightness(style)) * 0.6
+    wanted = hue_strengths(style)
+    made = strengthen_hues(pale, wanted)
+    torch.testing.assert_close(hue_strengths(made), wanted, atol=0.02, rtol=0.1)
+    torch.testing.assert_close(lightness(made), lightness(pale), atol=1e-5, rtol=0)
+    torch.testing.assert_close(strengthen_hues(style, wanted * 0.5), style, atol=1e-5, rtol=0)

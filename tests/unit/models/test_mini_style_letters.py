@@ -57,7 +57,14 @@ def to_levels(clip: Tensor) -> Picture:
 class TestFind:
     @pytest.mark.parametrize(
         ("colour", "outline", "height"),
-        [("white", 2, 24), ("yellow", 2, 24), ("white", 0, 24), ("white", 2, 40), ("black", 0, 32)],
+        [
+            ("white", 2, 24),
+            ("white", 2, 16),
+            ("yellow", 2, 24),
+            ("white", 0, 24),
+            ("white", 2, 40),
+            ("black", 0, 32),
+        ],
     )
     def test_letters_are_found_and_little_else(
         self, colour: str, outline: int, height: int
