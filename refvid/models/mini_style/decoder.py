@@ -58,7 +58,7 @@ _FINEST = 0.6
 """Strength of the painting's finest octave: canvas and grain, not strokes, and all that a motion of
 less than a pixel changes."""
 
-_LEAST_KEPT, _MOST_KEPT = 0.37, 0.97
+_LEAST_KEPT, _MOST_KEPT = 0.385, 0.985
 """Structure of a frame that is kept at most, at a structure of 0 and of 1: more is painted over."""
 
 _LOOSER, _TRIES = math.log(4), 5
