@@ -19,7 +19,7 @@ _LINES = 480
 _WIDEST = 17
 """No stroke covers a square of this side [pixels]."""
 
-_CONTRAST = 90
+_CONTRAST = 60
 """Of letters to what lies on both sides, at least [levels]."""
 
 _LIGHT, _DARK = 190, 40

@@ -78,6 +78,14 @@ class TestFind:
         assert (found & strokes).sum() > 0.9 * strokes.sum()
         assert found.sum() < 5 * strokes.sum()
 
+    def test_letters_that_stand_out_less_are_found_without_an_outline(self) -> None:
+        """White ones over a light gray wall: 75 levels apart."""
+        wall = (ground(1) // 4 + np.uint8(140)).astype(np.uint8)
+        picture, strokes = written(wall, "white", outline=0, height=24)
+        found = find_letters(lightness(picture))
+        assert found is not None
+        assert (found & strokes).sum() > 0.9 * strokes.sum()
+
     def test_a_picture_has_none(self) -> None:
         for seed in range(4):
             for size in (8, 16, 40):
