@@ -2,11 +2,11 @@
 
 A check of `refvid evaluate --task style` in three ways, each from the input alone:
 
-- `search`: OpenCV's dense inverse search (Kroeger et al., 2016), by which paint is carried, too;
-- `farneback`: dense flow by polynomials (Farneback, 2003), which knows nothing of the other. On
-  plain ground no flow is defined and the two part, where strokes are strongest;
+- `search`: OpenCV's dense inverse search (Kroeger et al., 2016);
+- `farneback`: dense flow by polynomials (Farneback, 2003). On plain ground no flow is defined and
+  the two part, where strokes are strongest; paint is carried between them;
 - `tracks`: points with corners, followed by pyramids of Lucas and Kanade to a fraction of a pixel,
-  and the pixels around them.
+  and the pixels around them. Of these the paint knows nothing.
 
 Dense flow is checked there and back to a pixel, tracks to a fifth of one.
 

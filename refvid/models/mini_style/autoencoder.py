@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from refvid.models.backbone import BackboneLimits, Decoded, Encoded, Keyframe, P
 from refvid.models.frame_workers import Submit, count_workers, frame_workers
 from refvid.models.mini_style.config import MiniStyleConfig
 from refvid.models.mini_style.decoder import DEFAULT_STRUCTURE, MiniStyleDecoder
+from refvid.models.mini_style.hues import strengthen_hues
 from refvid.models.mini_style.keyframes import KeyframeIndex
 from refvid.models.mini_style.optical_flow import Gray, gray_of
 from refvid.models.mini_style.painting import Painting, PaintState, paint
@@ -113,7 +114,8 @@ class MiniStyleBackbone:
         with frame_workers(self.device, frames[0, 0].numel()) as submit:
             for frame, sight in zip(shown, self._sights(shown, before, submit), strict=True):
                 made, state = paint(frame, reference.style, state, reference.keyframes, sight)
-                pending.append(submit(self._finish, frame, made, reference))
+                state = self._with_threshold(state, frame, made, reference.structure)
+                pending.append(submit(self._finish, frame, made, reference, state.threshold))
             clip = torch.stack([result.result() for result in pending], 1)
         return Decoded(clip[None], state)
 
@@ -132,14 +134,33 @@ class MiniStyleBackbone:
         for sight in coming:
             yield sight.result()
 
+    def _with_threshold(
+        self, state: PaintState, frame: Tensor, made: Painting, structure: float
+    ) -> PaintState:
+        """Find what must stand out in a shot; slowly changing, as it may begin in black."""
+        if (state.search_phase - 1) % _FIT_PERIOD:
+            return state
+        pictures = (frame[None], made.recoloured[None], made.painted[None])
+        found = self.decoder.fit_threshold(*pictures, structure)
+        if state.threshold is not None:
+            found = state.threshold + _FIT_DRIFT * (found - state.threshold)
+        return replace(state, threshold=found)
+
     @torch.inference_mode()
-    def _finish(self, frame: Tensor, made: Painting, reference: StyleReference) -> Tensor:
+    def _finish(
+        self,
+        frame: Tensor,
+        made: Painting,
+        reference: StyleReference,
+        threshold: float | None = None,
+    ) -> Tensor:
         """Join frame and painting: (3, H, W) in [-1, 1]."""
         joined: Tensor = self.decoder(
             made.recoloured[None],
-            made.painted[None],
+            strengthen_hues(made.painted, reference.style.hue_strengths)[None],
             reference.style.statistics[None],
             reference.structure,
+            threshold,
         )[0]
         if made.followed is not None:
             joined = torch.lerp(joined, made.followed.painted, made.followed.share)
@@ -179,6 +200,9 @@ class MiniStyleBackbone:
         return picture[0].to(self.device, torch.float32)
 
 
+_FIT_PERIOD, _FIT_DRIFT = 4, 0.2
+"""The threshold of a shot is found anew in every so manieth frame, and goes so far to that."""
+
 _BASE_BYTES = 96 << 20
 """Scratch of libraries and of the search, whatever the size."""
 
@@ -191,7 +215,7 @@ _FRAME_BYTES = 54
 _PAINT_BYTES = 160
 """Bytes per pixel of what flow and painting keep."""
 
-_SIGHT_BYTES = 60
+_SIGHT_BYTES = 140
 """Bytes per pixel of a search for motion and letters, and of what it finds."""
 
 _DECODER_BYTES = 200

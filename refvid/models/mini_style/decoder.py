@@ -9,7 +9,8 @@ cross a face, and its eyes and mouth stay.
 
 Neighbouring octaves decide together, so that a stroke is there as a whole or not at all. How much
 has to stand out can be learned, for each octave and by the statistics of the style; an untrained
-decoder has one threshold for all.
+decoder has one threshold for all. It is found for a shot: paint that follows a frame's contours
+hides little of it, and may cover more.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from refvid.models.mini_style.bands import blurred, join_bands, lightness, split_bands
+from refvid.models.mini_style.bands import blurred, halve, join_bands, lightness, split_bands
 from refvid.models.mini_style.config import MiniStyleConfig
+from refvid.models.mini_style.similarity import gradient_similarity
 from refvid.models.mini_style.smooth import box_mean
 from refvid.models.mini_style.style_index import STATISTICS
 from refvid.models.mini_style.tones import give_light
@@ -52,6 +54,16 @@ _LIGHT = 0.5
 _COLOUR, _COLOUR_CELL = 0.2, 32
 """Share of the frame in its colours over cells of so many pixels."""
 
+_FINEST = 0.6
+"""Strength of the painting's finest octave: canvas and grain, not strokes, and all that a motion of
+less than a pixel changes."""
+
+_LEAST_KEPT, _MOST_KEPT = 0.385, 0.985
+"""Structure of a frame that is kept at most, at a structure of 0 and of 1: more is painted over."""
+
+_LOOSER, _TRIES = math.log(4), 5
+"""By how much a threshold rises for that at most, and how many are tried."""
+
 _FEATURES = 3
 
 
@@ -75,6 +87,7 @@ class MiniStyleDecoder(nn.Module):
         painted: Tensor,
         statistics: Tensor,
         structure: float = DEFAULT_STRUCTURE,
+        threshold: float | None = None,
     ) -> Tensor:
         """Decode frames.
 
@@ -83,24 +96,68 @@ class MiniStyleDecoder(nn.Module):
             painted: (N, 3, H, W) the same frames made of patches of the style.
             statistics: (N, STATISTICS) of the style.
             structure: From 0, all is painted, to 1, what little stands out is the frame's.
+            threshold: From `fit_threshold`; None for the usual one of this structure.
 
         Returns:
             (N, 3, H, W) in [-1, 1].
         """
-        threshold = math.log(_LOOSE) + structure * math.log(_STRICT / _LOOSE)
+        if threshold is None:
+            threshold = _usual_threshold(structure)
         ours, theirs = lightness(recoloured), lightness(painted)
         frames, paintings = split_bands(ours, self.bands), split_bands(theirs, self.bands)
+        strong = [_as_strong(*pair) for pair in zip(frames, paintings, strict=True)]
+        paintings[0] = _FINEST * paintings[0]
         standing = _agreed([_standing_out(band) for band in frames[:-1]])
         joined = [
             judge(frame, painting, above - threshold, statistics)
             for judge, frame, painting, above in zip(
-                self.judges, frames, paintings, standing, strict=False
+                self.judges, strong, paintings, standing, strict=False
             )
         ]
         light = join_bands([*joined, torch.lerp(paintings[-1], frames[-1], _LIGHT)])
         colour, other = painted - theirs, recoloured - ours
         colour = colour + _COLOUR * blurred(other - colour, _COLOUR_CELL)
         return give_light(colour, light)
+
+    def fit_threshold(
+        self, frame: Tensor, recoloured: Tensor, painted: Tensor, structure: float
+    ) -> float:
+        """Find what must stand out to be the frame's, so that no more structure is kept than asked.
+
+        Args:
+            frame: (1, 3, H, W) in [-1, 1] as it came.
+            recoloured: (1, 3, H, W) see `forward`.
+            painted: (1, 3, H, W).
+            structure: From 0 to 1.
+
+        Returns:
+            The usual threshold, or a higher one where with that much more structure was kept than
+            is asked for.
+        """
+        usual = _usual_threshold(structure)
+        # The finest octave costs the most and tells the least.
+        frames, paintings = (
+            split_bands(halve(lightness(picture)), self.bands - 1)
+            for picture in (recoloured, painted)
+        )
+        wanted = halve(lightness(frame))
+        standing = _agreed([_standing_out(band) for band in frames[:-1]])
+        most = _LEAST_KEPT + structure * (_MOST_KEPT - _LEAST_KEPT)
+        below, kept_below = usual, 0.0
+        for threshold in (usual + _LOOSER * n / (_TRIES - 1) for n in range(_TRIES)):
+            joined = [
+                torch.lerp(painting, _as_strong(band, painting), _share(above - threshold))
+                for band, painting, above in zip(frames, paintings, standing, strict=False)
+            ]
+            light = join_bands([*joined, torch.lerp(paintings[-1], frames[-1], _LIGHT)])
+            kept = gradient_similarity(light, wanted)
+            if kept <= most:
+                if threshold == usual:
+                    return usual
+                between = (kept_below - most) / max(kept_below - kept, 1e-6)
+                return below + between * (threshold - below)
+            below, kept_below = threshold, kept
+        return below
 
 
 class _Judge(nn.Module):
@@ -117,18 +174,30 @@ class _Judge(nn.Module):
                 nn.init.zeros_(parameter)
 
     def forward(self, frame: Tensor, painting: Tensor, above: Tensor, statistics: Tensor) -> Tensor:
-        """Bands (N, 1, h, w) of both, and how far the frame is above the threshold."""
-        whole, whole_painting = _strength(frame), _strength(painting)
-        gain = ((whole_painting + _FAINT) / (whole + _FAINT)).clamp(_LEAST_GAIN, _MOST_GAIN)
+        """Bands (N, 1, h, w) as strong as each other, and how far above the threshold one is."""
         if not self.learned:
-            return torch.lerp(painting, frame * gain, (_DECISION * above).sigmoid())
+            return torch.lerp(painting, frame, _share(above))
         stroke = 0.5 * (box_mean(painting.square(), _AROUND) + _FAINT**2).log()
-        stroke = stroke - (whole_painting + _FAINT).log()
+        stroke = stroke - (_strength(painting) + _FAINT).log()
         features = torch.cat((above, stroke, above - stroke), 1)
         told = self.look(features.clamp(-4, 4)) + self.condition(statistics)[..., None, None]
         shift, strokes = self.decide(functional.silu(told)).chunk(2, 1)
-        share = (_DECISION * above + shift).sigmoid()
-        return torch.lerp(painting * strokes.exp(), frame * gain, share)
+        return torch.lerp(painting * strokes.exp(), frame, _share(above + shift / _DECISION))
+
+
+def _usual_threshold(structure: float) -> float:
+    return math.log(_LOOSE) + structure * math.log(_STRICT / _LOOSE)
+
+
+def _share(above: Tensor) -> Tensor:
+    """The frame's share of a place, by how far it is above the threshold."""
+    return (_DECISION * above).sigmoid()
+
+
+def _as_strong(frame: Tensor, painting: Tensor) -> Tensor:
+    """A band (N, 1, h, w) of a frame, as strong as the painting's within bounds."""
+    gain = (_strength(painting) + _FAINT) / (_strength(frame) + _FAINT)
+    return frame * gain.clamp(_LEAST_GAIN, _MOST_GAIN)
 
 
 def _standing_out(band: Tensor) -> Tensor:

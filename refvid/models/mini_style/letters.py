@@ -19,10 +19,10 @@ _LINES = 480
 _WIDEST = 17
 """No stroke covers a square of this side [pixels]."""
 
-_CONTRAST = 90
+_CONTRAST = 60
 """Of letters to what lies on both sides, at least [levels]."""
 
-_LIGHT, _DARK = 205, 40
+_LIGHT, _DARK = 190, 40
 """Light letters are at least so light, and dark ones at most [levels]."""
 
 _LOWEST, _HIGHEST = 7, 0.2
@@ -31,13 +31,13 @@ _LOWEST, _HIGHEST = 7, 0.2
 _WIDE = 3.0
 """Width of a letter, or of a few that touch, over their height, at most."""
 
-_RIDGE, _FLAT = 12, 11.0
+_RIDGE, _FLAT = 12, 22.0
 """Of strokes the pixels count that are nearly the lightest around; their deviation [levels]."""
 
-_SAME = 5.0
+_SAME = 12.0
 """Letters of a line differ by at most this from the one in the middle [levels]."""
 
-_ALIKE, _ALIKE_LEVEL = 0.45, 12.0
+_ALIKE, _ALIKE_LEVEL = 0.45, 20.0
 """Letters of a line: height of the smaller one over the other's, and how far levels are apart."""
 
 _GAP, _OVERLAP = 1.2, 0.6

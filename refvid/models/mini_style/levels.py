@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from refvid.models.mini_style.bands import lightness
+from refvid.models.mini_style.irregular import nearest_cells
 from refvid.models.mini_style.optical_flow import Flow
 from refvid.models.mini_style.patch_choice import PatchChoice
 from refvid.models.mini_style.smooth import box_mean, cell_mean
@@ -153,20 +154,25 @@ def _insistence(picture: Tensor, most: float) -> Tensor:
 
 def split_corners(corners: Tensor, factor: int, level: LevelIndex, queries: Tensor) -> Tensor:
     """Patches of a finer level that lie within those of a coarser one, on the canvas."""
-    return _split(corners, factor, level.factor, queries[..., 0])
+    return _split(corners, factor, level.factor, queries[..., 0], irregular=True)
 
 
-def _split(corners: Tensor, coarse: int, fine: int, like: Tensor) -> Tensor:
-    """Split patches of `coarse` pixels to a pixel into those of `fine`, on a grid as `like`."""
+def _split(
+    corners: Tensor, coarse: int, fine: int, like: Tensor, *, irregular: bool = False
+) -> Tensor:
+    """Split patches of `coarse` pixels to a pixel into those of `fine`, on a grid as `like`.
+
+    Irregular borders of the coarse ones are for what is chosen from them and kept: laid anew in
+    every frame they would stand still while the paint moves.
+    """
     row, column = (torch.arange(count, device=corners.device) for count in like.shape)
-    half = coarse * STRIDE // 2
-    above, left = ((n * fine * STRIDE + half).div(coarse * STRIDE, rounding_mode="floor")
-                   for n in (row, column))  # fmt: skip
-    above, left = above.clamp(max=corners.shape[0] - 1), left.clamp(max=corners.shape[1] - 1)
-    split = corners[above][:, left].clone()
+    grid = (corners.shape[0], corners.shape[1])
+    places = row * (fine / coarse), column * (fine / coarse)
+    above, left = nearest_cells(*places, grid, irregular=irregular)
+    split = corners[above, left]
     # From the middle of the large patch to that of the small one, and to its corner.
     middle = (coarse - fine) * STRIDE
-    split[..., 1] += ((row * fine - above * coarse) * STRIDE + middle)[:, None]
+    split[..., 1] += (row[:, None] * fine - above * coarse) * STRIDE + middle
     split[..., 2] += (column * fine - left * coarse) * STRIDE + middle
     return split
 

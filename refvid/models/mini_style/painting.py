@@ -28,6 +28,13 @@ from refvid.models.bars import Content
 from refvid.models.mini_style.bands import lightness
 from refvid.models.mini_style.graphics import find_graphics, with_letters
 from refvid.models.mini_style.guidance import measure_noise, remove_noise
+from refvid.models.mini_style.hues import (
+    find_shifts,
+    measure_hues,
+    move_hues,
+    shrink_for_hues,
+    strengthen_hues,
+)
 from refvid.models.mini_style.keyframes import Followed, KeyframeIndex, follow_keyframes
 from refvid.models.mini_style.letters import Mask, hold_letters
 from refvid.models.mini_style.levels import Corners, choose_patches, lay_patches
@@ -86,12 +93,15 @@ class Shot:
     moments: Moments
     tones: Tensor
     noise: Tensor
+    shifts: Tensor
+    """Of hues, from `find_shifts`."""
 
     def mixed(self, other: Shot, share: float) -> Shot:
         return Shot(
             self.moments.mixed(other.moments, share),
             torch.lerp(self.tones, other.tones, share),
             torch.lerp(self.noise, other.noise, share),
+            torch.lerp(self.shifts, other.shifts, share),
         )
 
 
@@ -122,10 +132,13 @@ class PaintState:
     """(styles,) what keeps each style at its share of the frame."""
 
     search_phase: int
-    """Which of the tokens search anywhere in the next frame."""
+    """Frames painted so far: it tells which of the tokens search anywhere in the next one."""
 
     followed: Followed | None
     """Where keyframes were found."""
+
+    threshold: float | None = None
+    """What must stand out to be the frame's, by `MiniStyleDecoder.fit_threshold`."""
 
 
 @torch.no_grad()
@@ -152,7 +165,7 @@ def paint(
         letters = hold_letters(letters, state.letters, gray.pixels, state.gray.pixels)
     graphics, content = find_graphics(frame, None if state is None else state.content)
     graphics = with_letters(graphics, letters, frame)
-    shot = _measure(frame, content)
+    shot = _measure(frame, content, style)
     if state is not None:
         shot = state.shot.mixed(shot, _DRIFT)
     guide = remove_noise(frame, shot.noise)
@@ -180,20 +193,28 @@ def paint(
         shown = large[0, :, :height, :width]
     made = Painting(recoloured, shown, followed, graphics)
     return made, PaintState(
-        gray, guide, painted, corners, shot, content, letters, prices, phase + 1, followed
-    )
+        gray, guide, painted, corners, shot, content, letters, prices, phase + 1, followed,
+        None if state is None else state.threshold,
+    )  # fmt: skip
 
 
-def _measure(frame: Tensor, content: Content) -> Shot:
+def _measure(frame: Tensor, content: Content, style: StyleIndex) -> Shot:
     inside = frame[:, content.top : content.bottom, content.left : content.right]
-    return Shot(measure_moments(inside), measure_tones(inside), measure_noise(inside))
+    moments, tones = measure_moments(inside), measure_tones(inside)
+    cells = _with_palette(shrink_for_hues(inside), moments, tones, style)
+    shifts = find_shifts(measure_hues(cells), style.hues)
+    return Shot(moments, tones, measure_noise(inside), shifts)
 
 
 def _recoloured(frame: Tensor, shot: Shot, style: StyleIndex) -> Tensor:
     """The palette of the style, with light and dark in the order of the frame."""
-    coloured = recolour(frame, shot.moments, style.moments)
-    curve = tone_curve(shot.tones, style.tones)
-    return give_light(coloured, apply_tones(lightness(frame), curve))
+    coloured = _with_palette(frame, shot.moments, shot.tones, style)
+    return give_light(move_hues(coloured, shot.shifts), lightness(coloured))
+
+
+def _with_palette(picture: Tensor, moments: Moments, tones: Tensor, style: StyleIndex) -> Tensor:
+    coloured = recolour(picture, moments, style.moments)
+    return give_light(coloured, apply_tones(lightness(picture), tone_curve(tones, style.tones)))
 
 
 def _on_canvas(picture: Tensor, style: StyleIndex) -> Tensor:
@@ -235,6 +256,6 @@ def paint_clip(frames: Tensor, style: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     for frame in frames.unbind(0):
         painting, state = paint(frame, index, state)
         recoloured.append(painting.recoloured)
-        painted.append(painting.painted)
+        painted.append(strengthen_hues(painting.painted, index.hue_strengths))
     statistics = index.statistics.expand(len(frames), -1)
     return torch.stack(recoloured), torch.stack(painted), statistics

@@ -6,6 +6,7 @@ painted its content in the frame before, unless another fits much better.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from refvid.models.matching import place
+from refvid.models.mini_style.irregular import nearest_cells
 from refvid.models.mini_style.style_index import TURNS, LevelIndex
 from refvid.models.mini_style.style_search import search_each_style, search_varied
 from refvid.models.mini_style.tokens import CELL, PATCH, STRIDE
@@ -100,11 +102,15 @@ class PatchChoice:
         self.prices = torch.zeros_like(shares)
         number = torch.arange(len(shares), device=shares.device)
         # Several styles find their prices by trying: each is to paint its share.
+        best, least = self.prices, torch.full_like(shares[0], math.inf)
         for step in self._price_steps(cost) if len(shares) > 1 else ():
             self._begin_with(cost, places)
             painted = self.settle()[..., :1].flatten(0, 1) // TURNS
             excess = (painted == number).sum(0) / len(painted) - shares
+            best = torch.where(excess.abs().max() < least, self.prices, best)
+            least = torch.minimum(least, excess.abs().max())
             self.prices = self.prices + step * excess
+        self.prices = best
         self._begin_with(cost, places)
 
     def _begin_with(self, cost: Tensor, places: Tensor) -> None:
@@ -225,9 +231,12 @@ class PatchChoice:
         leaders = self.queries[lead_rows][:, lead_columns]
         varied = search_varied(leaders.flatten(0, 1), self.style, self.prices)
         chosen = varied.view(*leaders.shape[:2], 3)
-        led = chosen[row // _PIECE][:, column // _PIECE].clone()
-        led[..., 1] += ((row - lead_rows[row // _PIECE]) * STRIDE)[:, None]
-        led[..., 2] += (column - lead_columns[column // _PIECE]) * STRIDE
+        middle = _PIECE // 2
+        grid = (leaders.shape[0], leaders.shape[1])
+        at, to = nearest_cells((row - middle) / _PIECE, (column - middle) / _PIECE, grid)
+        led = chosen[at, to]
+        led[..., 1] += (row[:, None] - lead_rows[at]) * STRIDE
+        led[..., 2] += (column - lead_columns[to]) * STRIDE
         return self._inside(led)
 
     def _score(self, half: _Half, corners: Tensor, around: Tensor, goes_on: Tensor) -> Tensor:

@@ -28,6 +28,7 @@ def pack(state: PaintState) -> PackedState:
         "covariance": shot.moments.covariance,
         "tones": shot.tones,
         "noise": shot.noise,
+        "shifts": shot.shifts,
         "prices": state.prices,
     }
     if state.letters is not None:
@@ -45,6 +46,7 @@ def pack(state: PaintState) -> PackedState:
         "content": [content.top, content.bottom, content.left, content.right],
         "levels": len(state.corners),
         "search_phase": state.search_phase,
+        "threshold": state.threshold,
         "motions": motions,
         "is_followed": state.followed is not None,
     }
@@ -71,11 +73,15 @@ def unpack(packed: PackedState, device: torch.device) -> PaintState:
         painted=tensors["painted"],
         corners=tuple(tensors[f"{number}.corners"] for number in range(facts["levels"])),
         shot=Shot(
-            Moments(tensors["mean"], tensors["covariance"]), tensors["tones"], tensors["noise"]
+            Moments(tensors["mean"], tensors["covariance"]),
+            tensors["tones"],
+            tensors["noise"],
+            tensors["shifts"],
         ),
         content=Content(top=top, bottom=bottom, left=left, right=right),
         letters=packed.tensors["letters"].cpu().numpy() > 0 if "letters" in tensors else None,
         prices=tensors["prices"],
         search_phase=facts["search_phase"],
         followed=followed,
+        threshold=facts["threshold"],
     )

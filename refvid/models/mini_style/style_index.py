@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from refvid.models.mini_style.hues import hue_strengths, measure_hues, shrink_for_hues, sort_hues
 from refvid.models.mini_style.palette import Moments, measure_moments, mix_moments
 from refvid.models.mini_style.tokens import CELL, PATCH, STRIDE, describe, edge_strength
 from refvid.models.mini_style.tones import measure_tones
@@ -38,6 +39,12 @@ _LEVELS = 3
 
 _PATCHES_PER_TURN = 1024
 """Patches of a style among which one is searched anywhere; between them it is found by steps."""
+
+_MARGIN = 1 / 16
+"""Of each side of a painting, from which nothing is taken."""
+
+_MANY_PATCHES = 16
+"""Along a side: fewer have no margin."""
 
 _NOWHERE = 1e3
 """Value of descriptors outside the picture: no token is unlike a patch by as much."""
@@ -82,6 +89,12 @@ class StyleIndex:
     tones: Tensor
     """(TONES,) quantiles of their lightness."""
 
+    hues: Tensor
+    """Of their cells, from `sort_hues`."""
+
+    hue_strengths: Tensor
+    """How much hues differ in them, from `hue_strengths`."""
+
     statistics: Tensor
     """(STATISTICS,) mean and covariance of the colours, strength of each octave and colour."""
 
@@ -123,11 +136,18 @@ def index_styles(styles: Sequence[tuple[Tensor, float]]) -> StyleIndex:
     return StyleIndex(
         mix_moments([(measure_moments(picture), weight) for picture, weight in styles]),
         (tones * shares[:, None]).sum(0),
+        _hues_of(pictures, shares),
+        (torch.stack([hue_strengths(picture) for picture in pictures]) * shares[:, None]).sum(0),
         sum_statistics(styles),
         turned,
         canvas,
         tuple(_index_level(pictures, turned, factor, shares) for factor in factors),
     )
+
+
+def _hues_of(pictures: Sequence[Tensor], shares: Tensor) -> Tensor:
+    hues = [measure_hues(shrink_for_hues(picture)) for picture in pictures]
+    return sort_hues(list(zip(hues, shares.tolist(), strict=True)))
 
 
 def _choose_factors(side: float) -> tuple[int, ...]:
@@ -174,10 +194,12 @@ def _index_level(
     described, keys, places, counts = [], [], [], []
     for number, picture in enumerate(small):
         for turn, view in enumerate(_views(picture)):
-            descriptor = describe(view)
+            descriptor = _without_margin(describe(view))
             place = _key_places(descriptor, number * TURNS + turn)
-            keys.append(descriptor[place[:, 1] // CELL, place[:, 2] // CELL])
-            places.append(place)
+            key = descriptor[place[:, 1] // CELL, place[:, 2] // CELL]
+            within = key[:, 0] < _NOWHERE
+            keys.append(key[within])
+            places.append(place[within])
             described.append(_described_square(descriptor, side))
         counts.append(sum(len(place) for place in places[-TURNS:]))
     searched = torch.cat(keys)
@@ -191,6 +213,19 @@ def _index_level(
         edge_strength(searched).sort().values,
         shares,
     )
+
+
+def _without_margin(descriptor: Tensor) -> Tensor:
+    """Take nothing from the margin of a painting: there are signatures, dates and frames."""
+    rows, columns = descriptor.shape[:2]
+    # Of a picture of few patches all are needed.
+    down, across = (
+        round(_MARGIN * count) if count >= _MANY_PATCHES else 0 for count in (rows, columns)
+    )
+    inner = torch.full_like(descriptor, _NOWHERE)
+    inside = (slice(down, rows - down), slice(across, columns - across))
+    inner[inside] = descriptor[inside]
+    return inner
 
 
 def sum_statistics(styles: Sequence[tuple[Tensor, float]]) -> Tensor:

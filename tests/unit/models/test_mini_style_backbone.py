@@ -6,8 +6,10 @@ from torch import Tensor
 
 from refvid.models.backbone import Keyframe
 from refvid.models.mini_style.autoencoder import MiniStyleBackbone
+from refvid.models.mini_style.bands import lightness
 from refvid.models.mini_style.config import MiniStyleConfig
 from refvid.models.mini_style.decoder import MiniStyleDecoder
+from refvid.models.mini_style.similarity import gradient_similarity
 from refvid.models.mini_style.style_index import MAX_STYLE_PIXELS, STATISTICS
 
 CPU = torch.device("cpu")
@@ -161,3 +163,60 @@ def test_needs_a_style_or_a_keyframe(backbone: MiniStyleBackbone) -> None:
 def test_memory_grows_with_the_frame(backbone: MiniStyleBackbone) -> None:
     small, large = (backbone.working_bytes(side, side, 8, None) for side in (256, 1024))
     assert large > 4 * small
+
+
+class TestThreshold:
+    @staticmethod
+    def pictures(likeness: float) -> tuple[Tensor, Tensor]:
+        """A frame of blobs (1, 3, 96, 128), and strokes that follow its contours so far."""
+        generator = torch.Generator().manual_seed(8)
+        blobs, strokes = (
+            torch.nn.functional.interpolate(
+                torch.randn(1, 1, 24, 32, generator=generator), scale_factor=4, mode="bilinear"
+            ).expand(-1, 3, -1, -1)
+            * 0.3
+            for _ in range(2)
+        )
+        return blobs, torch.lerp(strokes, blobs, likeness)
+
+    def test_paint_that_hides_little_of_a_frame_covers_more(self) -> None:
+        decoder = MiniStyleDecoder(MiniStyleConfig()).requires_grad_(False)
+        least, most = (
+            decoder.fit_threshold(frame, frame, painted, 0.5)
+            for frame, painted in map(self.pictures, (0.0, 0.95))
+        )
+        assert most > least + 0.3
+        frame, painted = self.pictures(0.95)
+        usual, fitted = (
+            lightness(decoder(frame, painted, torch.zeros(1, STATISTICS), 0.5, threshold))
+            for threshold in (None, most)
+        )
+        wanted = lightness(frame)
+        assert gradient_similarity(fitted, wanted) < gradient_similarity(usual, wanted)
+
+    def test_all_of_the_structure_is_never_painted_over(self) -> None:
+        """At 1 nothing is asked to go."""
+        decoder = MiniStyleDecoder(MiniStyleConfig()).requires_grad_(False)
+        frame, painted = self.pictures(0.5)
+        fitted = decoder.fit_threshold(frame, frame, painted, 1.0)
+        made = decoder(frame, painted, torch.zeros(1, STATISTICS), 1.0, fitted)
+        usual = decoder(frame, painted, torch.zeros(1, STATISTICS), 1.0)
+        torch.testing.assert_close(made, usual, atol=1e-3, rtol=0)
+
+    def test_it_is_kept_for_a_shot_and_drifts(
+        self, backbone: MiniStyleBackbone, clip: Tensor
+    ) -> None:
+        """It may begin in black, of which nothing is told."""
+        black = torch.cat((torch.full_like(clip[:, :, :1], -1), clip, clip), 2)
+        reference = backbone.prepare_reference(clip[:, :, 0])
+        latents = backbone.encode(black).latents
+        state, found = None, []
+        for part in latents.split(1, 2):
+            state = backbone.decode(part, reference, state).state
+            found.append(state.threshold)
+        assert found[0] == found[3]
+        assert found[4] == found[7] != found[0]
+        again = backbone.unpack_state(backbone.pack_state(state), reference, (128, 192))
+        assert again is not None
+        assert again.threshold == state.threshold
+        torch.testing.assert_close(again.shot.shifts, state.shot.shifts)

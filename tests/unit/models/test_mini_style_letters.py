@@ -57,7 +57,14 @@ def to_levels(clip: Tensor) -> Picture:
 class TestFind:
     @pytest.mark.parametrize(
         ("colour", "outline", "height"),
-        [("white", 2, 24), ("yellow", 2, 24), ("white", 0, 24), ("white", 2, 40), ("black", 0, 32)],
+        [
+            ("white", 2, 24),
+            ("white", 2, 16),
+            ("yellow", 2, 24),
+            ("white", 0, 24),
+            ("white", 2, 40),
+            ("black", 0, 32),
+        ],
     )
     def test_letters_are_found_and_little_else(
         self, colour: str, outline: int, height: int
@@ -70,6 +77,14 @@ class TestFind:
         assert found is not None
         assert (found & strokes).sum() > 0.9 * strokes.sum()
         assert found.sum() < 5 * strokes.sum()
+
+    def test_letters_that_stand_out_less_are_found_without_an_outline(self) -> None:
+        """White ones over a light gray wall: 75 levels apart."""
+        wall = (ground(1) // 4 + np.uint8(140)).astype(np.uint8)
+        picture, strokes = written(wall, "white", outline=0, height=24)
+        found = find_letters(lightness(picture))
+        assert found is not None
+        assert (found & strokes).sum() > 0.9 * strokes.sum()
 
     def test_a_picture_has_none(self) -> None:
         for seed in range(4):
