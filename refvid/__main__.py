@@ -12,9 +12,9 @@ def main() -> None:
 
     What takes time to import is imported here, so that it can be stopped from the first moment on.
     """
-    fill_closed_streams()
-    clean_up_when_stopped()
     try:
+        fill_closed_streams()
+        clean_up_when_stopped()
         from refvid.cli.app import main as run  # noqa: PLC0415
 
         run()

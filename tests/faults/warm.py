@@ -87,5 +87,8 @@ def _main(
     for stream in (1, 2):
         os.dup2(descriptor, stream)
     begin(words, folder)
-    begins.send(None)
+    try:
+        begins.send(None)
+    except KeyboardInterrupt:  # before the program's first line, which would say so itself
+        os._exit(130)
     refvid.__main__.main()
