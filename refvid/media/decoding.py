@@ -256,7 +256,8 @@ def _decode(
     path = info.path
     clock = file_clock(container, stream, info.origin)
     # Sound is only looked at: the file may break off within it.
-    wanted = [stream, *container.streams.audio]
+    sounds = [sound for sound in container.streams.audio if clock.kinds[sound.index].leads]
+    wanted = [stream, *sounds]
     reading = read_packets(container, wanted, path, clock, remarks=remarks)
     with closing(reading) as packets:
         for packet in packets:

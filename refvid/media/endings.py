@@ -14,12 +14,15 @@ from types import MappingProxyType
 from typing import BinaryIO, Final, Literal
 
 from refvid.media.file_kind import skip_gif_palette
+from refvid.media.mxf_partitions import find_footer
 
 Ending = Literal["torn", "unmarked"]
 """Within one of its pieces; or behind one, where its format's mark of the end should follow."""
 
 _PNG_SIGNATURE: Final = 8
+_OGG_PAGE: Final = b"OggS\0"
 _OGG_ENDS: Final = 4
+_LONGEST_OGG_PAGE: Final = 27 + 255 + 255 * 255
 _NUT_INDEX: Final = bytes.fromhex("4e58dd672f23e64e")
 _SYNC: Final = 0x47
 _TRANSPORT_PACKET: Final = 188
@@ -97,26 +100,30 @@ def _end_of_png(file: BinaryIO, size: int) -> Ending | None:
 
 
 def _end_of_ogg(file: BinaryIO, size: int) -> Ending | None:
-    position = 0
-    is_marked = False
-    while position + 27 <= size:
-        file.seek(position)
-        header = file.read(27)
-        if not header.startswith(b"OggS"):
-            return None
-        lengths = file.read(header[26])
-        if len(lengths) < header[26]:
+    file.seek(max(0, size - 2 * _LONGEST_OGG_PAGE))
+    end = file.read()
+    start = end.find(_OGG_PAGE)
+    while start >= 0:
+        position, is_marked = start, False
+        while end.startswith(_OGG_PAGE, position) and position + 27 <= len(end):
+            lengths = end[position + 27 : position + 27 + end[position + 26]]
+            if len(lengths) < end[position + 26]:
+                return "torn"
+            is_marked = bool(end[position + 5] & _OGG_ENDS)
+            position += 27 + len(lengths) + sum(lengths)
+        if position == len(end):
+            return None if is_marked else "unmarked"
+        if position > len(end) or len(end) - position < 27:
             return "torn"
-        is_marked = bool(header[5] & _OGG_ENDS)
-        position += 27 + len(lengths) + sum(lengths)
-    if position != size:
-        return "torn"
-    return None if is_marked else "unmarked"
+        start = end.find(_OGG_PAGE, start + 1)  # that was none
+    return None
 
 
 def _end_of_flv(file: BinaryIO, size: int) -> Ending | None:
     (position,) = struct.unpack(">5xI", file.read(9))
     position += 4
+    if _ends_with_flv_tag(file, size):
+        return None
     while position + 11 <= size:
         file.seek(position + 1)
         position += 11 + int.from_bytes(file.read(3), "big")
@@ -124,6 +131,16 @@ def _end_of_flv(file: BinaryIO, size: int) -> Ending | None:
             return "torn"
         position += 4  # the length once more, which may be missing
     return "torn" if position < size else None
+
+
+def _ends_with_flv_tag(file: BinaryIO, size: int) -> bool:
+    """Whether the length at a file's end leads to its last tag: all need not be gone through."""
+    file.seek(size - 4)
+    (length,) = struct.unpack(">I", file.read(4))
+    if not 11 <= length < size - 4:
+        return False
+    file.seek(size - 4 - length + 1)
+    return 11 + int.from_bytes(file.read(3), "big") == length
 
 
 def _end_of_nut(file: BinaryIO, size: int) -> Ending | None:
@@ -167,7 +184,9 @@ def _end_of_program_stream(file: BinaryIO, size: int) -> Ending | None:
 
 
 def _end_of_mxf(file: BinaryIO, size: int) -> Ending | None:
-    position = 0
+    # Where the last partition is told, all before it is there: what lacks it is refused.
+    position = find_footer(file)
+    position = 0 if position >= size else position
     while position + _MXF_NAME < size:
         file.seek(position + _MXF_NAME)
         (length,) = file.read(1)

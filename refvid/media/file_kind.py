@@ -211,13 +211,17 @@ def _has_pages(file: BinaryIO) -> bool:
 
 
 def notes_on_picture(path: Path) -> tuple[str, ...]:
-    """Say where a picture is not what it looks like: of several, or under a video's name."""
+    """Say where an input is a picture and does not look it: of several, or under a video's name."""
     contents = _look(path)
-    if contents is None:
+    notes = notes_on_pages(path)
+    if contents is not None and path.suffix.lower() not in IMAGE_SUFFIXES:
+        notes += (f"{path.name} is a single picture ({contents.format}), not a video",)
+    return notes
+
+
+def notes_on_pages(path: Path) -> tuple[str, ...]:
+    """Say where only one of several pictures is used."""
+    contents = _look(path)
+    if contents is None or not (contents.pictures > 1 or contents.has_pages):
         return ()
-    notes = []
-    if contents.pictures > 1 or contents.has_pages:
-        notes.append(f"{path.name} holds several pictures: only the first one is used")
-    if path.suffix.lower() not in IMAGE_SUFFIXES:
-        notes.append(f"{path.name} is a single picture ({contents.format}), not a video")
-    return tuple(notes)
+    return (f"{path.name} holds several pictures: only the first one is used",)

@@ -27,6 +27,8 @@ from refvid.media.deep_image import (
     is_deep_color,
     turn_upright,
 )
+from refvid.media.heif import NAME as HEIF
+from refvid.media.heif import can_read_heif, is_heif
 from refvid.media.image_marks import ImageMarks
 from refvid.media.partial_file import partial_file
 from refvid.media.pixel_conversion import Pixels, to_uint8, to_uint16
@@ -56,8 +58,6 @@ _TILE_HEIGHT: Final = 323
 
 _STRIP_PIXELS: Final = 2**20
 """What is converted at once, so that conversions take no memory worth mentioning."""
-
-_HEIF_BRANDS: Final = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1")
 
 _SAVE_OPTIONS: Final[dict[str, dict[str, Any]]] = {
     ".jpg": {"quality": 95, "subsampling": 0},
@@ -122,10 +122,12 @@ def _read(
             # Sizes are checked below; odd metadata in a photo is no concern of the user.
             warnings.simplefilter("ignore")
             Image.init()  # else Pillow does not know the rarer ones of these formats
-            with path.open("rb") as file, Image.open(file, formats=_FORMATS) as image:
-                # Before anything is decoded: a header of a few bytes may ask for gigabytes.
-                _check_size(path, image, may_shrink=may_shrink)
-                return decode(path, file, image)
+            with path.open("rb") as file:
+                formats = [*_FORMATS, HEIF] if is_heif(file) and can_read_heif() else _FORMATS
+                with Image.open(file, formats=formats) as image:
+                    # Before anything is decoded: a header of a few bytes may ask for gigabytes.
+                    _check_size(path, image, may_shrink=may_shrink)
+                    return decode(path, file, image)
     except FileNotFoundError as error:
         raise InputError(f"The image {path} does not exist. Check the path.") from error
     except IsADirectoryError as error:
@@ -156,14 +158,17 @@ def _read(
 
 def _advice(path: Path) -> str:
     with path.open("rb") as file:
-        start = file.read(12)
-    if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        start = file.read(4)
+        if is_heif(file):
+            return (
+                "It is HEIF (HEIC), or a damaged AVIF. Run pip install pillow-heif to read it, or "
+                "save it as AVIF, PNG or JPEG first."
+            )
+    if start in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         return (
             "It is a damaged TIFF, or one of a rare kind: save it again with 8 or 16 bits per "
             "channel."
         )
-    if start[4:8] == b"ftyp" and start[8:12] in _HEIF_BRANDS:
-        return "It is HEIF (HEIC): save it as AVIF, PNG or JPEG first."
     return "Give a PNG, JPEG, WebP, AVIF or TIFF file."
 
 

@@ -248,6 +248,7 @@ TRACKS: Final[Mapping[str, Entry]] = {
     "chapters": Entry(what="chapters", fate=Fate.KEPT),
     "attachments": Entry(what="attachments", fate=Fate.KEPT, how="in .mkv; else lost, and said"),
     "cover pictures": Entry(what="cover pictures", fate=Fate.LOST),
+    "other programmes": Entry(what="other channels of a transport stream", fate=Fate.LOST),
     "further videos": Entry(what="further videos", fate=Fate.LOST),
     "data": Entry(
         what="data", fate=Fate.LOST, how="chapters and time code are made anew in mp4 and mov"

@@ -25,8 +25,13 @@ def missing_from_mxf(file: BinaryIO, size: int) -> int:
         file: Open at any place.
         size: Its length [bytes].
     """
+    return max(0, find_footer(file) - size)
+
+
+def find_footer(file: BinaryIO) -> int:
+    """Where the last partition of a file begins, by the first one; 0 where it does not say so."""
     file.seek(_NAME)
     (length,) = file.read(1)
     file.seek((length & ~_LONG_LENGTH if length & _LONG_LENGTH else 0) + _FOOTER, 1)
     place = file.read(8)
-    return max(0, struct.unpack(">Q", place)[0] - size) if len(place) == 8 else 0
+    return int(struct.unpack(">Q", place)[0]) if len(place) == 8 else 0

@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 from refvid.media.clock import FileClock
 from refvid.media.clock_track import LONGEST_GAP, TrackKind
 from refvid.media.container import input_errors
+from refvid.media.programmes import foreign_streams
 from refvid.media.remarks import Remarks
 
 _DISCONTINUOUS: Final = 0x0200  # AVFMT_TS_DISCONT
@@ -34,8 +35,12 @@ def file_clock(
         video: The stream that is worked on.
         origin: The time of the file's own clock that becomes 0 [s].
     """
+    foreign = foreign_streams(container, video)
     return FileClock(
-        kinds={stream.index: _kind(stream, video) for stream in container.streams},
+        kinds={
+            stream.index: _kind(stream, video, is_foreign=stream.index in foreign)
+            for stream in container.streams
+        },
         origin=origin,
         bridges_gaps=bool(container.format.flags & _DISCONTINUOUS),
     )
@@ -62,6 +67,8 @@ def find_origin(
     starts = [] if shown is None else [shown * unit]
     for stream in container.streams.audio:
         if stream.start_time is None or not stream.time_base:
+            continue
+        if not clock.kinds[stream.index].leads:
             continue
         # Of what is heard: its first packet may only be there to be decoded.
         start = stream.start_time * stream.time_base
@@ -111,11 +118,11 @@ def read_packets(
             remarks.add(_WRONG, 0, clock.wrong)
 
 
-def _kind(stream: Stream, video: VideoStream) -> TrackKind:
+def _kind(stream: Stream, video: VideoStream, *, is_foreign: bool) -> TrackKind:
     return TrackKind(
         unit=stream.time_base or Fraction(1, 1000),
         is_picture=stream.index == video.index,
-        is_sound=stream.type == "audio",
+        is_sound=stream.type == "audio" and not is_foreign,  # which has a clock of its own
     )
 
 

@@ -40,6 +40,8 @@ NEVER_COPIED: Final = frozenset(
     {
         # A standard that hardly any program reads.
         *(("mp4", f"pcm_f{bits}{order}") for bits in (32, 64) for order in ("le", "be")),
+        # Programs that are older than that standard take these for 16 bits: they play loud noise.
+        *(("mp4", f"pcm_s{bits}{order}") for bits in (24, 32) for order in ("le", "be")),
         # libav loses the last packet, which its decoder knows by a number that is not stored.
         ("matroska", "tta"),
     }

@@ -20,6 +20,7 @@ from refvid.media.container import (
     open_container,
 )
 from refvid.media.encoding import Encoding
+from refvid.media.programmes import foreign_streams
 from refvid.media.sound import (
     NEVER_COPIED,
     SURE_CODECS,
@@ -29,6 +30,7 @@ from refvid.media.sound import (
 )
 from refvid.media.tags import read_track_tags
 from refvid.media.trial_header import header_error
+from refvid.wording import counted
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
@@ -80,6 +82,8 @@ class Companions:
     """Of the video stream."""
 
     disposition: Disposition
+    foreign: int = 0
+    """How many tracks belong to other programmes of a transport stream."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,12 +116,14 @@ def read_companions(path: Path) -> Companions:
 
 def list_companions(container: InputContainer, video: VideoStream) -> Companions:
     """Do the same in a file that is open."""
+    foreign = foreign_streams(container, video)
     return Companions(
         tracks=tuple(
             _describe(stream, container)
             for stream in container.streams
-            if stream.index != video.index and not is_poster(stream)
+            if stream.index not in (video.index, *foreign) and not is_poster(stream)
         ),
+        foreign=len(foreign),
         chapters=tuple(container.chapters()),
         tags=stream_metadata(video),
         disposition=video.disposition,
@@ -140,6 +146,9 @@ def plan_copies(
     """
     copies: list[TrackCopy] = []
     notes: list[str] = []
+    if companions.foreign:
+        count = counted(companions.foreign, "track")
+        notes.append(f"other programmes of the file are left out: {count}")
     lost_sound: list[Track] = []
     for track in companions.tracks:
         asked = {"audio": encoding.audio, "subtitle": encoding.subtitles}.get(track.kind, "copy")

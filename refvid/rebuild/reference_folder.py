@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from refvid.media.folders import is_folder
-from refvid.media.image_folder import images_in
+from refvid.media.folders import is_folder, list_files
+from refvid.media.heif import SUFFIXES as HEIF_SUFFIXES
+from refvid.media.heif import can_read_heif
+from refvid.media.image import IMAGE_SUFFIXES
 from refvid.media.outputs import path_identity
 
 _FRAME = re.compile(r"(?:frame[ _-]?)?([0-9]{1,15})f?", re.ASCII | re.IGNORECASE)
@@ -50,7 +52,7 @@ def pictures_for(
         InputError: A folder may not be listed.
     """
     identity = path_identity(source)
-    images = [image for image in images_in(folder) if path_identity(image) != identity]
+    images = [image for image in pictures_in(folder) if path_identity(image) != identity]
     # Only the last part: a name in a file must not point outside the folder.
     stored = None if stored_name is None else stored_name.replace("\\", "/").rpartition("/")[2]
     if named := [image for image in images if image.name == stored]:
@@ -61,9 +63,22 @@ def pictures_for(
             if image.stem.casefold() == stem.casefold():
                 return [FoundPicture(path=image)]
         is_name = stem not in ("", ".", "..")
-        if is_name and is_folder(folder / stem) and (inside := images_in(folder / stem)):
+        if is_name and is_folder(folder / stem) and (inside := pictures_in(folder / stem)):
             return _placed(inside)
     return _placed(images) if is_only_input else []
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures of a folder, by name; with those of HEIF where these can be read.
+
+    Raises:
+        InputError: It may not be listed.
+    """
+    files = list_files(folder)
+    suffixes = IMAGE_SUFFIXES
+    if any(path.suffix.lower() in HEIF_SUFFIXES for path in files) and can_read_heif():
+        suffixes |= HEIF_SUFFIXES
+    return [path for path in files if path.suffix.lower() in suffixes]
 
 
 def _stems(path: Path) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast
 from torch import Tensor
 
 from refvid.errors import InputError, OptionError
-from refvid.media.file_kind import notes_on_picture
+from refvid.media.file_kind import notes_on_pages
 from refvid.media.fit import fit_image
 from refvid.media.pixel_conversion import to_uint8
 from refvid.media.reader import read_frame
@@ -152,7 +152,7 @@ class SceneReferences:
         for number, source in enumerate(self._asked.sources):
             if source.image is not None:
                 self._numbers[number] = self._pictures.add_image(source.image, canvas.bring)
-                notes += notes_on_picture(source.image)
+                notes += notes_on_pages(source.image)
         if self._asked.video is not None:
             self._video, remarks = look_at_video(self._asked.video, info)
             notes += remarks

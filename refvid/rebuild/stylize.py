@@ -16,7 +16,7 @@ from typing import Any, cast
 from torch import Tensor
 
 from refvid.media.color import luma_weights
-from refvid.media.file_kind import notes_on_picture
+from refvid.media.file_kind import notes_on_pages
 from refvid.media.fit import fit_image
 from refvid.media.image import read_still
 from refvid.media.inputs import Job
@@ -143,7 +143,7 @@ class _Painting:
                     f"{info.height}: it is stretched"
                 )
         for image in self.images:
-            notes += notes_on_picture(image)
+            notes += notes_on_pages(image)
         return notes
 
     def _read(self, image: Path, canvas: Canvas) -> tuple[int, int]:

@@ -292,8 +292,10 @@ def test_what_a_muxer_takes_but_cannot_give_back_is_not_copied(samples):
     assert not survives_copy(mu_law, 1, "mp4")
 
 
-def test_floating_point_in_mp4_is_encoded(samples):
-    source = with_sound(samples.folder / "in.avi", Sound(codec="pcm_f32le"))
+@pytest.mark.parametrize("codec", ["pcm_f32le", "pcm_s24le", "pcm_s24be", "pcm_s32le"])
+def test_what_other_programs_play_as_noise_in_mp4_is_encoded(samples, codec):
+    name = "in.mov" if codec.endswith("be") else "in.avi"
+    source = with_sound(samples.folder / name, Sound(codec=codec))
     info = read_video_info(source)
     assert plan_output(samples.folder / "out.mp4", info, Encoding()).tracks[0].sound is not None
     assert plan_output(samples.folder / "out.mov", info, Encoding()).tracks[0].sound is None
