@@ -14,9 +14,9 @@ from refvid.media.folders import is_folder, list_files
 from refvid.media.partial_file import partial_file
 from refvid.media.pixel_conversion import to_uint8
 from refvid.media.reader import open_video
+from refvid.training.clips import VIDEO_SUFFIXES
 from refvid.wording import counted
 
-VIDEO_SUFFIXES = {".mp4", ".mkv", ".webm", ".mov", ".avi"}
 _SMALLEST = 16
 """Sides [pixels]: cropped to a multiple of 8, they hold a window of SSIM's, which has 11."""
 

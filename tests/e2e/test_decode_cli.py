@@ -16,12 +16,11 @@ import av
 import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner, Result
 
-from refvid.cli.app import app
 from refvid.media.image import write_image
 from refvid.models.wan.autoencoder import WanAutoencoder, WanBackbone
 from refvid.models.wan.config import WanConfig
+from tests.commands import run
 
 
 @pytest.fixture(autouse=True)
@@ -46,14 +45,6 @@ def tiny_wan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("REFVID_CONFIG", str(tmp_path / "config.toml"))
     monkeypatch.setenv("REFVID_DEVICE", "cpu")
     monkeypatch.setenv("REFVID_DTYPE", "fp32")
-
-
-@pytest.fixture
-def run() -> Callable[..., Result]:
-    def run_program(*words: str | Path) -> Result:
-        return CliRunner().invoke(app, [str(word) for word in words])
-
-    return run_program
 
 
 @pytest.fixture
@@ -82,7 +73,7 @@ def frame_count(path: Path | str) -> int:
         return sum(1 for _ in container.decode(video=0))
 
 
-def test_latents_to_video(run, make_latents, picture, tmp_path):
+def test_latents_to_video(make_latents, picture, tmp_path):
     result = run("decode", make_latents(), "--ref", picture)
     assert result.exit_code == 0, result.stderr
     output = tmp_path / "latents_refvid.mp4"
@@ -96,7 +87,7 @@ def test_latents_to_video(run, make_latents, picture, tmp_path):
     assert run("decode", tmp_path / "latents.pt", "-n").exit_code == 0
 
 
-def test_options(run, make_latents, picture, tmp_path):
+def test_options(make_latents, picture, tmp_path):
     latents = make_latents()
     result = run(
         "decode", latents, "-o", tmp_path / "a.mkv", "--fps", "23.976", "--drop-latents", "1",
@@ -117,7 +108,7 @@ def test_options(run, make_latents, picture, tmp_path):
     assert "plain decoder" in result.stderr
 
 
-def test_dry_run_writes_nothing(run, make_latents, tmp_path):
+def test_dry_run_writes_nothing(make_latents, tmp_path):
     before = set(tmp_path.iterdir()) | {make_latents()}
     result = run("decode", tmp_path / "latents.pt", "--dry-run")
     assert result.exit_code == 0
@@ -126,7 +117,7 @@ def test_dry_run_writes_nothing(run, make_latents, tmp_path):
     assert set(tmp_path.iterdir()) == before
 
 
-def test_folders_with_a_reference_each(run, make_latents, tmp_path):
+def test_folders_with_a_reference_each(make_latents, tmp_path):
     for index, (name, more) in enumerate(
         {"one.pt": {}, "two.bin": {"image_name": "Red.png", "height": 32, "width": 48}}.items()
     ):
@@ -170,7 +161,7 @@ def test_folders_with_a_reference_each(run, make_latents, tmp_path):
         (["-y", "-n"], 2),
     ],
 )
-def test_failures(run, make_latents, tmp_path, monkeypatch, words, code):
+def test_failures(make_latents, tmp_path, monkeypatch, words, code):
     monkeypatch.chdir(tmp_path)
     latents = make_latents()
     before = set(tmp_path.iterdir())
@@ -178,7 +169,7 @@ def test_failures(run, make_latents, tmp_path, monkeypatch, words, code):
     assert set(tmp_path.iterdir()) == before
 
 
-def test_bad_files(run, tmp_path):
+def test_bad_files(tmp_path):
     torch.save(torch.zeros(1, 48, 3, 4, 6), tmp_path / "5b.pt")
     torch.save(torch.full((1, 16, 3, 4, 6), torch.nan), tmp_path / "nan.pt")
     (tmp_path / "text.pt").write_text("hello")
@@ -194,7 +185,7 @@ def test_bad_files(run, tmp_path):
     assert document["exit_code"] == result.exit_code == 3
 
 
-def test_video_to_latents_and_back(run, make_video, tmp_path):
+def test_video_to_latents_and_back(make_video, tmp_path):
     video = make_video(7, "clip.mp4")
     result = run("encode", video, "--model", "wan2.1")
     assert result.exit_code == 0, result.stderr
@@ -217,7 +208,7 @@ def test_video_to_latents_and_back(run, make_video, tmp_path):
     assert re.search(r"^time: +\d+:\d\d", plan.stdout, re.MULTILINE)
 
 
-def test_real_latents(run, shared, tmp_path):
+def test_real_latents(shared, tmp_path):
     source = shared / "media/fixtures/test_latents_wan.pth"
     result = run("decode", source, "-o", tmp_path / "a.mp4", "--drop-latents", "15")
     assert result.exit_code == 0, result.stderr
@@ -272,7 +263,7 @@ def test_bombs_need_no_memory(tmp_path):
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 2 * 2**20
 
 
-def test_compare_with_the_plain_decoder(run, make_latents, picture, tmp_path):
+def test_compare_with_the_plain_decoder(make_latents, picture, tmp_path):
     latents = make_latents()
     result = run("decode", latents, "--ref", picture, "--compare")
     assert result.exit_code == 0, result.stderr
@@ -283,7 +274,7 @@ def test_compare_with_the_plain_decoder(run, make_latents, picture, tmp_path):
     assert run("decode", latents, "--compare", "-y").exit_code == 2  # compared with what?
 
 
-def test_an_existing_page_is_kept(run, make_latents, picture, tmp_path):
+def test_an_existing_page_is_kept(make_latents, picture, tmp_path):
     page = tmp_path / "latents_refvid_compare.html"
     page.write_text("precious")
     result = run("decode", make_latents(), "--ref", picture, "--compare")

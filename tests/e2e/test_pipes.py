@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 
 from refvid.media.image import write_image
-from refvid.media.reader import open_video
 from tests import program
 from tests.commands import run
+from tests.lossless import read_frames
 from tests.program import Program
 from tests.unit.media.conftest import build_video
 
@@ -52,11 +52,6 @@ def refvid(
 
 def environment(scratch: Path) -> dict[str, str]:
     return {**os.environ, "TMPDIR": str(scratch), "TEMP": str(scratch), "TMP": str(scratch)}
-
-
-def read_frames(path: Path) -> np.ndarray:
-    with open_video(path) as video:
-        return np.stack([frame.pixels for frame in video])
 
 
 def test_matroska_goes_in_and_comes_out(source: Path, scratch: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 from typer.main import get_command
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from refvid.cli import elsewhere, remote
 from refvid.cli.app import app
@@ -19,6 +19,7 @@ from refvid.cli.columns import Columns
 from refvid.cli.task import Call
 from refvid.distribution.engine import Event
 from refvid.settings import Settings
+from tests.commands import run
 from tests.job_lists import plain, write_list
 
 Run = Callable[..., Result]
@@ -56,15 +57,7 @@ def clips(make_video: Callable[..., Path], tmp_path: Path, monkeypatch) -> list[
     return names
 
 
-@pytest.fixture
-def run() -> Run:
-    def run_program(*words: object) -> Result:
-        return CliRunner().invoke(app, [str(word) for word in words])
-
-    return run_program
-
-
-def test_a_bad_list_is_refused_as_a_whole_with_all_its_lines(run, clips):
+def test_a_bad_list_is_refused_as_a_whole_with_all_its_lines(clips):
     good, second, third = plain(clips)
     bad: list[dict[str, object]] = [
         {**second, "crff": 18},
@@ -105,7 +98,7 @@ def test_a_bad_list_is_refused_as_a_whole_with_all_its_lines(run, clips):
     assert "12 jobs: 1 not begun, 11 failed" in result.stderr
 
 
-def test_keep_going_does_the_good_jobs_and_the_report_is_a_list_of_the_others(run, clips):
+def test_keep_going_does_the_good_jobs_and_the_report_is_a_list_of_the_others(clips):
     rows = plain(clips)
     rows[1]["input"] = "later.mp4"
     result = run("batch", write_list(rows), "--keep-going", "--json")
@@ -124,20 +117,20 @@ def test_keep_going_does_the_good_jobs_and_the_report_is_a_list_of_the_others(ru
     assert run("batch", "report.json", "--skip-existing").exit_code == 0
 
 
-def test_paths_come_in_order_on_stdout_and_the_sum_on_stderr(run, clips):
+def test_paths_come_in_order_on_stdout_and_the_sum_on_stderr(clips):
     result = run("batch", write_list(plain(clips)), "--device", "cpu:2")
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [f"out/{name}" for name in clips]
     assert "3 jobs: 3 done" in result.stderr
 
 
-def test_a_beginning_names_the_device_that_was_asked_for(run, clips):
+def test_a_beginning_names_the_device_that_was_asked_for(clips):
     jobs = write_list(plain(clips[:1]))
     assert "a.mp4: begins\n" in run("batch", jobs).stderr
     assert "a.mp4: begins on cpu\n" in run("batch", jobs, "-d", "cpu", "-y").stderr
 
 
-def test_a_failure_of_one_job_among_several_devices(run, clips):
+def test_a_failure_of_one_job_among_several_devices(clips):
     Path("b.mp4").write_bytes(b"nothing that a video begins with")
     result = run("enhance", *clips, "--strength", "0", "-o", "out/", "--device", "cpu:2", "--json")
     assert result.exit_code == 3
@@ -152,7 +145,7 @@ def kinds_of(events: Sequence[Mapping[str, Any]]) -> list[str]:
     return [kind for kind, _ in groupby(event["event"] for event in events)]
 
 
-def test_events_tell_of_every_job(run, clips):
+def test_events_tell_of_every_job(clips):
     result = run("batch", write_list(plain(clips)), "--progress", "json", "--skip-existing")
     events = [json.loads(line) for line in result.stderr.splitlines()]
     for job in (1, 2, 3):
@@ -171,7 +164,7 @@ def test_events_tell_of_every_job(run, clips):
     assert [event["event"] for event in events if "job" in event] == ["skipped"] * 3
 
 
-def test_events_of_a_command_in_its_own_process(run, clips):
+def test_events_of_a_command_in_its_own_process(clips):
     result = run(
         "enhance", *clips, "none.mp4", "--strength", "0", "-o", "out/", "--progress", "json"
     )
@@ -180,14 +173,14 @@ def test_events_of_a_command_in_its_own_process(run, clips):
     assert kinds_of(jobs) == ["failed", *["start", "progress", "done"] * 3]
 
 
-def test_a_plan_touches_nothing(run, clips):
+def test_a_plan_touches_nothing(clips):
     result = run("batch", write_list(plain(clips)), "--dry-run")
     assert result.exit_code == 0
     assert result.stdout.splitlines()[0] == "jobs.csv:2: enhance a.mp4 -> out/a.mp4"
     assert not list(Path("out").iterdir())
 
 
-def test_parts_of_a_list(run, clips, monkeypatch):
+def test_parts_of_a_list(clips, monkeypatch):
     name = write_list(plain(clips))
     assert run("batch", name, "--shard", "1/2").exit_code == 0
     assert sorted(path.name for path in Path("out").iterdir()) == ["a.mp4", "c.mp4"]
@@ -198,7 +191,7 @@ def test_parts_of_a_list(run, clips, monkeypatch):
     assert result.stdout == "out/b_refvid.mp4\n"
 
 
-def test_a_bad_job_in_another_part_stops_this_one(run, clips):
+def test_a_bad_job_in_another_part_stops_this_one(clips):
     rows = plain(clips)
     rows[1]["crf"] = "much"
     result = run("batch", write_list(rows), "--shard", "1/2")
@@ -207,7 +200,7 @@ def test_a_bad_job_in_another_part_stops_this_one(run, clips):
     assert run("batch", "jobs.csv", "--shard", "1/2", "--keep-going").exit_code == 0
 
 
-def test_the_first_failure_may_end_all(run, clips):
+def test_the_first_failure_may_end_all(clips):
     Path("a.mp4").write_bytes(b"nothing that a video begins with")
     result = run("batch", write_list(plain(clips)), "--fail-fast", "--json")
     statuses = [each["status"] for each in json.loads(result.stdout)["results"]]
@@ -243,7 +236,7 @@ def test_a_report_of_an_interrupted_run_is_a_list_of_the_rest(
     assert {path.name for path in Path("out").iterdir()} == {*clips}
 
 
-def test_a_list_without_jobs_is_said(run, clips):
+def test_a_list_without_jobs_is_said(clips):
     Path("jobs.csv").write_text("input,output\n\n")
     result = run("batch", "jobs.csv")
     assert result.exit_code == 0
@@ -252,7 +245,7 @@ def test_a_list_without_jobs_is_said(run, clips):
 
 @pytest.mark.parametrize("name", ["a\0.mp4", "\ud800.mp4"], ids=["zero", "half"])
 @pytest.mark.parametrize("column", ["input", "output", "ref"])
-def test_names_that_no_file_has_are_told_with_their_line(run, clips, name, column):
+def test_names_that_no_file_has_are_told_with_their_line(clips, name, column):
     row = {"input": "a.mp4", "output": "out/a.mp4", column: name}
     Path("jobs.jsonl").write_text(json.dumps(row))
     result = run("batch", "jobs.jsonl")
@@ -260,7 +253,7 @@ def test_names_that_no_file_has_are_told_with_their_line(run, clips, name, colum
     assert result.stderr.startswith(f"error: jobs.jsonl:1: {column}: ")
 
 
-def test_settings_hold_for_jobs_that_do_not_say_otherwise(run, clips, monkeypatch):
+def test_settings_hold_for_jobs_that_do_not_say_otherwise(clips, monkeypatch):
     monkeypatch.setenv("REFVID_CODEC", "ffv1")
     rows = [
         {"input": "a.mp4", "output": "out/a.mkv", "strength": 0},
@@ -271,7 +264,7 @@ def test_settings_hold_for_jobs_that_do_not_say_otherwise(run, clips, monkeypatc
     assert plans == ["ffv1", "h264"]
 
 
-def test_every_option_of_a_command_is_a_column(run, clips):
+def test_every_option_of_a_command_is_a_column(clips):
     """Those of the batch excepted."""
 
     program: Any = get_command(app)

@@ -9,12 +9,12 @@ from PIL import Image
 import refvid
 from refvid.cli.ui import _tasks
 from refvid.errors import InputError, OptionError
-from refvid.media.reader import open_video
 from refvid.page.jobs import Jobs
 from refvid.page.options import in_panels, read_options
 from refvid.page.show import describe_job, describe_report, describe_source, read_pair
 from refvid.page.tasks import Models, look_at, queue_work
 from tests.conftest import moving_pattern
+from tests.lossless import read_frames
 
 
 class Ended(BaseException):
@@ -49,12 +49,6 @@ def do(tmp_path):
         return job
 
     return work
-
-
-def frames_of(path):
-    # What is compared is coded without loss: the rate control of several threads may differ.
-    with open_video(path) as video:
-        return np.stack([frame.pixels for frame in video])
 
 
 @pytest.fixture
@@ -124,11 +118,11 @@ def test_a_preview_is_what_the_library_gives(tasks, do, make_video, picture, tmp
     assert job.output.name == "video_refvid_preview.mp4"
     expected = tmp_path / "expected.mp4"
     refvid.enhance(video, expected, ref=f"{picture}@30", start=0.4, preview=2, crf=0)
-    assert np.array_equal(frames_of(job.output), frames_of(expected))
-    assert len(frames_of(expected)) == 50
+    assert np.array_equal(read_frames(job.output), read_frames(expected))
+    assert len(read_frames(expected)) == 50
     before, after = read_pair(job, 7)
-    assert np.array_equal(before, frames_of(video)[17])
-    assert np.array_equal(after, frames_of(expected)[7])
+    assert np.array_equal(before, read_frames(video)[17])
+    assert np.array_equal(after, read_frames(expected)[7])
     told = describe_report(job.report)
     assert "reference.png" in told.replace("\\", "")
     assert str(tmp_path) not in told.replace("\\", "")
@@ -139,7 +133,7 @@ def test_a_preview_from_a_frame_on(tasks, do, make_video):
     job = do(tasks["Enhance"], video, is_preview=True, start="15f", strength=0.0)
     assert job.report.frames == 50
     before, after = read_pair(job, 49)
-    frames = frames_of(video)
+    frames = read_frames(video)
     assert np.array_equal(before, frames[64])
     # It is coded again: the nearest one is meant.
     assert np.abs(frames.astype(int) - after).mean(axis=(1, 2, 3)).argmin() == 64
@@ -170,8 +164,8 @@ def test_images_stay_images(tasks, do, shots, picture, one_thread):
     ]
     assert "shots\\_refvid/shot" in describe_job(job, Jobs(lambda error, job: ""))
     before, after = read_pair(job, 2)
-    assert np.array_equal(before, frames_of(shots)[2])
-    assert np.array_equal(after, frames_of(folder)[2])
+    assert np.array_equal(before, read_frames(shots)[2])
+    assert np.array_equal(after, read_frames(folder)[2])
 
 
 def test_images_become_a_video_at_their_rate(tasks, do, shots):
@@ -179,7 +173,7 @@ def test_images_become_a_video_at_their_rate(tasks, do, shots):
     job = do(tasks["Enhance"], shots / "shot_%04d.png", as_video=True, **options)
     assert job.output.name == "shot_refvid.mkv"
     assert refvid.info(job.output).frame_rate == 4
-    assert np.array_equal(frames_of(job.output), frames_of(shots)[2:])
+    assert np.array_equal(read_frames(job.output), read_frames(shots)[2:])
     before, after = read_pair(job, 1)
     assert np.array_equal(before, after)
 
@@ -208,7 +202,7 @@ def test_stylize(tasks, do, make_video, picture, tmp_path, one_thread):
     job = do(tasks["Stylize"], video, style=[str(picture)], **options)
     assert job.output.name == "video_stylized.mp4"
     refvid.stylize(video, tmp_path / "expected.mp4", style=picture, structure=0.25, crf=0)
-    assert np.array_equal(frames_of(job.output), frames_of(tmp_path / "expected.mp4"))
+    assert np.array_equal(read_frames(job.output), read_frames(tmp_path / "expected.mp4"))
 
 
 def test_decode(tasks, do, make_video, tmp_path, one_thread):
@@ -218,7 +212,7 @@ def test_decode(tasks, do, make_video, tmp_path, one_thread):
     assert "64×48, 9 frames, latents of mini" in told
     job = do(tasks["Decode"], latents, model="auto", fps="12", crf=0)
     refvid.decode(latents, tmp_path / "expected.mp4", fps=12, crf=0)
-    assert np.array_equal(frames_of(job.output), frames_of(tmp_path / "expected.mp4"))
+    assert np.array_equal(read_frames(job.output), read_frames(tmp_path / "expected.mp4"))
     assert job.begins is None
 
 

@@ -41,6 +41,7 @@ from tests.asking import (
     plan_encode,
 )
 from tests.conftest import moving_pattern
+from tests.lossless import read_frames
 from tests.unit.media.conftest import build_video
 
 TINY = WanConfig(
@@ -122,11 +123,6 @@ def picture(tmp_path) -> Path:
     random = np.random.default_rng(0)
     write_image(path, random.integers(0, 256, (50, 70, 3), np.uint8))
     return path
-
-
-def frames_of(path: Path) -> np.ndarray:
-    with open_video(path) as video:
-        return np.stack([frame.pixels for frame in video])
 
 
 def images_of(folder: Path) -> np.ndarray:
@@ -244,7 +240,7 @@ def test_mini_round_trip(make_video, tmp_path):
     assert "a.safetensors" in again.reason
     encoding = Encoding(codec="ffv1")
     decode(DecodeOptions(source=latents, output=result, encoding=encoding), again)
-    error = frames_of(video).astype(float) - frames_of(result)
+    error = read_frames(video).astype(float) - read_frames(result)
     assert np.square(error).mean() < 1  # 48 dB
 
 
@@ -283,7 +279,7 @@ def test_lossless_codecs_get_the_decoder_s_own_rgb(wan, wan_file, tmp_path, code
         return
     pictures = tmp_path / "%d.png"
     decode(DecodeOptions(source=wan_file, output=pictures), wan)
-    first = frames_of(result)[0]
+    first = read_frames(result)[0]
     with av.open(str(tmp_path / "0.png")) as container:
         exact = next(container.decode(video=0)).to_ndarray(format="rgb24")
     assert np.array_equal(first, exact)
@@ -328,7 +324,7 @@ def test_wan_round_trip_keeps_length_and_size(wan, make_video, tmp_path):
     found = recognise_latents(latents)
     assert (found.backbone, found.scale.value) == ("wan2.1", "raw")
     result = decode(DecodeOptions(source=latents, output=tmp_path / "b.mp4"), wan)
-    assert frames_of(tmp_path / "b.mp4").shape == (7, 34, 50, 3)
+    assert read_frames(tmp_path / "b.mp4").shape == (7, 34, 50, 3)
     assert result.frames == 7
 
 

@@ -20,7 +20,6 @@ from refvid.media.color import HLG, PQ, ColorInfo
 from refvid.media.domain import WHITE_LEVEL, Domain, wrap_sdr
 from refvid.media.encoding import Encoding
 from refvid.media.pixel_conversion import RgbWriter
-from refvid.media.reader import open_video
 from refvid.media.stream_marks import DolbyVision
 from refvid.media.video_info import VideoInfo, read_video_info
 from refvid.metrics.psnr import psnr
@@ -46,6 +45,7 @@ from tests.asking import (
 )
 from tests.conftest import moving_pattern
 from tests.hdr_pictures import write_png
+from tests.lossless import read_frames
 
 BT2020 = 9
 SIZE = (96, 64)
@@ -72,11 +72,6 @@ def write_hdr(path: Path, sdr: np.ndarray, transfer: int) -> Path:
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
     return path
-
-
-def read_frames(path: Path) -> np.ndarray:
-    with open_video(path) as video:
-        return np.stack([frame.pixels for frame in video])
 
 
 def load(backbone: Any) -> LoadedBackbone:

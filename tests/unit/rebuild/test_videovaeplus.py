@@ -13,7 +13,6 @@ from refvid.errors import InputError, OptionError, OutOfMemory
 from refvid.latents.recognise import recognise_latents
 from refvid.latents.wishes import LatentWishes
 from refvid.media.encoding import Encoding
-from refvid.media.reader import open_video
 from refvid.models.videovaeplus.autoencoder import VideoVaePlusAutoencoder, VideoVaePlusBackbone
 from refvid.models.videovaeplus.config import VideoVaePlusConfig
 from refvid.rebuild.choose_backbone import LoadedBackbone
@@ -30,6 +29,7 @@ from tests.asking import (
     plan_decode,
     plan_enhance,
 )
+from tests.lossless import read_frames
 
 TINY = VideoVaePlusConfig(
     base_channels=2,
@@ -57,23 +57,18 @@ def loaded() -> LoadedBackbone:
     return make_loaded()
 
 
-def read(path: Path) -> np.ndarray:
-    with open_video(path) as video:
-        return np.stack([frame.pixels for frame in video])
-
-
 def rebuild(source: Path, loaded: LoadedBackbone, folder: str, **options) -> np.ndarray:
     """What `enhance` makes of a video, as images, which change no colours."""
     path = source.with_name(folder) / "%04d.png"
     path.parent.mkdir()
     enhance(EnhanceOptions(source=source, output=path, **options), loaded)
-    return read(path)
+    return read_frames(path)
 
 
 @pytest.mark.parametrize("frames", [1, 3, 16, 17, 30])
 def test_as_many_frames_come_out(make_video, loaded, frames: int) -> None:
     source = make_video(frames)
-    assert rebuild(source, loaded, "out").shape == read(source).shape
+    assert rebuild(source, loaded, "out").shape == read_frames(source).shape
 
 
 def test_the_reference_counts(make_video, loaded) -> None:
@@ -94,7 +89,7 @@ def test_encode_and_decode_are_enhance(make_video, loaded, tmp_path, frames, chu
     decoded = decode(DecodeOptions(source=latents, output=output), loaded)
     assert decoded.frames == frames
     assert decoded.plan.chunk == (chunk or 16)
-    assert np.array_equal(read(output), rebuild(source, loaded, "direct", model=model))
+    assert np.array_equal(read_frames(output), rebuild(source, loaded, "direct", model=model))
 
 
 def test_what_a_file_records(make_video, loaded, tmp_path) -> None:
@@ -123,7 +118,7 @@ def test_less_memory_shortens_the_chunks_of_a_file(make_video, loaded, tmp_path)
         source=latents, output=output, encoding=LOSSLESS, model=ModelOptions(chunk=8)
     )
     assert decode(options, loaded).plan.chunk == 8
-    assert len(read(output)) == 29
+    assert len(read_frames(output)) == 29
 
 
 def test_latents_of_other_programs(loaded, tmp_path) -> None:

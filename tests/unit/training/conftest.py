@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,20 +63,6 @@ def textured_picture(height: int, width: int, seed: int) -> np.ndarray:
     tiles = random.integers(40, 216, (height // 8, width // 8, 3)).repeat(8, 0).repeat(8, 1)
     noise = random.integers(-30, 31, (height // 2, width // 2, 1)).repeat(2, 0).repeat(2, 1)
     return (tiles + noise).clip(0, 255).astype(np.uint8)
-
-
-@pytest.fixture
-def fresh_accelerate() -> Iterator[None]:
-    """Accelerate keeps one state per process: no test may see another's, nor that of a library."""
-    from accelerate.state import AcceleratorState, GradientState
-
-    def reset() -> None:
-        AcceleratorState._reset_state(reset_partial_state=True)
-        GradientState._reset_state()
-
-    reset()
-    yield
-    reset()
 
 
 @pytest.fixture
