@@ -136,11 +136,11 @@ def _end_of_flv(file: BinaryIO, size: int) -> Ending | None:
 def _ends_with_flv_tag(file: BinaryIO, size: int) -> bool:
     """Whether the length at a file's end leads to its last tag: all need not be gone through."""
     file.seek(size - 4)
-    (length,) = struct.unpack(">I", file.read(4))
+    length = int.from_bytes(file.read(4), "big")
     if not 11 <= length < size - 4:
         return False
     file.seek(size - 4 - length + 1)
-    return 11 + int.from_bytes(file.read(3), "big") == length
+    return int.from_bytes(file.read(3), "big") == length - 11
 
 
 def _end_of_nut(file: BinaryIO, size: int) -> Ending | None:
