@@ -54,9 +54,9 @@ _LIGHT = 0.5
 _COLOUR, _COLOUR_CELL = 0.2, 32
 """Share of the frame in its colours over cells of so many pixels."""
 
-_FINEST = 0.6
-"""Strength of the painting's finest octave: canvas and grain, not strokes, and all that a motion of
-less than a pixel changes."""
+_FINEST, _FINEST_LOSS = 0.6, 0.8
+"""Strength of the painting's finest octave at least, and what it loses for a structure of 1: it is
+canvas and grain, not strokes, and all that a motion of less than a pixel changes."""
 
 _LEAST_KEPT, _MOST_KEPT = 0.385, 0.985
 """Structure of a frame that is kept at most, at a structure of 0 and of 1: more is painted over."""
@@ -106,7 +106,7 @@ class MiniStyleDecoder(nn.Module):
         ours, theirs = lightness(recoloured), lightness(painted)
         frames, paintings = split_bands(ours, self.bands), split_bands(theirs, self.bands)
         strong = [_as_strong(*pair) for pair in zip(frames, paintings, strict=True)]
-        paintings[0] = _FINEST * paintings[0]
+        paintings[0] = max(_FINEST, 1 - _FINEST_LOSS * structure) * paintings[0]
         standing = _agreed([_standing_out(band) for band in frames[:-1]])
         joined = [
             judge(frame, painting, above - threshold, statistics)

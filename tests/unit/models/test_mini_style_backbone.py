@@ -6,7 +6,7 @@ from torch import Tensor
 
 from refvid.models.backbone import Keyframe
 from refvid.models.mini_style.autoencoder import MiniStyleBackbone
-from refvid.models.mini_style.bands import lightness
+from refvid.models.mini_style.bands import lightness, split_bands
 from refvid.models.mini_style.config import MiniStyleConfig
 from refvid.models.mini_style.decoder import MiniStyleDecoder
 from refvid.models.mini_style.similarity import gradient_similarity
@@ -74,6 +74,22 @@ def test_structure_goes_from_the_painting_to_the_frame() -> None:
     ]
     assert apart == sorted(apart, reverse=True)
     assert apart[-1] < 0.5 * apart[0]
+
+
+def test_grain_of_the_painting_is_weaker_unless_nearly_all_is_painted() -> None:
+    generator = torch.Generator().manual_seed(7)
+    painted = torch.randn(1, 1, 64, 64, generator=generator).mul(0.2).repeat(1, 3, 1, 1)
+    plain = torch.zeros_like(painted)
+    decoder = MiniStyleDecoder(MiniStyleConfig()).requires_grad_(False)
+    wanted = split_bands(lightness(painted), 1)[0].std()
+    grain = [
+        split_bands(lightness(decoder(plain, painted, torch.zeros(1, STATISTICS), value)), 1)[
+            0
+        ].std()
+        for value in (0.0, 0.5)
+    ]
+    assert grain[0] > 0.95 * wanted
+    assert grain[1] < 0.75 * wanted
 
 
 def test_it_adds_light_and_no_colour(decoder: MiniStyleDecoder) -> None:
