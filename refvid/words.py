@@ -97,7 +97,7 @@ def parse_reference(value: str | Path) -> ReferenceSource:
             raise OptionError(f"--ref: {shown(value)} needs a frame number, as in frame:0")
         return ReferenceSource(frame=int(rest))
     if kind == "time":
-        return ReferenceSource(time=parse_time(rest, "--ref time:"))
+        return ReferenceSource(time=parse_time(rest, "--ref time"))
     image = Path(value)
     if isinstance(value, str) and re.fullmatch(r"[0-9]+f?", value) and not exists(image):
         raise OptionError(f"--ref: for the input's own frame write frame:{value.rstrip('f')}")

@@ -40,8 +40,10 @@ def foreign_streams(container: InputContainer, video: Stream) -> frozenset[int]:
     Returns:
         None of them where there is one programme, or where the tables say nothing.
     """
+    if container.format.name != "mpegts" or len(container.streams) == 1:
+        return frozenset()
     path = Path(container.name.removeprefix("file:"))
-    if container.format.name != "mpegts" or len(container.streams) == 1 or not path.is_file():
+    if not path.is_file():
         return frozenset()
     with path.open("rb") as file:
         programmes = read_programmes(file.read(_LOOKED_AT))

@@ -77,7 +77,7 @@ def recording(request, tmp_path) -> tuple[Path, int]:
         one
         for index in range(longest)
         for some in packets
-        for one in some[index * len(some) // longest : (index + 1) * len(some) // longest]
+        for one in some[-(-index * len(some) // longest) : -(-(index + 1) * len(some) // longest)]
     ]
     path = tmp_path / "both.ts"
     path.write_bytes(list_of_both() + b"".join(together))
