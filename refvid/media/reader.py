@@ -286,7 +286,6 @@ def read_frame(
     *,
     index: int | None = None,
     time: Fraction | None = None,
-    rate: Fraction | None = None,
     info: VideoInfo | None = None,
 ) -> Frame:
     """Read one frame of a video or image sequence.
@@ -295,7 +294,6 @@ def read_frame(
         path: As for `open_video`.
         index: Counted from 0; or
         time: a moment from the first frame on [s]: the frame that is shown then.
-        rate: Frame rate of an image sequence; None is 24.
         info: What is known of the file already; None has a look.
 
     Raises:
@@ -309,10 +307,10 @@ def read_frame(
     if wanted < 0:
         raise OptionError(f"The index or time of a frame must not be negative, not {wanted}.")
     if index is not None:
-        with open_video(path, start=index, frames=1, rate=rate, info=info) as video:
+        with open_video(path, start=index, frames=1, info=info) as video:
             return next(iter(video))
     assert time is not None
-    with open_video(path, end=Fraction(2**40), rate=rate, info=info) as video:
+    with open_video(path, end=Fraction(2**40), info=info) as video:
         return video.frame_at(time)
 
 

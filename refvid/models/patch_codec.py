@@ -13,21 +13,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+_PATCH = 8
+"""Side of the patches [pixels]."""
+
 
 class PatchCodec(nn.Module):
     """Clip <-> latents, deterministic and without weights to learn.
 
     Args:
-        patch: Side of the patches [pixels].
         chroma: Side of the square of low frequencies kept of each chroma plane's patch.
     """
 
     basis: Tensor
 
-    def __init__(self, patch: int = 8, chroma: int = 8) -> None:
+    def __init__(self, chroma: int = 8) -> None:
         super().__init__()
-        self.patch = patch
-        self.register_buffer("basis", patch_basis(patch, chroma), persistent=False)
+        self.register_buffer("basis", patch_basis(_PATCH, chroma), persistent=False)
 
     def encode(self, frames: Tensor, channels: int | None = None) -> Tensor:
         """(N, 3, H, W) in [-1, 1] -> (N, C, H/8, W/8), fp32; H and W multiples of 8.
@@ -36,8 +37,8 @@ class PatchCodec(nn.Module):
         """
         # Columns of the basis are in the order of a kernel's values: a convolution over steps of a
         # patch takes a third of the time of patches that are made beforehand.
-        kernels = self.basis[:channels].view(-1, 3, self.patch, self.patch)
-        return functional.conv2d(frames.float().contiguous(), kernels, stride=self.patch)
+        kernels = self.basis[:channels].view(-1, 3, _PATCH, _PATCH)
+        return functional.conv2d(frames.float().contiguous(), kernels, stride=_PATCH)
 
     def decode(self, latents: Tensor) -> Tensor:
         """(N, C, h, w) -> (N, 3, 8h, 8w), fp32, not clamped.
@@ -47,7 +48,7 @@ class PatchCodec(nn.Module):
         """
         basis = self.basis[: latents.shape[1]]
         patches = functional.conv2d(latents.float(), basis.T[:, :, None, None])
-        pixels: Tensor = functional.pixel_shuffle(patches, self.patch)
+        pixels: Tensor = functional.pixel_shuffle(patches, _PATCH)
         return pixels
 
 

@@ -59,8 +59,6 @@ def choose_backbone(
     *,
     kind: Kind = "restore",
     may_fetch: bool = True,
-    catalog: Catalog = CATALOG,
-    cache: Cache | None = None,
 ) -> LoadedBackbone:
     """Pick device, precision and model, and load the weights.
 
@@ -70,8 +68,6 @@ def choose_backbone(
         kind: What the work is.
         may_fetch: Download weights that are not here. Where it is off the model comes without
             them, to plan with.
-        catalog: What can be downloaded.
-        cache: Where refvid keeps conversions; None is the user's.
 
     Raises:
         OptionError: A name is not known, or the model is made for other work.
@@ -80,10 +76,10 @@ def choose_backbone(
     """
     device = choose_device(options.device)
     dtype = choose_dtype(options.dtype, device)
-    cache = cache or Cache.default()
-    name, reason = _choose_name(options, device, catalog, cache, on_transfer, may_fetch=may_fetch)
+    cache = Cache.default()
+    name, reason = _choose_name(options, device, CATALOG, cache, on_transfer, may_fetch=may_fetch)
     check_kind(name, kind)
-    missing = "" if may_fetch or options.weights else describe_missing(name, catalog, cache)
+    missing = "" if may_fetch or options.weights else describe_missing(name, CATALOG, cache)
     if missing:
         backbone = outline_backbone(name, dtype, options.chunking)
     else:
@@ -92,7 +88,6 @@ def choose_backbone(
             device,
             dtype,
             weights=options.weights,
-            catalog=catalog,
             cache=cache,
             on_transfer=on_transfer,
             chunking=options.chunking,

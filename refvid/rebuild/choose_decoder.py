@@ -10,30 +10,21 @@ from refvid.errors import InputError, OptionError
 from refvid.latents.latents import Latents
 from refvid.latents.recognise import read_backbone_name
 from refvid.models.backbone import Backbone
-from refvid.progress import TransferCallback, ignore_transfer
 from refvid.rebuild.choose_backbone import LoadedBackbone, choose_backbone
 from refvid.rebuild.options import ModelOptions
 from refvid.rebuild.pixels import padded_size
 from refvid.rebuild.plan import refuse_independent_chunks
 
 
-def choose_decoder(
-    options: ModelOptions,
-    sources: Sequence[Path],
-    on_transfer: TransferCallback = ignore_transfer,
-    *,
-    may_fetch: bool = True,
-) -> LoadedBackbone:
+def choose_decoder(options: ModelOptions, sources: Sequence[Path]) -> LoadedBackbone:
     """Load the model that the latents are made for, or the one that was asked for.
-
-    `may_fetch` as for `choose_backbone`.
 
     Raises:
         InputError: No model is asked for, and no source says which it needs.
         CheckpointError, DeviceError, OptionError: See `choose_backbone`.
     """
     chosen, reason = name_decoder(options, sources)
-    loaded = choose_backbone(chosen, on_transfer, may_fetch=may_fetch)
+    loaded = choose_backbone(chosen)
     return replace(loaded, reason=reason or loaded.reason)
 
 

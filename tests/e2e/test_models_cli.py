@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 from refvid.models.registry import bundled_names
-from tests import program
 from tests.e2e.hub_server import COMMIT, Hub, serve
 
 REPOSITORY = "somebody/weights"
@@ -128,9 +127,14 @@ class Machine:
         return [json.loads(line) for line in run.stdout.splitlines()]
 
     def _run(self, code: str, *words: str, **changes: str) -> Finished:
-        hub = "huggingface_hub", "refvid"  # they read the environment
-        entry, environment = json.dumps(self.entry), self.environment(**changes)
-        return program.run_in_words(entry, *words, code=code, env=environment, anew=hub)
+        return subprocess.run(
+            [sys.executable, "-c", code, json.dumps(self.entry), *words],
+            env=self.environment(**changes),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
 
     def files(self) -> list[Path]:
         """Whole or unfinished files in the hub's cache."""

@@ -182,9 +182,7 @@ def register(reference: Picture, frame: Picture, *, max_planes: int = 3) -> Regi
     )
 
 
-def register_best(
-    reference: Picture, frames: Sequence[Picture], *, max_planes: int = 3
-) -> BestRegistration | None:
+def register_best(reference: Picture, frames: Sequence[Picture]) -> BestRegistration | None:
     """Try frames of a shot one after the other, until one fits well.
 
     Returns:
@@ -193,7 +191,7 @@ def register_best(
     """
     best, best_worth = None, 0.0
     for index, frame in enumerate(frames):
-        found = register(reference, frame, max_planes=max_planes)
+        found = register(reference, frame)
         if found is None:
             continue
         worth = found.correlation * found.coverage

@@ -133,7 +133,6 @@ class VideoVaePlusBackbone:
         device: Where it computes.
         dtype: Precision of the decoder.
         overlapping: False decodes chunks without overlap, as the published script does.
-        attention: False skips the reference attention: the plain VideoVAE+ decoder.
     """
 
     name = VIDEOVAE_PLUS
@@ -145,10 +144,9 @@ class VideoVaePlusBackbone:
         dtype: torch.dtype,
         *,
         overlapping: bool = True,
-        attention: bool = True,
     ) -> None:
         self.device, self.dtype = device, dtype
-        self.attention = attention
+        self.attention = True
         self.limits = LIMITS if overlapping else replace(LIMITS, overlap=0, independent_chunks=True)
         self.model = model.eval().requires_grad_(False)
         for encoder in (model.encoder, model.encoder_temporal):

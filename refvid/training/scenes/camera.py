@@ -67,9 +67,7 @@ def _muted(rng: random.Random) -> list[float]:
     return [min(255.0, max(0.0, grey + rng.uniform(-35, 35))) for _ in range(3)]
 
 
-def pan(
-    photo: Image.Image, canvas: Canvas, rng: random.Random, *, speed: float | None = None
-) -> Frames:
+def pan(photo: Image.Image, canvas: Canvas, rng: random.Random) -> Frames:
     """A camera path over a photograph; one much larger than the clip is shrunk before."""
     fit = min(photo.width / canvas.width, photo.height / canvas.height)
     if fit > 1.7:
@@ -85,7 +83,7 @@ def pan(
         size=canvas.size,
         frames=canvas.frames,
         rng=rng,
-        speed=rng.uniform(0.1, 1.2) if speed is None else speed,
+        speed=rng.uniform(0.1, 1.2),
     )
 
 

@@ -232,12 +232,10 @@ def stars(canvas: Canvas, rng: random.Random) -> Frames:
     return to_frames(clip)
 
 
-def _points(
-    canvas: Canvas, x: Plane, y: Plane, tints: Plane, sigma: Plane, reach: int = 3
-) -> Plane:
+def _points(canvas: Canvas, x: Plane, y: Plane, tints: Plane, sigma: Plane) -> Plane:
     """Gaussian spots at fractions of pixels, (H, W, 3)."""
     sky = np.zeros((canvas.height, canvas.width, 3))
-    offsets = np.arange(-reach, reach + 1)
+    offsets = np.arange(-3, 4)  # what lies beyond is too faint to be seen
     columns = np.floor(x).astype(int)[:, None] + offsets  # (N, K)
     rows = np.floor(y).astype(int)[:, None] + offsets
     across = np.exp(-((columns - x[:, None]) ** 2) / (2 * sigma[:, None] ** 2))

@@ -144,7 +144,7 @@ def test_a_file_says_which_model_it_needs(make_video, loaded, tmp_path, monkeypa
     encode(EncodeOptions(source=make_video(5), output=latents), loaded)
     asked = []
 
-    def choose(options, _on_transfer, may_fetch):
+    def choose(options):
         asked.append(options.model)
         return loaded
 
