@@ -35,6 +35,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from refvid.models.backbone import Backbone, Reference, ReferenceFinder, StyleBackbone
 from refvid.models.mini.alignment import gray
+from refvid.models.mini_style.decoder import MiniStyleDecoder
 from refvid.models.registry import (
     MINI,
     MINI_STYLE,
@@ -213,8 +214,9 @@ def fake_card(free: int) -> Iterator[None]:
         # The numbers of small constants would be computed, on the card.
         (FakeTensorMode, "may_turn_const", lambda _mode, _tensor: False),
         (torch.cuda, "mem_get_info", lambda _: (free, free)),
-        # It looks at every number.
+        # They look at every number, the second one once, of the weights.
         (Session, "_check_numbers", lambda _session, _result: None),
+        (MiniStyleDecoder, "leave_out_untrained", lambda _decoder: None),
     ]
     with ExitStack() as stack:
         for owner, name, value in stand_ins:
@@ -236,8 +238,10 @@ def _set_data(tensor: FakeTensor, value: FakeTensor) -> None:
 
 
 def made_numbers(tensor: Tensor) -> NDArray[Any]:
-    """What the processor sees of a fake picture, (..., H, W, 3) or (H, W)."""
+    """What the processor sees of a fake picture, (..., H, W, 3), (3, H, W) or (H, W)."""
     assert tensor.device.type == "cpu", "numpy sees nothing but main memory"
+    if len(tensor.shape) == 3 and tensor.shape[0] == 3:
+        return np.ascontiguousarray(made_numbers(tensor.permute(1, 2, 0)).transpose(2, 0, 1))
     is_colored = tensor.shape[-1] == 3
     height, width = tensor.shape[-3:-1] if is_colored else tensor.shape
     picture = made_picture(height, width)

@@ -152,7 +152,7 @@ class MiniStyleBackbone:
         frame: Tensor,
         made: Painting,
         reference: StyleReference,
-        threshold: float | None = None,
+        threshold: Tensor | None = None,
     ) -> Tensor:
         """Join frame and painting: (3, H, W) in [-1, 1]."""
         joined: Tensor = self.decoder(

@@ -16,6 +16,7 @@ hides little of it, and may cover more.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -87,7 +88,7 @@ class MiniStyleDecoder(nn.Module):
         painted: Tensor,
         statistics: Tensor,
         structure: float = DEFAULT_STRUCTURE,
-        threshold: float | None = None,
+        threshold: Tensor | None = None,
     ) -> Tensor:
         """Decode frames.
 
@@ -101,15 +102,14 @@ class MiniStyleDecoder(nn.Module):
         Returns:
             (N, 3, H, W) in [-1, 1].
         """
-        if threshold is None:
-            threshold = _usual_threshold(structure)
+        what_stands = _usual_threshold(structure) if threshold is None else threshold
         ours, theirs = lightness(recoloured), lightness(painted)
         frames, paintings = split_bands(ours, self.bands), split_bands(theirs, self.bands)
         strong = [_as_strong(*pair) for pair in zip(frames, paintings, strict=True)]
         paintings[0] = max(_FINEST, 1 - _FINEST_LOSS * structure) * paintings[0]
         standing = _agreed([_standing_out(band) for band in frames[:-1]])
         joined = [
-            judge(frame, painting, above - threshold, statistics)
+            judge(frame, painting, above - what_stands, statistics)
             for judge, frame, painting, above in zip(
                 self.judges, strong, paintings, standing, strict=False
             )
@@ -121,7 +121,7 @@ class MiniStyleDecoder(nn.Module):
 
     def fit_threshold(
         self, frame: Tensor, recoloured: Tensor, painted: Tensor, structure: float
-    ) -> float:
+    ) -> Tensor:
         """Find what must stand out to be the frame's, so that no more structure is kept than asked.
 
         Args:
@@ -131,8 +131,8 @@ class MiniStyleDecoder(nn.Module):
             structure: From 0 to 1.
 
         Returns:
-            The usual threshold, or a higher one where with that much more structure was kept than
-            is asked for.
+            A scalar: the usual threshold, or a higher one where with that much more structure was
+            kept than is asked for.
         """
         usual = _usual_threshold(structure)
         # The finest octave costs the most and tells the least.
@@ -143,21 +143,22 @@ class MiniStyleDecoder(nn.Module):
         wanted = halve(lightness(frame))
         standing = _agreed([_standing_out(band) for band in frames[:-1]])
         most = _LEAST_KEPT + structure * (_MOST_KEPT - _LEAST_KEPT)
-        below, kept_below = usual, 0.0
-        for threshold in (usual + _LOOSER * n / (_TRIES - 1) for n in range(_TRIES)):
+        rising = [usual + _LOOSER * n / (_TRIES - 1) for n in range(_TRIES)]
+        kept = []
+        for threshold in rising:
             joined = [
                 torch.lerp(painting, _as_strong(band, painting), _share(above - threshold))
                 for band, painting, above in zip(frames, paintings, standing, strict=False)
             ]
             light = join_bands([*joined, torch.lerp(paintings[-1], frames[-1], _LIGHT)])
-            kept = gradient_similarity(light, wanted)
-            if kept <= most:
-                if threshold == usual:
-                    return usual
-                between = (kept_below - most) / max(kept_below - kept, 1e-6)
-                return below + between * (threshold - below)
-            below, kept_below = threshold, kept
-        return below
+            kept.append(gradient_similarity(light, wanted))
+        # From the first threshold on, as long as too much is kept; on a card, nobody waits for it.
+        found, too_much = torch.full_like(kept[0], usual), torch.ones_like(kept[0])
+        for before, now in pairwise(kept):
+            too_much = too_much * (before > most)
+            between = (before - most) / (before - now).clamp_min(1e-6)
+            found = found + too_much * between.clamp(0, 1) * (_LOOSER / (_TRIES - 1))
+        return found
 
 
 class _Judge(nn.Module):

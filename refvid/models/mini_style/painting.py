@@ -137,7 +137,7 @@ class PaintState:
     followed: Followed | None
     """Where keyframes were found."""
 
-    threshold: float | None = None
+    threshold: Tensor | None = None
     """What must stand out to be the frame's, by `MiniStyleDecoder.fit_threshold`."""
 
 

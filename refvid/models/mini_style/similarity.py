@@ -14,8 +14,8 @@ _FAINT, _FAINT_CONTRAST = 0.02**2, 0.06**2
 """The constants of SSIM (Wang et al. 2004), for a range of 2."""
 
 
-def gradient_similarity(one: Tensor, other: Tensor) -> float:
-    """SSIM of the gradient magnitudes of two planes (1, 1, H, W) in about [-1, 1]: at most 1."""
+def gradient_similarity(one: Tensor, other: Tensor) -> Tensor:
+    """SSIM of the gradient magnitudes of two planes (1, 1, H, W) in about [-1, 1]: a scalar."""
     first, second = _gradients(one), _gradients(other)
     mean, mean_other = box_mean(first, _WINDOW), box_mean(second, _WINDOW)
     spread = box_mean(first.square(), _WINDOW) - mean.square()
@@ -25,7 +25,7 @@ def gradient_similarity(one: Tensor, other: Tensor) -> float:
     most = (mean.square() + mean_other.square() + _FAINT) * (
         spread + spread_other + _FAINT_CONTRAST
     )
-    return float((alike / most).mean())
+    return (alike / most).mean()
 
 
 def _gradients(plane: Tensor) -> Tensor:

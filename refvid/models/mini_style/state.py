@@ -31,6 +31,8 @@ def pack(state: PaintState) -> PackedState:
         "shifts": shot.shifts,
         "prices": state.prices,
     }
+    if state.threshold is not None:
+        tensors["threshold"] = state.threshold
     if state.letters is not None:
         tensors["letters"] = torch.from_numpy(state.letters.astype(np.uint8))
     tensors |= {f"{number}.corners": corners for number, corners in enumerate(state.corners)}
@@ -46,7 +48,6 @@ def pack(state: PaintState) -> PackedState:
         "content": [content.top, content.bottom, content.left, content.right],
         "levels": len(state.corners),
         "search_phase": state.search_phase,
-        "threshold": state.threshold,
         "motions": motions,
         "is_followed": state.followed is not None,
     }
@@ -83,5 +84,5 @@ def unpack(packed: PackedState, device: torch.device) -> PaintState:
         prices=tensors["prices"],
         search_phase=facts["search_phase"],
         followed=followed,
-        threshold=facts["threshold"],
+        threshold=tensors.get("threshold"),
     )

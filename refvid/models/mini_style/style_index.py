@@ -136,7 +136,7 @@ def index_styles(styles: Sequence[tuple[Tensor, float]]) -> StyleIndex:
     return StyleIndex(
         mix_moments([(measure_moments(picture), weight) for picture, weight in styles]),
         (tones * shares[:, None]).sum(0),
-        _hues_of(pictures, shares),
+        _hues_of(pictures, [weight for _, weight in styles]),
         (torch.stack([hue_strengths(picture) for picture in pictures]) * shares[:, None]).sum(0),
         sum_statistics(styles),
         turned,
@@ -145,9 +145,11 @@ def index_styles(styles: Sequence[tuple[Tensor, float]]) -> StyleIndex:
     )
 
 
-def _hues_of(pictures: Sequence[Tensor], shares: Tensor) -> Tensor:
+def _hues_of(pictures: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     hues = [measure_hues(shrink_for_hues(picture)) for picture in pictures]
-    return sort_hues(list(zip(hues, shares.tolist(), strict=True)))
+    return sort_hues(
+        [(one, weight / sum(weights)) for one, weight in zip(hues, weights, strict=True)]
+    )
 
 
 def _choose_factors(side: float) -> tuple[int, ...]:
@@ -196,10 +198,8 @@ def _index_level(
         for turn, view in enumerate(_views(picture)):
             descriptor = _without_margin(describe(view))
             place = _key_places(descriptor, number * TURNS + turn)
-            key = descriptor[place[:, 1] // CELL, place[:, 2] // CELL]
-            within = key[:, 0] < _NOWHERE
-            keys.append(key[within])
-            places.append(place[within])
+            keys.append(descriptor[place[:, 1] // CELL, place[:, 2] // CELL])
+            places.append(place)
             described.append(_described_square(descriptor, side))
         counts.append(sum(len(place) for place in places[-TURNS:]))
     searched = torch.cat(keys)
@@ -218,14 +218,16 @@ def _index_level(
 def _without_margin(descriptor: Tensor) -> Tensor:
     """Take nothing from the margin of a painting: there are signatures, dates and frames."""
     rows, columns = descriptor.shape[:2]
-    # Of a picture of few patches all are needed.
-    down, across = (
-        round(_MARGIN * count) if count >= _MANY_PATCHES else 0 for count in (rows, columns)
-    )
+    down, across = _margin(rows), _margin(columns)
     inner = torch.full_like(descriptor, _NOWHERE)
     inside = (slice(down, rows - down), slice(across, columns - across))
     inner[inside] = descriptor[inside]
     return inner
+
+
+def _margin(patches: int) -> int:
+    """Of so many patches along a side; of a picture of few patches all are needed."""
+    return round(_MARGIN * patches) if patches >= _MANY_PATCHES else 0
 
 
 def sum_statistics(styles: Sequence[tuple[Tensor, float]]) -> Tensor:
@@ -249,14 +251,16 @@ def _statistics(picture: Tensor) -> Tensor:
 
 
 def _key_places(descriptor: Tensor, picture: int) -> Tensor:
-    """(K, 3) corners on an even grid, at most `_PATCHES_PER_TURN`."""
+    """(K, 3) corners on an even grid within the margin, at most `_PATCHES_PER_TURN`."""
     rows, columns = descriptor.shape[:2]
     step = 2
     while -(-rows // step) * -(-columns // step) > _PATCHES_PER_TURN:
         step += 1
     device = descriptor.device
-    row = torch.arange(0, rows, step, device=device)
-    column = torch.arange(0, columns, step, device=device)
+    row, column = (
+        torch.arange(-(-_margin(count) // step) * step, count - _margin(count), step, device=device)
+        for count in (rows, columns)
+    )
     grid = torch.stack(torch.meshgrid(row, column, indexing="ij"), -1).view(-1, 2) * CELL
     return functional.pad(grid, (1, 0), value=picture)
 
