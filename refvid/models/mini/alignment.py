@@ -193,9 +193,9 @@ def refine(frame: Picture, reference: Picture, coarse: Flow) -> Flow:
     size = _searched(frame, 2)
     begin = _rescaled(coarse, size)
     search = _new_search()
-    # Only that one: a search at half of it once more, where `find_coarse` ended, cost 0.006 dB.
     search.setFinestScale(0)
-    search.setCoarsestScale(0)
+    # Where `find_coarse` ended. Without it, text that moves lost up to 2.3 dB.
+    search.setCoarsestScale(1)
     search.setGradientDescentIterations(_STEPS)
     found = search.calc(_of_size(frame, size), _of_size(reference, size), begin.copy())
     return _rescaled(np.asarray(found, np.float32), (frame.shape[1], frame.shape[0]))
