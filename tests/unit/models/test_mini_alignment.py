@@ -134,3 +134,17 @@ def test_torch_and_opencv_agree_on_gray(scene: np.ndarray) -> None:
 
     tensor = torch.from_numpy(scene).permute(2, 0, 1)[None].float() / 127.5 - 1
     assert np.abs(to_shades(tensor).astype(int) - gray(scene)).max() <= 1
+
+
+def test_moving_text_is_found_in_what_lost_its_detail() -> None:
+    """Thin strokes on plain ground: nothing beside them tells where they are."""
+    page = np.full((288, 512), 20, np.uint8)
+    rng = np.random.default_rng(0)
+    for row in range(24, 280, 24):
+        letters = "".join(rng.choice(list("EFHKLMNTWXAV2457"), 40))
+        cv2.putText(page, letters, (4, row), cv2.FONT_HERSHEY_SIMPLEX, 0.6, 235, 1, cv2.LINE_AA)
+    frame = moved(page, np.array([[1.0, 0, 9.3], [0, 1, 4.6]]))
+    flow = search(blurred(frame, 1.5), page)
+    written = cv2.dilate(frame, np.ones((3, 3))) > 100
+    errors = np.abs(flow - np.array((-9.3, -4.6)))[32:-32, 32:-32].max(-1)[written[32:-32, 32:-32]]
+    assert np.mean(errors < 0.5) > 0.95
