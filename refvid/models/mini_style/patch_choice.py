@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -87,8 +88,7 @@ class PatchChoice:
         row = torch.arange(self.rows, device=device)
         column = torch.arange(self.columns, device=device)
         self.number = row[:, None] * self.columns + column
-        even = ((row[:, None] + column) % 2 == 0).flatten()
-        self.halves = (even.nonzero()[:, 0], (~even).nonzero()[:, 0])
+        self.halves = _every_other(self.rows, self.columns, device)
         self.carried: Tensor | None = None
         self.candidates: tuple[Tensor, ...] = ()
         self.phase = 0
@@ -272,6 +272,14 @@ class PatchChoice:
         """Of the styles, by their prices: (tokens, 3)."""
         chosen = (cost + self.prices).argmin(-1)
         return places[torch.arange(len(chosen), device=chosen.device), chosen]
+
+
+def _every_other(rows: int, columns: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The numbers of the tokens on the light and on the dark fields of a chessboard."""
+    # Counted before they reach a card: what it finds there, one would have to wait for.
+    dark = (np.indices((rows, columns)).sum(0) % 2).ravel()
+    light, other = (torch.from_numpy(np.flatnonzero(dark == half)) for half in (0, 1))
+    return light.to(device), other.to(device)
 
 
 def _is_near(some: Tensor, others: Tensor, distance: int) -> Tensor:
