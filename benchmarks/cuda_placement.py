@@ -18,7 +18,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -57,6 +57,9 @@ _OFF_THE_GRID = (474, 830)
 """A size that must be padded [pixels]."""
 
 _LITTLE = 8 << 30
+
+_FITTED = {MINI: {"weighs_neighbours": True, "weighs_change": True}}
+"""What the weights that are used have, and a network without them does not."""
 
 Pixels = NDArray[np.uint8]
 
@@ -160,7 +163,7 @@ def run_case(case: Case) -> Copies:
         backbone = _load(case)
         budget = choose_budget(backbone.limits, *case.size, case.frames, case.tile)
         reference = CONDITIONS[case.condition](backbone, case.size)
-        chunks = _two_chunks(case.size, budget.lengths)
+        chunks = _two_chunks(case.size, budget.lengths, backbone.limits.lookahead)
         rebuilding = Session(backbone, CARD, budget, reference)
         copies = [_rebuild(rebuilding, chunk) for chunk in chunks][-1]
         if backbone.limits.finds_references and reference is not None:
@@ -171,13 +174,16 @@ def run_case(case: Case) -> Copies:
             encoding = Session(backbone, CARD, budget)
             decoding = Session(backbone, CARD, budget, reference)
             for chunk in chunks:
-                _encode_and_decode(encoding, decoding, chunk.frames)
+                _encode_and_decode(encoding, decoding, chunk)
     return copies
 
 
-def _two_chunks(size: tuple[int, int], lengths: ChunkLengths) -> list[Chunk[Pixels]]:
+def _two_chunks(
+    size: tuple[int, int], lengths: ChunkLengths, lookahead: int
+) -> list[Chunk[Pixels]]:
     count = lengths.first + lengths.following - lengths.overlap
-    chunks = list(split_into_chunks([(made_picture(*size), False)] * count, lengths))
+    frames = [(made_picture(*size), False)] * count
+    chunks = list(split_into_chunks(frames, lengths, lookahead=lookahead))
     assert len(chunks) == 2, "the second one goes on with the first one's shot"
     return chunks
 
@@ -191,13 +197,15 @@ def _rebuild(session: Session, chunk: Chunk[Pixels]) -> Copies:
     return Copies(counter.counts[CARD.type, "cpu"], counter.counts["cpu", CARD.type])
 
 
-def _encode_and_decode(encoding: Session, decoding: Session, frames: Sequence[Pixels]) -> None:
+def _encode_and_decode(encoding: Session, decoding: Session, chunk: Chunk[Pixels]) -> None:
+    frames = chunk.frames[chunk.shared :]
     latents = encoding.encode(frames_to_clip(frames, CARD))
     # They come from a file: out of main memory.
     given = torch.empty_like(latents, device="cpu").to(CARD)
     height, width = frames[0].shape[:2]
     size = padded_size(height, width, decoding.backbone.limits)
-    _check(decoding.decode(given, size), (1, 3, len(frames), *size))
+    decoded = decoding.decode(given, size, is_last=not chunk.held_back)
+    _check(decoded, (1, 3, len(chunk.final), *size))
 
 
 @contextmanager
@@ -211,6 +219,7 @@ def fake_card(free: int) -> Iterator[None]:
         (FakeTensor, "data", property(_get_data, _set_data)),
         (torch.utils, "swap_tensors", _set_data),  # what Module.to does with fake parameters
         (FakeTensor, "numpy", made_numbers),
+        (FakeTensor, "tolist", lambda tensor: made_numbers(tensor.cpu()).tolist()),
         # The numbers of small constants would be computed, on the card.
         (FakeTensorMode, "may_turn_const", lambda _mode, _tensor: False),
         (torch.cuda, "mem_get_info", lambda _: (free, free)),
@@ -238,15 +247,22 @@ def _set_data(tensor: FakeTensor, value: FakeTensor) -> None:
 
 
 def made_numbers(tensor: Tensor) -> NDArray[Any]:
-    """What the processor sees of a fake picture, (..., H, W, 3), (3, H, W) or (H, W)."""
+    """What the processor sees of a fake tensor.
+
+    Of a picture (..., H, W, 3), (3, H, W), (H, W, 2) or (H, W) what `made_picture` shows; of
+    measures (N,) halves, with which nothing is left out.
+    """
     assert tensor.device.type == "cpu", "numpy sees nothing but main memory"
+    kind = str(tensor.dtype).split(".")[1]
+    if len(tensor.shape) == 1:
+        return np.full(tuple(tensor.shape), 0.5, kind)
     if len(tensor.shape) == 3 and tensor.shape[0] == 3:
         return np.ascontiguousarray(made_numbers(tensor.permute(1, 2, 0)).transpose(2, 0, 1))
-    is_colored = tensor.shape[-1] == 3
-    height, width = tensor.shape[-3:-1] if is_colored else tensor.shape
+    has_channels = tensor.shape[-1] in (2, 3)
+    height, width = tensor.shape[-3:-1] if has_channels else tensor.shape
     picture = made_picture(height, width)
-    seen = picture if is_colored else gray(picture)
-    return np.broadcast_to(seen, tuple(tensor.shape)).astype(str(tensor.dtype).split(".")[1])
+    seen = picture[..., : tensor.shape[-1]] if has_channels else gray(picture)
+    return np.broadcast_to(seen, tuple(tensor.shape)).astype(kind)
 
 
 def made_picture(height: int, width: int) -> Pixels:
@@ -291,7 +307,7 @@ def _load(case: Case) -> Backbone:
     spec = find_backbone(case.backbone)
     assert spec is not None, case.backbone
     parts = spec.parts()
-    sizes = parts.sizes()
+    sizes = parts.sizes(**_FITTED.get(case.backbone, {}))
     network = parts.network(sizes)
     backbone: Backbone = parts.backbone(network, sizes, CARD, case.dtype, case.chunking)
     return backbone

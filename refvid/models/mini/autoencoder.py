@@ -250,15 +250,13 @@ class MiniBackbone:
         mixed = mix(frame.shades, followed)
         # A reference shows what was lost, whatever the spectrum says.
         worth = mixed.worth if mixed else 0.0
-        lost = frame.natural
-        if self.decoder.change is not None and lost > 0 and worth < 1:
-            lost *= float(self.decoder.change(condition))
-        counts = max(lost, worth)
+        changed, told_by_neighbours = self.decoder.shares(condition)
+        counts = max(frame.natural * changed, worth)
         told = doubt(condition, max(frame.natural, worth))
         fused = self._fuse_in_part(frame.pixels, told, mixed, tile, counts)
-        weigh = self.decoder.neighbours
-        share = 0.0 if weigh is None else min(frame.natural, counts) * float(weigh(condition))
-        seen = None if weigh is None else see(fused, to_shades(fused), frame.shades)
+        share = min(frame.natural, counts) * told_by_neighbours
+        weighs = self.decoder.neighbours is not None
+        seen = see(fused, to_shades(fused), frame.shades) if weighs else None
         # Its pixels are not needed any more: a chunk's would add up.
         used = None if mixed is None else replace(mixed, pixels=_NO_PIXELS)
         return Rebuilt(fused, share, seen), used

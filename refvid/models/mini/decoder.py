@@ -76,6 +76,19 @@ class MiniDecoder(nn.Module):
         self.neighbours = NeighbourShare() if config.weighs_neighbours else None
         self.change = ChangeShare() if config.weighs_change else None
 
+    def shares(self, condition: Tensor) -> tuple[float, float]:
+        """How much the change of a frame counts, and what its neighbours say, each in [0, 1].
+
+        Args:
+            condition: (1, CONDITION_CHANNELS), see `measure_losses`.
+        """
+        judges = [judge for judge in (self.change, self.neighbours) if judge is not None]
+        # In one copy, before the frame is rebuilt: a graphics card is waited for once.
+        told = torch.cat([judge(condition) for judge in judges]).tolist() if judges else []
+        of_change = told[0] if self.change is not None else 1.0
+        of_neighbours = told[-1] if self.neighbours is not None else 0.0
+        return of_change, of_neighbours
+
     def forward(self, frames: Tensor, condition: Tensor, aligned: Aligned | None = None) -> Tensor:
         """Frames (N, 3, H, W) plus their change, not clamped.
 

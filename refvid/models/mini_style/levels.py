@@ -6,6 +6,7 @@ at all in whole pixels.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -209,9 +210,12 @@ def _carried(corners: Tensor, factor: int, flow: Flow) -> tuple[Tensor, Tensor]:
     rows, columns = corners.shape[:2]
     device, step = corners.device, STRIDE * factor
     height, width = flow.trust.shape
-    row = (torch.arange(rows, device=device) * step).clamp(max=height - 1)
-    column = (torch.arange(columns, device=device) * step).clamp(max=width - 1)
-    was_row, was_column = flow.places(row, column)
+    grid = (
+        np.minimum(np.arange(rows) * step, height - 1),
+        np.minimum(np.arange(columns) * step, width - 1),
+    )
+    was_row, was_column = flow.places(*grid)
+    row, column = (torch.from_numpy(side).to(device) for side in grid)
     # Seen from the middle of the token, which may lie on the border.
     down, right = was_row - row[:, None], was_column - column
     middle_row = torch.arange(rows, device=device)[:, None] * step + down

@@ -34,6 +34,8 @@ of a pixel: paint moved by either flickers by the other."""
 _FAR_APART = 4.0
 """Where it is this far from the first one it has half of that share [pixels]: it blurs borders."""
 
+Numbers = NDArray[np.int64]
+
 
 @dataclass(frozen=True, slots=True)
 class Flow:
@@ -45,10 +47,12 @@ class Flow:
     trust: Tensor
     """(H, W) from 0, it was not there, to 1."""
 
-    def places(self, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-        """Row and column (len(rows), len(columns)) where pixels on a grid were [pixels]."""
-        row, column = rows.cpu().numpy(), columns.cpu().numpy()
-        found = torch.from_numpy(self.place[row][:, column]).to(rows.device)
+    def places(self, rows: Numbers, columns: Numbers) -> tuple[Tensor, Tensor]:
+        """Row and column (len(rows), len(columns)) where pixels on a grid were [pixels].
+
+        The grid is not asked of a card: to read it from there, one would have to wait.
+        """
+        found = torch.from_numpy(self.place[rows][:, columns]).to(self.trust.device)
         return found[..., 1], found[..., 0]
 
     def trusts(self, rows: Tensor, columns: Tensor) -> Tensor:

@@ -22,7 +22,11 @@ _GREATEST_GAIN = 2.5
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Mean and covariance of a picture's colours in [-1, 1]."""
+    """Mean and covariance of a picture's colours in [-1, 1].
+
+    Both lie in main memory: they are twelve numbers, of which not every graphics card can find
+    eigenvectors, and a card that could would be waited for.
+    """
 
     mean: Tensor
     """(3,)"""
@@ -45,7 +49,8 @@ def measure_moments(picture: Tensor) -> Moments:
     colours = picture.float().flatten(1)
     mean = colours.mean(1)
     centred = colours - mean[:, None]
-    return Moments(mean, centred @ centred.T / colours.shape[1])
+    numbers = torch.cat((mean[None], centred @ centred.T / colours.shape[1])).cpu()
+    return Moments(numbers[0], numbers[1:])
 
 
 def mix_moments(parts: Sequence[tuple[Moments, float]]) -> Moments:
@@ -59,10 +64,15 @@ def mix_moments(parts: Sequence[tuple[Moments, float]]) -> Moments:
 
 def recolour(frame: Tensor, source: Moments, target: Moments) -> Tensor:
     """Move the colours of a frame (3, H, W) in [-1, 1] from one distribution to another."""
-    # Nine numbers each: not every graphics card has eigenvectors.
-    covariances = torch.stack((source.covariance, target.covariance)).cpu()
-    matrix = _transport(covariances[0], covariances[1]).to(frame.device)
-    moved = matrix @ (frame.flatten(1) - source.mean[:, None]) + target.mean[:, None]
+    matrix, mean, wanted = (
+        numbers.to(frame.device)
+        for numbers in (
+            _transport(source.covariance, target.covariance),
+            source.mean[:, None],
+            target.mean[:, None],
+        )
+    )
+    moved = matrix @ (frame.flatten(1) - mean) + wanted
     return moved.clamp_(-1, 1).view_as(frame)
 
 

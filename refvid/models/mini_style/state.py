@@ -74,7 +74,7 @@ def unpack(packed: PackedState, device: torch.device) -> PaintState:
         painted=tensors["painted"],
         corners=tuple(tensors[f"{number}.corners"] for number in range(facts["levels"])),
         shot=Shot(
-            Moments(tensors["mean"], tensors["covariance"]),
+            Moments(packed.tensors["mean"].cpu(), packed.tensors["covariance"].cpu()),
             tensors["tones"],
             tensors["noise"],
             tensors["shifts"],

@@ -247,7 +247,8 @@ def _statistics(picture: Tensor) -> Tensor:
         strengths.append((rest - smooth).square().mean((0, 2, 3)).sqrt().mul(4))
         rest = coarse
     upper = torch.triu_indices(3, 3)
-    return torch.cat((moments.mean, moments.covariance[upper[0], upper[1]], *strengths))
+    colours = torch.cat((moments.mean, moments.covariance[upper[0], upper[1]]))
+    return torch.cat((colours.to(picture.device), *strengths))
 
 
 def _key_places(descriptor: Tensor, picture: int) -> Tensor:
