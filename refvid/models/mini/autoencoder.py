@@ -250,11 +250,11 @@ class MiniBackbone:
         mixed = mix(frame.shades, followed)
         # A reference shows what was lost, whatever the spectrum says.
         worth = mixed.worth if mixed else 0.0
-        changed, told_by_neighbours = self.decoder.shares(condition)
-        counts = max(frame.natural * changed, worth)
+        of_change, of_neighbours = self.decoder.shares(condition)
+        counts = max(frame.natural * of_change, worth)
         told = doubt(condition, max(frame.natural, worth))
         fused = self._fuse_in_part(frame.pixels, told, mixed, tile, counts)
-        share = min(frame.natural, counts) * told_by_neighbours
+        share = min(frame.natural, counts) * of_neighbours
         weighs = self.decoder.neighbours is not None
         seen = see(fused, to_shades(fused), frame.shades) if weighs else None
         # Its pixels are not needed any more: a chunk's would add up.

@@ -35,6 +35,7 @@ _FAR_APART = 4.0
 """Where it is this far from the first one it has half of that share [pixels]: it blurs borders."""
 
 Numbers = NDArray[np.int64]
+"""(N,): of rows or columns."""
 
 
 @dataclass(frozen=True, slots=True)
