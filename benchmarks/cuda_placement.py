@@ -198,14 +198,16 @@ def _rebuild(session: Session, chunk: Chunk[Pixels]) -> Copies:
 
 
 def _encode_and_decode(encoding: Session, decoding: Session, chunk: Chunk[Pixels]) -> None:
-    frames = chunk.frames[chunk.shared :]
+    looks_ahead = decoding.backbone.limits.lookahead > 0
+    # What chunks share is done twice, but a model that looks ahead keeps it, and gives it later.
+    frames = chunk.frames[chunk.shared :] if looks_ahead else chunk.frames
     latents = encoding.encode(frames_to_clip(frames, CARD))
     # They come from a file: out of main memory.
     given = torch.empty_like(latents, device="cpu").to(CARD)
     height, width = frames[0].shape[:2]
     size = padded_size(height, width, decoding.backbone.limits)
     decoded = decoding.decode(given, size, is_last=not chunk.held_back)
-    _check(decoded, (1, 3, len(chunk.final), *size))
+    _check(decoded, (1, 3, len(chunk.final if looks_ahead else frames), *size))
 
 
 @contextmanager
