@@ -8,32 +8,21 @@ two tenths of a second.
 
 from __future__ import annotations
 
-import argparse
-import random
-from pathlib import Path
-
 import torch
 
+from benchmarks.fit_options import read_options
 from refvid.checkpoints.load import load_backbone
 from refvid.models.mini.autoencoder import MiniBackbone
 from refvid.training.change_fit import draw_changes, fit_change
-from refvid.training.clips import VIDEO_SUFFIXES
 from refvid.training.neighbour_fit import write_with
 
 
 def main() -> None:
     """Read the command line, fit, and tell what the fit brings where it was made."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("clips", type=Path, help="folder of clean clips")
-    parser.add_argument("weights", type=Path)
-    parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--draws", type=int, default=4000)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+    options = read_options(__doc__, draws=4000)
     backbone = load_backbone("mini", torch.device("cpu"), torch.bfloat16, weights=options.weights)
     assert isinstance(backbone, MiniBackbone), "that is what was asked for"
-    clips = sorted(path for path in options.clips.iterdir() if path.suffix in VIDEO_SUFFIXES)
-    draws = draw_changes(backbone, clips, options.draws, random.Random(options.seed))
+    draws = draw_changes(backbone, options.clips, options.draws, options.rng)
     fitted = fit_change(draws)
     for name, share in (("all", torch.ones(len(draws.error))), ("share", fitted(draws.condition))):
         gain = draws.gain(share)

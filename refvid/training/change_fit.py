@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from refvid.models.mini.alignment import Picture
 from refvid.models.mini.autoencoder import MiniBackbone
 from refvid.models.mini.condition import (
     CONDITION_CHANNELS,
@@ -30,7 +31,7 @@ from refvid.models.mini.condition import (
 )
 from refvid.models.mini.decoder import ChangeShare
 from refvid.training.degradations import Degradation, degrade
-from refvid.training.neighbour_fit import Draws, draw_clips, draw_ways
+from refvid.training.neighbour_fit import Draws, Row, collect, draw_ways, measure_change
 
 Frames = NDArray[np.uint8]
 
@@ -69,21 +70,16 @@ def draw_changes(
     Raises:
         ValueError: There is no clip.
     """
-    if not clips:
-        raise ValueError("no clip to draw from")
-    rows: list[tuple[Tensor, float, float, float]] = []
-    for clip in draw_clips(clips, rng):
+
+    def look(clip: Frames) -> Iterator[Row]:
         is_soft = rng.random() < _SOFTENED
         clean = _soften(clip, rng) if is_soft else clip
-        ways = _slight_ways(rng) if is_soft else iter(draw_ways(rng))
-        for degradation in ways:
+        middle = len(clean) // 2
+        for degradation in _slight_ways(rng) if is_soft else draw_ways(rng):
             lossy = clean if degradation is None else degrade(clean, degradation)
-            middle = len(clean) // 2
-            rows.append(_look(backbone, clean[middle], lossy[middle]))
-        if len(rows) >= count:
-            break
-    conditions, *numbers = zip(*rows[:count], strict=True)
-    return Draws(torch.stack(conditions), *(torch.tensor(column) for column in numbers))
+            yield _look(backbone, clean[middle], lossy[middle])
+
+    return collect(clips, count, rng, look)
 
 
 def fit_change(draws: Draws) -> ChangeShare:
@@ -157,15 +153,10 @@ def _slight_ways(rng: random.Random) -> Iterator[Degradation | None]:
 
 
 @torch.inference_mode()
-def _look(
-    backbone: MiniBackbone, clean: NDArray[np.uint8], lossy: NDArray[np.uint8]
-) -> tuple[Tensor, float, float, float]:
+def _look(backbone: MiniBackbone, clean: Picture, lossy: Picture) -> Row:
     frame = torch.from_numpy(lossy).movedim(-1, 0)[None].float().div(127.5).sub(1)
     latents = backbone.codec.encode(frame)
     condition = measure_losses(latents, frame)
     fused = backbone.fuse(frame, doubt(condition, measure_naturalness(latents)), None)
-    change = (fused - frame)[0].movedim(0, -1).numpy() * 127.5
-    error = clean.astype(np.float32) - lossy
-    products = (error**2, error * change, change**2)
-    total, agreement, size = (float(product.mean()) for product in products)
-    return condition[0].clone(), total, agreement, size
+    change = (fused - frame)[0].mul(127.5).movedim(0, -1).numpy()
+    return measure_change(condition[0].clone(), clean, lossy, change)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from refvid.checkpoints.checksums import note_checksums
+from refvid.models.mini.alignment import Picture
 from refvid.models.mini.autoencoder import to_shades
 from refvid.models.mini.condition import CONDITION_CHANNELS, measure_losses
 from refvid.models.mini.decoder import NeighbourShare
@@ -57,6 +58,10 @@ _COST = 1.5
 """What a loss counts more than a gain, besides."""
 
 _STEPS = 4000
+
+
+Row = tuple[Tensor, float, float, float]
+"""Of one frame what `Draws` has of N."""
 
 
 class Draws(NamedTuple):
@@ -91,14 +96,24 @@ def draw(clips: Sequence[Path], count: int, rng: random.Random) -> Draws:
     Raises:
         ValueError: There is no clip.
     """
+    codec = PatchCodec()
+
+    def look(clean: Frames) -> Iterator[Row]:
+        for degradation in draw_ways(rng):
+            yield _look(codec, clean, clean if degradation is None else degrade(clean, degradation))
+
+    return collect(clips, count, rng, look)
+
+
+def collect(
+    clips: Sequence[Path], count: int, rng: random.Random, look: Callable[[Frames], Iterable[Row]]
+) -> Draws:
+    """What `look` finds in clips, for `count` frames. See `draw`, also for what is raised."""
     if not clips:
         raise ValueError("no clip to draw from")
-    codec = PatchCodec()
-    rows: list[tuple[Tensor, float, float, float]] = []
+    rows: list[Row] = []
     for clean in draw_clips(clips, rng):
-        for degradation in draw_ways(rng):
-            lossy = clean if degradation is None else degrade(clean, degradation)
-            rows.append(_look(codec, clean, lossy))
+        rows += look(clean)
         if len(rows) >= count:
             break
     conditions, *numbers = zip(*rows[:count], strict=True)
@@ -128,11 +143,6 @@ def fit(draws: Draws) -> NeighbourShare:
         fitted.weight.copy_(weight / spread)
         fitted.bias.copy_(bias - (weight * middle / spread).sum())
     return fitted
-
-
-def put_into(weights: Path, fitted: NeighbourShare, output: Path) -> None:
-    """Write weights of mini with it."""
-    write_with(weights, "neighbours", fitted, output)
 
 
 def write_with(weights: Path, name: str, part: nn.Module, output: Path) -> None:
@@ -183,13 +193,20 @@ def draw_ways(rng: random.Random) -> list[Degradation | None]:
     return [None, random_degradation(rng), *rng.sample(fixed, _WAYS_PER_CLIP - 2)]
 
 
-def _look(codec: PatchCodec, clean: Frames, lossy: Frames) -> tuple[Tensor, float, float, float]:
+def _look(codec: PatchCodec, clean: Frames, lossy: Frames) -> Row:
     frames = torch.from_numpy(lossy).movedim(-1, 1)[:, None].float().div(127.5).sub(1)
     shades = [to_shades(frame) for frame in frames]
     seen = [see(frame, gray, gray) for frame, gray in zip(frames, shades, strict=True)]
     change = np.moveaxis(what_neighbours_say(seen, REACH), 0, -1)
-    error = clean[REACH].astype(np.float32) - lossy[REACH]
     condition = measure_losses(codec.encode(frames[REACH]), frames[REACH])[0]
+    return measure_change(condition, clean[REACH], lossy[REACH], change)
+
+
+def measure_change(
+    condition: Tensor, clean: Picture, lossy: Picture, change: NDArray[np.float32]
+) -> Row:
+    """What is known of a frame that would change by so much [levels]; all three (H, W, 3)."""
+    error = clean.astype(np.float32) - lossy
     products = (error**2, error * change, change**2)
     total, agreement, size = (float(product.mean()) for product in products)
     return condition, total, agreement, size

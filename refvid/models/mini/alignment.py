@@ -176,7 +176,7 @@ def find_coarse(frame: Picture, reference: Picture, prior: Flow | None = None) -
     Returns:
         (H/2, W/2, 2), or larger for small frames, in pixels of that grid.
     """
-    size = _searched(frame, 2)
+    size = _searched(frame)
     search = _new_search()
     search.setFinestScale(1)
     begin: Any = None if prior is None else prior.copy()  # it is overwritten
@@ -190,7 +190,7 @@ def refine(frame: Picture, reference: Picture, coarse: Flow) -> Flow:
     At half the size: at full resolution the grain of a degraded frame misleads (-0.2 dB), at three
     times the cost.
     """
-    size = _searched(frame, 2)
+    size = _searched(frame)
     begin = _rescaled(coarse, size)
     search = _new_search()
     search.setFinestScale(0)
@@ -212,10 +212,10 @@ def _as_alike(frame: Picture, reference: Picture, tone: Tone | None) -> tuple[Pi
     return frame, tone.apply(reference)
 
 
-def _searched(frame: Picture, divisor: int) -> tuple[int, int]:
-    """Width and height at which a frame is searched: the search fails on smaller pictures."""
+def _searched(frame: Picture) -> tuple[int, int]:
+    """Half of a frame's width and height, at which it is searched; that fails on smaller ones."""
     height, width = frame.shape
-    return max(MIN_SIDE, width // divisor), max(MIN_SIDE, height // divisor)
+    return max(MIN_SIDE, width // 2), max(MIN_SIDE, height // 2)
 
 
 def _of_size(picture: Picture, size: tuple[int, int]) -> Picture:

@@ -11,7 +11,7 @@ from refvid.models.mini.autoencoder import MiniBackbone
 from refvid.models.mini.condition import CONDITION_CHANNELS
 from refvid.models.mini.neighbours import REACH
 from refvid.training import neighbour_fit
-from refvid.training.neighbour_fit import Draws, draw, fit, put_into
+from refvid.training.neighbour_fit import Draws, draw, fit, write_with
 from tests.conftest import PROJECT
 
 WEIGHTS = PROJECT / "refvid/assets/mini.safetensors"
@@ -44,7 +44,7 @@ def test_from_clips_to_weights(make_video, tmp_path: Path, monkeypatch) -> None:
     assert not clean.all()
     assert (draws.agreement[clean] == 0).all()
     fitted = fit(draws)
-    put_into(WEIGHTS, fitted, tmp_path / "new.safetensors")
+    write_with(WEIGHTS, "neighbours", fitted, tmp_path / "new.safetensors")
     loaded = load_backbone(
         "mini", torch.device("cpu"), torch.float32, weights=tmp_path / "new.safetensors"
     )
