@@ -14,8 +14,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
@@ -201,7 +201,21 @@ def _main(
     for name in [name for name in sys.modules if name.partition(".")[0] in anew]:
         del sys.modules[name]
     begin(words, folder)
-    exec(compile(code, "-c", "exec"), {"__name__": "__main__"})
+    with its_own_end():
+        exec(compile(code, "-c", "exec"), {"__name__": "__main__"})
+
+
+@contextmanager
+def its_own_end() -> Iterator[None]:
+    """Have signals stop the program, and not what multiprocessing does after it: its code is 1."""
+    try:
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
+    except KeyboardInterrupt:
+        os._exit(130)
 
 
 def begin(words: list[str], folder: str | Path) -> None:

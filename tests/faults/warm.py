@@ -12,7 +12,7 @@ from pathlib import Path
 import refvid.__main__
 import refvid.distribution.processes
 import refvid.rebuild.resuming
-from tests.program import IMPORTED, SERVER, Forking, begin, take_environment
+from tests.program import IMPORTED, SERVER, Forking, begin, its_own_end, take_environment
 
 _POLL_S = 0.0005
 
@@ -87,8 +87,6 @@ def _main(
     for stream in (1, 2):
         os.dup2(descriptor, stream)
     begin(words, folder)
-    try:
+    with its_own_end():
         begins.send(None)
-    except KeyboardInterrupt:  # before the program's first line, which would say so itself
-        os._exit(130)
-    refvid.__main__.main()
+        refvid.__main__.main()
