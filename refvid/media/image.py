@@ -72,6 +72,24 @@ _DEEP_FORMATS: Final = {
 }
 
 
+DAMAGE: Final = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    MemoryError,
+    OverflowError,
+    IndexError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    ZeroDivisionError,
+    RuntimeError,
+    av.FFmpegError,
+)
+"""Pillow's decoders report damage with whatever the parsing code ran into."""
+
+
 @dataclass(frozen=True, slots=True)
 class Still:
     """A picture in its own colours."""
@@ -136,22 +154,7 @@ def _read(
         raise InputError(f"{path} is not an image that can be read. {_advice(path)}") from error
     except Image.DecompressionBombError as error:
         raise InputError(f"{path} is too large: {_limits()} Make it smaller.") from error
-    # Pillow's decoders report damage with whatever the parsing code ran into.
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        EOFError,
-        MemoryError,
-        OverflowError,
-        IndexError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        ZeroDivisionError,
-        RuntimeError,
-        av.FFmpegError,
-    ) as error:
+    except DAMAGE as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise InputError(f"Cannot read the image {path}: {reason}. It may be damaged.") from error
 

@@ -17,6 +17,7 @@ from refvid.media.color import MATRIX_RGB, RANGE_FULL, ColorInfo
 from refvid.media.container import input_errors
 from refvid.media.decoding import Picture, cut_off
 from refvid.media.file_kind import webp_durations
+from refvid.media.image import DAMAGE
 from refvid.media.pixel_conversion import Pixels
 from refvid.media.tracks import Companions
 from refvid.media.video_info import VideoInfo
@@ -86,9 +87,16 @@ def webp_pictures(info: VideoInfo) -> Generator[Picture, None, None]:
         starts = accumulate(durations, initial=0)
         with Image.open(info.path, formats=("WEBP",)) as animation:
             for index, (start, duration) in enumerate(zip(starts, durations, strict=False)):
-                animation.seek(index)
-                # A copy, as the next one takes its place.
-                load = _flattened(animation.convert("RGBA"))
+                try:
+                    animation.seek(index)
+                    # A copy, as the next one takes its place.
+                    picture = animation.convert("RGBA")
+                except DAMAGE as error:
+                    raise InputError(
+                        f"Cannot read picture {index + 1} of {len(durations)} of {info.path}: "
+                        "the file is damaged."
+                    ) from error
+                load = _flattened(picture)
                 yield Picture(index=index, pts=start, duration=duration, load=load)
 
 
