@@ -15,12 +15,18 @@ from refvid.models.placement import place
 from refvid.models.reference_attention import ReferenceAttention
 from refvid.models.registry import WAN, Chunking
 from refvid.models.tiles import Blend, Windows, crop, plan_windows
-from refvid.models.wan.blocks import Past, PointwiseConv3d
+from refvid.models.wan.blocks import PointwiseConv3d
 from refvid.models.wan.config import WanConfig
 from refvid.models.wan.decoder import WanDecoder
 from refvid.models.wan.encoder import WanEncoder
 from refvid.models.wan.limits import LIMITS, measure_memory
+from refvid.models.wan.past import Past, fetch
 from refvid.models.wan.tiles import recut
+from refvid.models.wan.working_memory import (
+    ClipSizes,
+    bytes_with_states,
+    bytes_without_states,
+)
 
 _PIXELS_PER_STEP = 1_000_000
 """Full-size layers work on about so many pixels at once; more is hardly faster."""
@@ -74,27 +80,20 @@ class WanAutoencoder(nn.Module):
             config.feed_forward_channels,
         )
 
-    def encode(self, clip: Tensor, state: Past | None = None) -> tuple[Posterior, Past]:
+    def encode(
+        self, clip: Tensor, state: Past | None = None, home: torch.device | None = None
+    ) -> tuple[Posterior, Past]:
         """Encode frames that make whole latent frames.
 
         Args:
             clip: (B, 3, T, H, W) in [-1, 1]; H and W multiples of 8. T is 4k + 1 at the start of
                 a shot, else 4k.
             state: None at the start of a shot, else what the chunk before gave back.
+            home: Where what the next chunk needs is kept; None: it is not.
         """
-        past = fetch(state, clip.device)
-        frames, height, width = clip.shape[2:]
-        full_size_step = _frames_per_step(height * width)
-        stride = 1 << sum(self.config.temporal_downsampling)
-        # The layers of lower resolution see a few latent frames at a time.
-        step = stride * max(1, _PIXELS_PER_STEP // (height * width * stride))
-        moments = []
-        start, stop = 0, step + (state is None)
-        while start < frames:
-            part = clip[:, :, start:stop].movedim(1, -1).contiguous()
-            moments.append(self.ae.quant_conv(self.ae.encoder(part, past, full_size_step)))
-            start, stop = stop, stop + step
-        mean, log_variance = torch.cat(moments, 1).movedim(-1, 1).chunk(2, 1)
+        past = dict(state or {})
+        moments = self.ae.quant_conv(self.ae.encoder(clip.movedim(1, -1).contiguous(), past, home))
+        mean, log_variance = moments.movedim(-1, 1).chunk(2, 1)
         return Posterior(mean.contiguous(), log_variance.clamp(-30.0, 20.0)), past
 
     def embed_reference(self, reference: Tensor) -> Tensor:
@@ -166,11 +165,6 @@ class WanAutoencoder(nn.Module):
         return clip.movedim(-1, 1).contiguous(), WanState(head, windows, tuple(bodies))
 
 
-def fetch(past: Past | None, device: torch.device) -> Past:
-    """Give a past of its own to each call, on the device that computes; states do not change."""
-    return {layer: tensor.to(device) for layer, tensor in (past or {}).items()}
-
-
 class WanBackbone:
     """`Backbone` on a device; see `refvid.models.backbone` for the contract.
 
@@ -231,13 +225,14 @@ class WanBackbone:
 
         T is 4k + 1 at the start of a shot, else 4k; t is k + 1 or k.
         """
-        posterior, past = self.model.encode(clip.to(self.device, torch.float32), state)
-        if self.chunking == "independent":
-            return Encoded(posterior.mean, None)
         frames, height, width = clip.shape[2:]
+        home = self.device
         if self._must_park(height, width, frames, None):
-            past = fetch(past, torch.device("cpu"))
-        return Encoded(posterior.mean, past)
+            home = torch.device("cpu")
+        carries = self.chunking == "carry"
+        clip = clip.to(self.device, torch.float32)
+        posterior, past = self.model.encode(clip, state, home if carries else None)
+        return Encoded(posterior.mean, past if carries else None)
 
     @torch.inference_mode()
     def prepare_reference(self, reference: Tensor) -> Tensor:
@@ -278,36 +273,20 @@ class WanBackbone:
     def working_bytes(self, height: int, width: int, frames: int, tile: int | None) -> int:
         """Peak memory beside the weights of one `encode` and `decode` of such a chunk [bytes].
 
-        From live tensor bytes counted at several sizes. A GPU that is short of memory does without
-        the states, which then wait in main memory: its figure is the one without them.
+        A GPU that is short of memory does without the states, which then wait in main memory: its
+        figure is the one without them.
         """
-        element = self.dtype.itemsize
-        area = height * width
         scale = self.config.spatial_stride
         side = None if tile is None else -(-tile // scale)
-        pairs = plan_windows(height // scale, width // scale, side).pairs
-        windows = [scale**2 * rows.length * columns.length for rows, columns in pairs]
-        window = max(windows)
-        channels = self.config.base_channels
-
-        encoder_state = 4 * area * _ENCODER_STATE * channels
-        decoder_state = element * sum(windows) * _DECODER_STATE * channels
-        low_frames = min(4 * max(1, _PIXELS_PER_STEP // (4 * area)), frames)
-        encoder_work = (
-            4 * area * channels * (1.5 + 1.35 * _frames_per_step(area) + 2.3 * low_frames)
-        )
-        decoder_work = element * window * channels * (
-            1.6 + 6.8 * _frames_per_step(window) + 0.5 * frames
-        ) + 4 * area * 3 * frames * (2 if len(windows) == 1 else 3)
+        windows = [
+            scale**2 * rows.length * columns.length
+            for rows, columns in plan_windows(height // scale, width // scale, side).pairs
+        ]
+        step = _frames_per_step(max(windows))
+        sizes = ClipSizes(height, width, frames, windows, step, self.dtype.itemsize)
         if self.chunking == "independent" or self._may_park():
-            per_window = element * window * _DECODER_STATE * channels
-            peak = max(encoder_state + encoder_work, per_window + decoder_work)
-        else:
-            peak = max(
-                2 * encoder_state + decoder_state + encoder_work,
-                encoder_state + 2 * decoder_state + decoder_work,
-            )
-        return round(_MARGIN * peak) + _WEIGHTS_CAST
+            return bytes_without_states(self.config, sizes)
+        return bytes_with_states(self.config, sizes)
 
     def bound_memory(self) -> None:
         """Park states, though there may be room for them."""
@@ -326,19 +305,6 @@ class WanBackbone:
         free += reserve - torch.cuda.memory_allocated(self.device)
         # Old and new states at once, beside what a call needs without them.
         return free < 2 * self.working_bytes(height, width, frames, tile)
-
-
-_ENCODER_STATE = 15
-"""Values that the encoder carries per pixel, in units of `base_channels`."""
-
-_DECODER_STATE = 24.7
-"""Values that the decoder carries per pixel of its windows, in the same units."""
-
-_MARGIN = 1.1
-"""For what is not counted: scratch memory of convolutions, fragments."""
-
-_WEIGHTS_CAST = 100_000_000
-"""One layer's weights in the precision that is computed in [bytes]."""
 
 
 def _frames_per_step(pixels: int) -> int:

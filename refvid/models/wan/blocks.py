@@ -29,13 +29,10 @@ from refvid.models.convolution import (
     layer_weights,
     linear,
 )
+from refvid.models.wan.past import Past
 
 PAST_FRAMES = 2
 """Frames that a causal convolution looks back."""
-
-
-Past = dict[nn.Module, Tensor]
-"""The last input frames, (B, 1 or 2, H, W, C), of each layer that looks back in time."""
 
 
 class ChannelNorm(nn.Module):

@@ -23,11 +23,11 @@ from refvid.models.wan.blocks import (
     CausalConv3d,
     ChannelNorm,
     MiddleBlock,
-    Past,
     ResidualBlock,
     Upsample,
 )
 from refvid.models.wan.config import WanConfig
+from refvid.models.wan.past import Past
 
 
 class UpBlock(nn.Module):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from refvid.models.tiles import Span, Windows, crop
-from refvid.models.wan.blocks import Past
+from refvid.models.wan.past import Past
 
 
 def recut(pasts: Sequence[Past], old: Windows, new: Windows) -> list[Past]:

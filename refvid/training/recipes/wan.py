@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from refvid.errors import OptionError
 from refvid.models.registry import WAN
 from refvid.models.wan.autoencoder import WanAutoencoder
-from refvid.models.wan.blocks import Past
+from refvid.models.wan.past import Past
 from refvid.training.batch import Batch
 from refvid.training.dropout import token_mask
 from refvid.training.recipes.pretrained import PretrainedRecipe

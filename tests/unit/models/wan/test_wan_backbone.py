@@ -1,5 +1,7 @@
 """The backbone keeps the protocol's promises: chunks, tiles, missing references, memory."""
 
+from unittest.mock import patch
+
 import pytest
 import torch
 from diffusers import AutoencoderKLWan
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refvid.models.tiles import plan_windows
-from refvid.models.wan import autoencoder
+from refvid.models.wan import autoencoder, encoder, past
 from refvid.models.wan.autoencoder import WanAutoencoder, WanBackbone
 from refvid.models.wan.config import WanConfig
 from refvid.models.wan.limits import LIMITS
@@ -81,8 +83,56 @@ def test_the_step_of_the_full_size_layers_does_not_matter(backbone, noise, monke
     latents = backbone.encode(clip).latents
     whole = backbone.decode(latents, reference).clip
     monkeypatch.setattr(autoencoder, "_PIXELS_PER_STEP", 1)
+    monkeypatch.setattr(encoder, "VALUES_PER_STEP", 1)
     torch.testing.assert_close(backbone.encode(clip).latents, latents, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(backbone.decode(latents, reference).clip, whole, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("parks", [False, True])
+@pytest.mark.parametrize(("height", "width"), [(80, 24), (88, 16), (40, 40)])
+def test_strips_give_what_whole_frames_give(model, noise, monkeypatch, height, width, parks):
+    backbone = WanBackbone(model, CPU, torch.float32, park_state=parks)
+    clip = noise(3, 17, height, width).clamp(-1, 1)
+    whole = [part.latents for part in encoded_in_turn(backbone, clip)]
+    channels = model.config.base_channels
+    monkeypatch.setattr(encoder, "VALUES_PER_STRIP", 24 * width * channels)
+    assert len(encoder.plan_level(model.config, 0, height, width).strips) > 1
+    parts = encoded_in_turn(backbone, clip)
+    for part, expected in zip(parts, whole, strict=True):
+        torch.testing.assert_close(part.latents, expected, atol=1e-5, rtol=1e-5)
+    # Later chunks may be cut otherwise: what is carried is of whole frames.
+    monkeypatch.setattr(encoder, "VALUES_PER_STRIP", 40 * width * channels)
+    last = backbone.encode(clip[:, :, 13:], parts[-2].state).latents
+    torch.testing.assert_close(last, whole[-1], atol=1e-5, rtol=1e-5)
+
+
+def encoded_in_turn(backbone, clip):
+    parts = [backbone.encode(clip[:, :, :5])]
+    for start in (5, 9, 13):
+        parts.append(backbone.encode(clip[:, :, start : start + 4], parts[-1].state))
+    return parts
+
+
+@given(
+    blocks=st.integers(1, 3),
+    height=st.integers(1, 300).map(lambda half: 2 * half),
+    width=st.integers(1, 300),
+    number=st.integers(0, 3),
+    limit=st.integers(1, 10**6),
+)
+def test_strips_cover_a_frame_once(blocks, height, width, number, limit):
+    config = WanConfig(residual_blocks=blocks)
+    with patch.object(encoder, "VALUES_PER_STRIP", limit):
+        level = encoder.plan_level(config, number, height, width)
+    cores = [core for core, _ in level.strips]
+    assert [row for core in cores for row in range(*core)] == [*range(height)]
+    for core, seen in level.strips:
+        assert not core.start % 2
+        assert not seen.start % 2
+        assert (seen.start, seen.stop) == (
+            max(0, core.start - 2 * blocks - 2),
+            min(height, core.stop + 2 * blocks + 2),
+        )
 
 
 def test_a_reference_and_its_absence_both_count(backbone, noise):
@@ -268,24 +318,19 @@ class TestMemory:
     @pytest.mark.parametrize(
         ("height", "width", "tile", "limit"),
         [
-            (480, 832, None, 8e9),
+            (480, 832, None, 6e9),
             pytest.param(720, 1280, None, 12e9, marks=pytest.mark.slow),
-            pytest.param(720, 1280, 632, 12e9, marks=pytest.mark.slow),
+            pytest.param(720, 1280, 632, 6.5e9, marks=pytest.mark.slow),
         ],
     )
     def test_the_targets_are_met(
         self, full, count_live_bytes, monkeypatch, height, width, tile, limit
     ):
-        def fetch(past, device):
-            # Meta tensors have no numbers to bring to main memory: take any.
-            return (
-                {layer: torch.empty_like(tensor, device=device) for layer, tensor in past.items()}
-                if past and device.type == "cpu"
-                else real_fetch(past, device)
-            )
+        def bring(tensor, device):
+            # Meta tensors have no numbers to bring to main memory and back: take any.
+            return tensor if tensor.device == device else torch.empty_like(tensor, device=device)
 
-        real_fetch = autoencoder.fetch
-        monkeypatch.setattr(autoencoder, "fetch", fetch)
+        monkeypatch.setattr(past, "_bring", bring)
         backbone = WanBackbone(full, torch.device("meta"), torch.bfloat16, park_state=True)
         with count_live_bytes(backbone) as counter:
             counted = self.count(backbone, counter, height, width, tile)

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from refvid.models.wan.blocks import CausalConv3d, ChannelNorm, Downsample, Past, Upsample
+from refvid.models.wan.blocks import CausalConv3d, ChannelNorm, Downsample, Upsample
+from refvid.models.wan.past import Past
 
 
 @pytest.fixture(autouse=True)
