@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _TILES = (1024, 768, 512, 384, 256, 192, 128)
+_HARDLY_MORE = 1.1
+"""Times the area trained with: 854x480 are not worth the tiles that overlap in half of it."""
+
 _USABLE_SHARE = 0.9
 """Of the free memory; the rest is for fragments and for other programs."""
 
@@ -105,7 +108,10 @@ def plan_memory(
     if planned.budget == wanted and planned.fits:
         return MemoryPlan(wanted, planned.memory_bytes, [])
     assert limit is not None, "an unknown amount fits anything"
-    numbers = f"about {_amount(planned.memory_bytes)}, and {limit}"
+    usable = (
+        f", of which {_amount(round(free * _USABLE_SHARE))} can be planned with" if free else ""
+    )
+    numbers = f"about {_amount(planned.memory_bytes)}, and {limit}{usable}"
     if not planned.fits and asked.tile == "auto":
         raise OutOfMemory(
             f"{source}: {width}x{height} does not fit into memory: even "
@@ -135,7 +141,7 @@ def choose_budget(
 ) -> Budget:
     """Turn the user's wishes into the largest budget they allow for clips of this size.
 
-    Without a wish, frames larger than the model was trained with go in tiles of that area.
+    Without a wish, frames clearly larger than the model was trained with go in tiles of that area.
 
     Raises:
         OptionError: The chunk is longer than the model takes, or chunk or tile is below 1.
@@ -146,7 +152,7 @@ def choose_budget(
         return Budget(lengths, None, may_tile=False)
     if tile == "auto":
         trained = limits.trained_pixels
-        if trained is None or height * width <= trained:
+        if trained is None or height * width <= trained * _HARDLY_MORE:
             return Budget(lengths, None)
         tile = math.isqrt(trained)
     if tile < 1:

@@ -77,6 +77,9 @@ class ChannelNorm(nn.Module):
 
 _TINY = 1e-30
 
+_STACKED_CHANNELS = range(64, 129)
+"""Where that is faster on an H100: 96 channels are, 192 are not."""
+
 
 class CausalConv3d(nn.Conv3d):
     """A 3x3x3 convolution over frames t-2, t-1 and t."""
@@ -99,6 +102,8 @@ class CausalConv3d(nn.Conv3d):
             (B, T, H, W, outputs).
         """
         batch, frames, *rest = x.shape
+        if not torch.is_grad_enabled() and x.is_cuda and rest[-1] in _STACKED_CHANNELS:
+            return self._convolve_stacked(x, past, norm)
         before = past.pop(self, None)
         starts = before is None
         extended = x.new_empty(batch, PAST_FRAMES + frames, *rest)
@@ -117,6 +122,35 @@ class CausalConv3d(nn.Conv3d):
             return convolve_frames(extended[:, PAST_FRAMES:], weight[:, :, -1], bias, padding=1)
         result = functional.conv3d(extended.permute(0, 4, 1, 2, 3), weight, bias, padding=(0, 1, 1))
         return result.permute(0, 2, 3, 4, 1).contiguous()
+
+    def _convolve_stacked(self, x: Tensor, past: Past, norm: ChannelNorm | None) -> Tensor:
+        """The same as a convolution of images that have the frames before as further channels.
+
+        With few channels, cuDNN's kernels for images are faster than those for videos by a quarter
+        (benchmarks/README.md).
+        """
+        channels = x.shape[-1]
+        stacked = x.new_empty(*x.shape[:-1], (1 + PAST_FRAMES) * channels)
+        now, *earlier = torch.split(stacked, channels, -1)
+        if norm is None:
+            now.copy_(x)
+        else:
+            norm.silu_into(x, now)
+        before = past.pop(self, None)
+        if before is None:
+            before = x.new_zeros(1, 1, 1, 1, 1).expand(-1, PAST_FRAMES, -1, -1, -1)
+        for distance, place in enumerate(earlier, 1):
+            place[:, :distance] = before[:, PAST_FRAMES - distance :][:, : x.shape[1]]
+            place[:, distance:] = now[:, :-distance]
+        if x.shape[1] >= PAST_FRAMES:
+            past[self] = now[:, -PAST_FRAMES:].contiguous()
+        else:
+            before = before.expand(len(x), -1, *x.shape[2:])
+            past[self] = torch.cat((before[:, x.shape[1] :], now), 1)
+        weight, bias = layer_weights(self, x)
+        in_turn = weight.flip(2).transpose(1, 2).flatten(1, 2)  # as the frames are stacked
+        in_turn = in_turn.contiguous(memory_format=torch.channels_last)
+        return convolve_frames(stacked, in_turn, bias, padding=1)
 
 
 class PointwiseConv3d(nn.Conv3d):

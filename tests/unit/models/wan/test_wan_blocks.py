@@ -48,6 +48,21 @@ def test_convolution_sees_this_frame_and_two_before(noise):
         torch.testing.assert_close(torch.cat(parts, 1).permute(0, 4, 1, 2, 3), expected)
 
 
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("norm", [None, ChannelNorm(3)])
+@pytest.mark.parametrize("lengths", [(7,), (1, 6), (1, 1, 1, 1, 1, 1, 1), (3, 1, 3), (2, 5)])
+def test_stacked_frames_give_the_same(noise, lengths, norm, batch):
+    torch.manual_seed(0)
+    convolution = CausalConv3d(3, 5)
+    x = noise(7, 4, 6, 3).repeat(batch, 1, 1, 1, 1)
+    past: Past = {}
+    stacked: Past = {}
+    for part in x.split(lengths, 1):
+        expected = convolution(part, past, norm)
+        torch.testing.assert_close(convolution._convolve_stacked(part, stacked, norm), expected)
+        torch.testing.assert_close(stacked[convolution], past[convolution])
+
+
 def test_enlarging_is_nearest_neighbour_and_convolution(noise):
     layer: Any = Upsample(4, 2, in_time=False)
     x = noise(3, 5, 7, 4)
