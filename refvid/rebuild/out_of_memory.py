@@ -67,6 +67,8 @@ class ShrinkingBudget:
         Raises:
             OutOfMemory: There is no smaller budget.
         """
+        # What may wait in main memory does so from now on, whatever the card says to be free.
+        self._backbone.bound_memory()
         release_cached_memory(self._device)
         smaller = next(shrink(self.now, self._backbone.limits, *size), None)
         if smaller is None:
@@ -89,6 +91,11 @@ class ShrinkingBudget:
             f"{describe_budget(self.now)} needs about {needed / 2**30:.1f} GiB{found}. "
             f"Close other programs, choose another --device or a smaller video. ({failure})"
         )
+
+
+def first_words(error: BaseException) -> str:
+    """What was asked for; PyTorch goes on with all that it knows of a card."""
+    return str(error).partition("\n")[0].partition(" GPU ")[0]
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from refvid.models.backbone import Backbone, ClipRebuilder, Decoded, PackedState
 from refvid.rebuild.chunks import Chunk, count_frames, count_latents, next_length, pad_length
 from refvid.rebuild.findings import ReferenceTally
 from refvid.rebuild.memory import Budget, pack_budget, unpack_budget
-from refvid.rebuild.out_of_memory import ShrinkingBudget
+from refvid.rebuild.out_of_memory import ShrinkingBudget, first_words
 from refvid.rebuild.overlap import ChunkJoiner, cross_fade, fade
 from refvid.rebuild.pixels import pad_clip, padded_size
 from refvid.rebuild.reference_feed import Fed
@@ -301,7 +301,7 @@ class Session:
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
-                failure = str(error).partition("\n")[0]
+                failure = first_words(error)
             else:
                 self.state, self.fade_from = made.state, None
                 result = made.result

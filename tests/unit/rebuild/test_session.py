@@ -6,6 +6,7 @@ import torch
 
 from refvid.errors import CheckpointError, DeviceError, OutOfMemory
 from refvid.rebuild.memory import choose_budget, plan_budget
+from refvid.rebuild.out_of_memory import first_words
 from refvid.rebuild.reference_choice import prepare_reference
 from tests.unit.rebuild.reconstruct import Reconstructed, reconstruct
 
@@ -52,6 +53,20 @@ def test_shorter_chunks_when_memory_runs_out(fake_backbone, clip, caplog) -> Non
     assert result.budget.tile is None
     assert max(frames for frames, _ in backbone.calls) == 9
     assert "Out of memory" in caplog.text
+
+
+def test_states_leave_the_card_when_memory_runs_out(fake_backbone, clip, monkeypatch) -> None:
+    backbone = fake_backbone(fail_above_frames=5)
+    bounded: list[int] = []
+    monkeypatch.setattr(backbone, "bound_memory", lambda: bounded.append(len(backbone.calls)))
+    rebuild(backbone, clip, chunk=8)
+    assert bounded[0] == 0, "before anything fitted"
+
+
+def test_what_pytorch_knows_of_a_card_is_left_out() -> None:
+    said = "CUDA out of memory. Tried to allocate 2.00 MiB. GPU 0 has a total capacity of 4 GiB."
+    assert first_words(RuntimeError(said)) == said.partition(" GPU")[0]
+    assert first_words(RuntimeError("can't allocate\nmore")) == "can't allocate"
 
 
 def test_failure_in_the_middle_keeps_finished_work(fake_backbone, clip) -> None:
