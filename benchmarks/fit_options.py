@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
-from refvid.training.clips import VIDEO_SUFFIXES
+from refvid.training.clips import CLIP_SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -32,5 +32,5 @@ def read_options(description: str | None, draws: int) -> FitOptions:
     parser.add_argument("--draws", type=int, default=draws)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    clips = sorted(path for path in given.clips.iterdir() if path.suffix in VIDEO_SUFFIXES)
+    clips = sorted(path for path in given.clips.iterdir() if path.suffix in CLIP_SUFFIXES)
     return FitOptions(clips, given.weights, given.output, given.draws, random.Random(given.seed))

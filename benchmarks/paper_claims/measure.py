@@ -21,7 +21,7 @@ from refvid.metrics.psnr import psnr
 from refvid.metrics.ssim import ssim
 from refvid.rebuild.pixels import clip_to_frames, frames_to_clip
 from refvid.training.batch import Batch
-from refvid.training.clips import VIDEO_SUFFIXES
+from refvid.training.clips import CLIP_SUFFIXES
 
 Frames = NDArray[np.uint8]
 """(T, H, W, 3) RGB."""
@@ -72,7 +72,7 @@ class FrameScore:
 
 def held_out_clips(folder: Path, side: int) -> list[HeldOutClip]:
     """The first frames of every video, with a window in their middle."""
-    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in CLIP_SUFFIXES)
     clips = []
     for path in paths:
         with open_video(path) as video:

@@ -14,7 +14,7 @@ from refvid.media.folders import is_folder, list_files
 from refvid.media.partial_file import partial_file
 from refvid.media.pixel_conversion import to_uint8
 from refvid.media.reader import open_video
-from refvid.training.clips import VIDEO_SUFFIXES
+from refvid.training.clips import CLIP_SUFFIXES
 from refvid.wording import counted
 
 _SMALLEST = 16
@@ -37,7 +37,7 @@ def find_clips(folder: Path, most: int | None = None) -> list[Path]:
     """
     if not is_folder(folder):
         raise InputError(f"{folder} is no folder: give one with clean clips.")
-    paths = [path for path in list_files(folder) if path.suffix.lower() in VIDEO_SUFFIXES]
+    paths = [path for path in list_files(folder) if path.suffix.lower() in CLIP_SUFFIXES]
     return paths[:most]
 
 

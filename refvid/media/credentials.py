@@ -14,7 +14,7 @@ from refvid import __version__
 from refvid.errors import OptionError, OutputError
 from refvid.media.source_type import SourceType
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 SIGNED_CONTAINERS: Final[dict[str, str]] = {
     "mp4": "video/mp4",
@@ -221,7 +221,7 @@ def _add_source(builder: Any, source: Path) -> None:
             builder.add_ingredient(json.dumps(ingredient), source.suffix.lstrip(".").lower(), file)
     except c2pa.C2paError as error:
         # Of a kind that holds no credentials, as Matroska: none of its own are lost.
-        _log.info("%s is not named in the credentials as their source: %s", source, error)
+        logger.info("%s is not named in the credentials as their source: %s", source, error)
 
 
 def _constant(source_type: SourceType) -> str:

@@ -34,7 +34,6 @@ from refvid.media.pixel_conversion import (
 from refvid.media.remarks import Remarks
 from refvid.media.sequence import find_images, read_same_size
 from refvid.media.side_data import read_side_data
-from refvid.media.truncation import breaks_off
 from refvid.media.video_info import VideoInfo
 from refvid.wording import counted
 
@@ -291,7 +290,7 @@ def _decode(
         raise InputError(f"{path}: no frame could be decoded. The file is damaged.")
     remarks.add(_UNREADABLE, 0, skipped)
     ending = find_ending(path, info.container)
-    is_torn |= ending == "torn" or breaks_off(path)
+    is_torn |= ending == "torn"
     remarks.add(_BREAKS_OFF, count - 1, is_torn)
     remarks.add(_UNMARKED, count - 1, ending == "unmarked" and not is_torn)
 

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import BinaryIO, Final, Literal
 
 from refvid.media.file_kind import skip_gif_palette
+from refvid.media.matroska_elements import ends_within_an_element
 from refvid.media.mxf_partitions import find_footer
 
 Ending = Literal["torn", "unmarked"]
@@ -204,9 +205,14 @@ def _end_of_dv(file: BinaryIO, size: int) -> Ending | None:
     return "torn" if size % _DV_FRAMES[is_pal] else None
 
 
+def _end_of_matroska(file: BinaryIO, size: int) -> Ending | None:
+    return "torn" if ends_within_an_element(file, size) else None
+
+
 _LOOKS: Final = MappingProxyType[str, Callable[[BinaryIO, int], Ending | None]](
     {
         "gif": _end_of_gif,
+        "matroska,webm": _end_of_matroska,
         "apng": _end_of_png,
         "ogg": _end_of_ogg,
         "flv": _end_of_flv,

@@ -34,7 +34,7 @@ from refvid.media.partial_file import partial_file
 from refvid.media.pixel_conversion import Pixels, to_uint8, to_uint16
 from refvid.media.tiff import check_tiff, is_deep_tiff, is_planar, read_deep_tiff
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _Read = TypeVar("_Read")
 
@@ -229,7 +229,7 @@ def _check_size(path: Path, image: Image.Image, *, may_shrink: bool) -> None:
     if max(image.width * image.height, _tile_pixels(image)) > most:
         raise _too_large(path, (width, height))
     if image.size != (width, height):
-        _log.info("%s: read as %dx%d, as it is very large", path, *image.size)
+        logger.info("%s: read as %dx%d, as it is very large", path, *image.size)
 
 
 def _tile_pixels(image: Image.Image) -> int:
@@ -255,7 +255,7 @@ def _decode_still(path: Path, file: IO[bytes], image: Image.Image) -> Still:
         return Still(_decode(path, file, image))
     if image.width * image.height > _MOST_BYTES // 6:
         raise _too_large(path, image.size)
-    _log.info("%s: %s in %s", path, color.transfer_name, color.primaries_name)
+    logger.info("%s: %s in %s", path, color.transfer_name, color.primaries_name)
     return Still(decode_colored(file, image), color)
 
 
@@ -266,7 +266,7 @@ def _decode(
     check_tiff(image)
     if is_deep_color(image):
         if profile:
-            _log.warning("%s: its colour profile is ignored, as it has 16 bits per channel", path)
+            logger.warning("%s: its colour profile is ignored, as it has 16 bits per channel", path)
         if is_deep_tiff(image) and not is_planar(image):
             return read_deep_tiff(path, image, background)
         return turn_upright(decode_deep(file, image, background), image)
@@ -321,7 +321,7 @@ class _SrgbConversion:
                     outputMode="RGB",
                 )
             except (ImageCms.PyCMSError, OSError, ValueError) as error:
-                _log.warning("%s: its colour profile cannot be used (%s)", self._path, error)
+                logger.warning("%s: its colour profile cannot be used (%s)", self._path, error)
                 self._profile = None
             else:
                 if converted is not None:

@@ -12,7 +12,7 @@ from refvid.media.image import IMAGE_SUFFIXES
 from refvid.media.image_facts import read_image_size
 from refvid.media.sequence import numbered_path
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _NUMBER = re.compile(r"[0-9]+$")
 
@@ -44,7 +44,7 @@ def split_images(images: Sequence[Path]) -> list[Path]:
             found.append(pattern)
             continue
         if pattern is not None:
-            _log.warning(
+            logger.warning(
                 "%s: the images have different sizes, so each is taken on its own", pattern
             )
         found += group

@@ -21,7 +21,7 @@ from refvid.media.work_journal import (
 )
 from refvid.media.work_notes import has_files
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def remove_leftovers(output: Path) -> None:
@@ -55,12 +55,12 @@ def _finish(work: Path) -> None:
     try:
         carry_out(work)
     except OutputError as error:
-        _log.warning("an interrupted run cannot be finished: %s", error)
+        logger.warning("an interrupted run cannot be finished: %s", error)
         _remove(work)
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        _log.warning("cannot finish what an interrupted run left in %s: %s", work, error)
+        logger.warning("cannot finish what an interrupted run left in %s: %s", work, error)
     else:
-        _log.warning("finished a sequence in %s that an interrupted run had left", work.parent)
+        logger.warning("finished a sequence in %s that an interrupted run had left", work.parent)
 
 
 def _is_spent(work: Path) -> bool:
@@ -81,7 +81,7 @@ def _is_spent(work: Path) -> bool:
 
 
 def _remove(path: Path) -> None:
-    _log.info("removing %s, which an interrupted run left", path)
+    logger.info("removing %s, which an interrupted run left", path)
     with suppress(OSError):
         if path.is_dir():
             shutil.rmtree(path)

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -35,4 +35,4 @@ class Remarks:
         """Log what was noticed since the last call."""
         kinds, self._kinds = self._kinds, {}
         for kind, (count, first) in kinds.items():
-            _log.warning("%s: %s", self.path, kind.format(count=count, first=first))
+            logger.warning("%s: %s", self.path, kind.format(count=count, first=first))

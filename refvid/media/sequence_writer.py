@@ -20,7 +20,7 @@ from refvid.media.sequence import find_images, numbered_path
 from refvid.media.video_writer import Part, VideoWriter
 from refvid.media.work_folder import WorkFolder
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class SequenceWriter(VideoWriter):
@@ -79,7 +79,7 @@ class SequenceWriter(VideoWriter):
         self._folder.publish(list(self._names), overwrite=self._overwrite)
         others = sum(image.path.name not in self._names for image in find_images(self.output))
         if others:
-            _log.warning("%s: %d other images of such names stay there", self.output, others)
+            logger.warning("%s: %d other images of such names stay there", self.output, others)
 
     def _check(self, target: Path) -> None:
         if is_folder(target.parent):  # else it is made

@@ -17,7 +17,7 @@ from av.stream import Stream
 from refvid.media.sound import SoundFormat
 from refvid.wording import counted
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _JITTER: Final = Fraction(3, 100)
 """How far a time may be from the number of samples before it [s]: containers round times."""
@@ -90,7 +90,7 @@ class SoundConverter:
         yield from self._restart(None)
         yield from self._target.encode(None)
         if self._damaged:
-            _log.warning(
+            logger.warning(
                 "%s: audio track %s has %s: silence there",
                 self._path,
                 self._source.index,

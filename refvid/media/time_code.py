@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _CODE: Final = re.compile(r"(\d\d):([0-5]\d):([0-5]\d)([:;.])(\d\d+)")
 _HOURS: Final = 24
@@ -30,7 +30,9 @@ def carry_time_code(
         code = tags.pop(key)
         moved = None if rate is None else move_time_code(code, round(late * rate), rate)
         if moved is None:
-            _log.warning("%s: the time code is lost, as the part begins later than %s", path, code)
+            logger.warning(
+                "%s: the time code is lost, as the part begins later than %s", path, code
+            )
         else:
             tags[key] = moved
 

@@ -40,7 +40,7 @@ from refvid.media.work_journal import (
 )
 from refvid.media.work_notes import NOTES, Note, append_note, has_files, read_notes, replace_notes
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _PATIENCE_S: Final = 2.0
 _LOOK_AGAIN_S: Final = 0.05
@@ -181,7 +181,7 @@ class WorkFolder:
     ) -> None:
         self._leave()
         if error is not None and self.is_worth_keeping:
-            _log.warning(
+            logger.warning(
                 "%s: what is finished of it is kept: the same command goes on there", self.output
             )
 
@@ -230,7 +230,7 @@ class WorkFolder:
         names = dict.fromkeys((*identity, *before))
         changed = [name for name in names if before.get(name) != identity.get(name)]
         if changed and (journal.lines or has_files(self.path)):
-            _log.warning(
+            logger.warning(
                 "%s: starting anew, as the interrupted run had another %s",
                 self.output,
                 ", ".join(changed),
@@ -240,7 +240,7 @@ class WorkFolder:
     def _go_on(self, journal: Journal) -> None:
         stretches = whole_stretches(self.path, journal.lines)
         if len(stretches) < len(journal.lines):
-            _log.warning(
+            logger.warning(
                 "%s: of %d stretches that an interrupted run had finished, %d can be used",
                 self.output,
                 len(journal.lines),

@@ -42,7 +42,7 @@ from refvid.media.work_folder import WorkFolder
 from refvid.media.work_journal import Stretch
 from refvid.wording import counted
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 # 32 bits in the file; the tool chain takes it as signed.
 _FINEST_TIME_SCALE: Final = 2**31 - 1
@@ -264,7 +264,7 @@ class _FileWriter(VideoWriter):
         stored = {k: v for k, v in frame.side_data.items() if is_stored(k, encoder)}
         lost = frame.side_data.keys() - stored.keys() - TIME_CODES
         for loss in self.plan.describe_losses(lost - self._noted):
-            _log.warning("%s: from frame %s on, %s", self._like.path, frame.index, loss)
+            logger.warning("%s: from frame %s on, %s", self._like.path, frame.index, loss)
         self._noted |= lost
         return stored, self.plan.fields if frame.is_interlaced else None
 

@@ -36,7 +36,7 @@ from refvid.rebuild.reference_feed import ReferenceFeed
 from refvid.rebuild.session import Session
 from refvid.safetensors_file import open_safetensors
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -295,7 +295,7 @@ def resumed(prepared: Prepared, work: WorkFolder | None) -> Prepared:
     """The same with the chunks of the interrupted run, whatever memory is free now."""
     if work is None or not work.goes_on:
         return prepared
-    _log.warning("%s: going on with what an interrupted run has finished", prepared.plan.output)
+    logger.warning("%s: going on with what an interrupted run has finished", prepared.plan.output)
     return replace(prepared, budget=unpack_budget(work.begin["budget"]))
 
 

@@ -33,10 +33,10 @@ from refvid.training.degradations import degrade, random_degradation, slight_deg
 from refvid.training.made import MADE_KINDS, PHOTO_KINDS, make_clip
 from refvid.training.synthetic import moving_photo
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 Frames = NDArray[np.uint8]
-VIDEO_SUFFIXES = {".mp4", ".mkv", ".webm", ".mov", ".avi"}
+CLIP_SUFFIXES = {".mp4", ".mkv", ".webm", ".mov", ".avi"}
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
 MADE_PREFIX = "made:"
 """What the sources of clips made by code begin with."""
@@ -168,11 +168,11 @@ def build_cache(
     for done, (path, problem) in enumerate(_cache_all(mine, options), start=1):
         if problem is not None:
             broken += 1
-            log.warning("skipped %s: %s", path, problem)
+            logger.warning("skipped %s: %s", path, problem)
         yield done, len(mine)
     if broken:
         files = sum(isinstance(source, Path) for source in mine)
-        log.warning("%d of %d training files could not be read", broken, files)
+        logger.warning("%d of %d training files could not be read", broken, files)
 
 
 def load_cache(options: ClipCacheOptions) -> list[CachedClip]:
@@ -198,7 +198,7 @@ def _source_files(options: ClipCacheOptions) -> list[Path]:
             and not is_hidden(path)
         )
 
-    return [*files(options.videos, VIDEO_SUFFIXES), *files(options.images, IMAGE_SUFFIXES)]
+    return [*files(options.videos, CLIP_SUFFIXES), *files(options.images, IMAGE_SUFFIXES)]
 
 
 def _pictures(options: ClipCacheOptions) -> list[Path]:
@@ -269,7 +269,7 @@ def _clips_of(
     if isinstance(source, _Made):
         photo = None if source.photo is None else _readable(source.photo)
         yield make_clip(source.kind, rng, options.photo_size, options.photo_frames, photo)
-    elif source.suffix.lower() in VIDEO_SUFFIXES:
+    elif source.suffix.lower() in CLIP_SUFFIXES:
         yield from _video_excerpts(source, options)
     else:
         yield _clip_of_photo(source, options, pictures, rng)
@@ -333,7 +333,7 @@ def _records(source: _Source, options: ClipCacheOptions) -> list[Path]:
             options.photo_frames, options.photo_size, options.seed, _MADE_VERSION,
         )  # fmt: skip
         return [options.cache / f"made-{source.kind}-{_key(made_facts)}-0.json"]
-    is_video = source.suffix.lower() in VIDEO_SUFFIXES
+    is_video = source.suffix.lower() in CLIP_SUFFIXES
     root = options.videos if is_video else options.images
     assert root is not None, "a file lies in one of the folders"
     facts = (

@@ -23,7 +23,7 @@ from refvid.training.recipes.recipe import Recipe
 from refvid.training.sample_options import SampleOptions
 from refvid.wording import counted
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 VALID_SEED = 1
 """Added to a run's own, so that validation draws other samples than training."""
@@ -111,7 +111,7 @@ def prepare_clips(
 
 def _fill(options: ClipCacheOptions, processes: Processes) -> None:
     for done, total in build_cache(options, processes.part, processes.parts):
-        log.info("prepared %d of %d clips", done, total)
+        logger.info("prepared %d of %d clips", done, total)
 
 
 def _cache_options(config: TrainConfig) -> ClipCacheOptions:
@@ -145,7 +145,7 @@ def _hold_out(
     random.Random(f"{seed}:held out").shuffle(sources)
     count = min(round(share * len(sources)), len(sources) - 1)
     if count < 1:
-        log.warning(
+        logger.warning(
             "%d sources are too few to hold one out: validation is on training clips "
             "(--valid names others)",
             len(sources),
@@ -184,7 +184,7 @@ def _valid_batches(config: TrainConfig, clips: Sequence[CachedClip], recipe: Rec
         token_dropout=0.0,
     )
     if not group_usable(clips, samples):
-        log.warning("no held-out clip is large or long enough: there is no validation")
+        logger.warning("no held-out clip is large or long enough: there is no validation")
         return []
     drawer = recipe.draw_from(clips, samples, config.seed + VALID_SEED)
     return [drawer.draw(index) for index in range(config.run.valid_batches)]

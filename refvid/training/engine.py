@@ -44,7 +44,7 @@ from refvid.training.schedule import rate_factor, share_done, stage_at
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _MIXED = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 _PRECISIONS = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -231,7 +231,7 @@ class Trainer:
                     norm = accelerator.clip_grad_norm_(self.network.parameters(), options.clip_norm)
                     # Mixed precision with scaled gradients skips such steps on its own.
                     if accelerator.scaler is None and not torch.isfinite(norm):
-                        log.warning("step %d: the gradient is not finite", self.progress.step)
+                        logger.warning("step %d: the gradient is not finite", self.progress.step)
                         self.optimizer.zero_grad()
                 self.optimizer.step()
                 self.optimizer.zero_grad()
@@ -245,7 +245,7 @@ class Trainer:
         processes = self.accelerator.num_processes
         if stage != self._stage:
             if self._stage is not None:
-                log.info("stage %d begins", stage + 1)
+                logger.info("stage %d begins", stage + 1)
             self._stage = stage
             self._batches = draw_batches(
                 self.stages[stage],
@@ -265,7 +265,7 @@ class Trainer:
             progress.losses.clear()
             rate = self.optimizer.param_groups[0]["lr"]
             self._write(metrics, loss=mean, learning_rate=rate)
-            log.info("step %d, loss %.4f", progress.step, mean)
+            logger.info("step %d, loss %.4f", progress.step, mean)
         if progress.step % options.valid_steps == 0 or self.is_finished:
             self._validate(metrics)
         elif options.picture_steps and progress.step % options.picture_steps == 0:
@@ -298,7 +298,7 @@ class Trainer:
         if count:
             self.valid_loss = mean / count
             self._write(metrics, valid_loss=self.valid_loss)
-            log.info("step %d, validation loss %.4f", self.progress.step, self.valid_loss)
+            logger.info("step %d, validation loss %.4f", self.progress.step, self.valid_loss)
 
     @torch.no_grad()
     def _write_pictures(self) -> None:
@@ -320,7 +320,7 @@ class Trainer:
         self.accelerator.wait_for_everyone()
         if self.is_main:
             published = publish_checkpoint(partial, self.progress, self.config.run.keep_checkpoints)
-            log.debug("saved %s: %s", published, asdict(self.progress))
+            logger.debug("saved %s: %s", published, asdict(self.progress))
         self.accelerator.wait_for_everyone()
 
     def write_weights(self, path: Path) -> None:

@@ -32,7 +32,7 @@ from refvid.wording import counted
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def prepare_latents(
@@ -93,7 +93,7 @@ def _find_pairs(config: TrainConfig) -> list[tuple[Path, Path]]:
     ]
     pairs = [(path, pictures[path.stem]) for path in files if path.stem in pictures]
     if len(pairs) < len(files):
-        log.warning(
+        logger.warning(
             "%d of %d files with latents have no reference of their name",
             len(files) - len(pairs),
             len(files),
@@ -118,7 +118,7 @@ def _cache_pairs(
             tensors = _prepare_pair(config, recipe, latents, picture, frames, accelerator.device)
         except InputError as error:
             broken += 1
-            log.warning("skipped: %s", error)
+            logger.warning("skipped: %s", error)
             continue
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -126,9 +126,9 @@ def _cache_pairs(
                 save_file(tensors, partial)
         except (OSError, SafetensorError) as error:
             raise OutputError(f"Cannot write {target}: {error}.") from error
-        log.info("prepared %d of %d latents", done, len(mine))
+        logger.info("prepared %d of %d latents", done, len(mine))
     if broken:
-        log.warning("%d of %d files with latents could not be used", broken, len(mine))
+        logger.warning("%d of %d files with latents could not be used", broken, len(mine))
 
 
 def _prepare_pair(

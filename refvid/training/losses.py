@@ -13,7 +13,7 @@ from refvid.metrics.perceptual import NetworkName, load_lpips_network
 from refvid.metrics.st_lpips import SMALLEST_SIDE, load_st_lpips_network
 from refvid.training.loss_config import LossConfig
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _CHARBONNIER = 1e-2
 """Below this error [1 = half the range of a pixel] the loss turns from absolute to squared."""
@@ -102,7 +102,7 @@ class TrainingLoss(nn.Module):
         self.config, self.precision = config, precision
         self.perceptual, self.network = _load_perceptual(config)
         if config.perceptual == "auto":
-            log.info("the perceptual part of the loss is %s", self._describe_perceptual())
+            logger.info("the perceptual part of the loss is %s", self._describe_perceptual())
 
     def describe(self) -> str:
         """What is compared, in words."""
@@ -207,7 +207,7 @@ def _load_perceptual(config: LossConfig) -> tuple[str, nn.Module | None]:
         except OptionError as error:
             if config.perceptual == "st-lpips":
                 raise
-            log.info("%s", error)
+            logger.info("%s", error)
     return "gradients" if config.perceptual == "auto" else config.perceptual, None
 
 
@@ -224,5 +224,5 @@ def load_lpips(perceptual: str, network_name: NetworkName = "vgg") -> nn.Module 
     except (OptionError, CheckpointUnavailable) as error:
         if perceptual == "lpips":
             raise OptionError(str(error)) from error
-        log.info("%s Another loss takes its place.", error)
+        logger.info("%s Another loss takes its place.", error)
         return None

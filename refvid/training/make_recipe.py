@@ -24,7 +24,7 @@ from refvid.training.recipes.pretrained import PretrainedRecipe
 from refvid.training.recipes.recipe import Recipe
 from refvid.training.recipes.tokens import TokensRecipe, begin_with
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def make_recipe(config: TrainConfig, *, fresh: bool = True) -> tuple[Recipe, dict[str, Any]]:
@@ -116,7 +116,7 @@ def _load_plain(
             f"{differences.describe()}."
         )
     model.load_state_dict(weights, strict=False)
-    log.info("%s has no reference attention: that begins at random", config.init)
+    logger.info("%s has no reference attention: that begins at random", config.init)
 
 
 def _given(config: TrainConfig, sizes: Any = None) -> Any:
@@ -145,7 +145,7 @@ def _check_random(config: TrainConfig, *, fresh: bool) -> None:
             f"{config.backbone} is trained from pretrained weights: give them with --init, "
             f"a file or {config.backbone}."
         )
-    log.warning("without --init the frozen encoder is random, too: for experiments only")
+    logger.warning("without --init the frozen encoder is random, too: for experiments only")
 
 
 def _own_weights(model: nn.Module) -> None:

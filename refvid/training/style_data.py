@@ -31,7 +31,7 @@ from refvid.training.triplet_samples import TripletDrawer
 from refvid.training.triplets import Triplet, check_triplets, find_triplets
 from refvid.wording import counted
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _MARGIN = 1.5
 """Styles are cached by so much larger than samples need those of a square's proportions."""
@@ -163,7 +163,7 @@ def _data(
         stages.append(drawer)
     held_out = make_valid(config.stages[-1].apply(config.samples), config.seed + VALID_SEED)
     if not held_out.groups:
-        log.warning("nothing held out is large or long enough: there is no validation")
+        logger.warning("nothing held out is large or long enough: there is no validation")
         return TrainingData(stages, [])
     valid: list[Batch] = [held_out.draw(index) for index in range(config.run.valid_batches)]
     return TrainingData(stages, valid)
@@ -171,7 +171,7 @@ def _data(
 
 def _tell_held(names: Sequence[str]) -> None:
     if names:
-        log.info("styles held out: %s", ", ".join(names))
+        logger.info("styles held out: %s", ", ".join(names))
 
 
 def _first_then_others(processes: Processes, work: Callable[[], Result]) -> Result:

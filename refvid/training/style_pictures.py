@@ -18,7 +18,7 @@ from refvid.media.folders import is_hidden
 from refvid.media.image import IMAGE_SUFFIXES, read_image
 from refvid.media.pixel_conversion import to_uint8
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def cache_styles(paths: Sequence[Path], cache: Path, side: int) -> list[StylePic
     """
     pictures = list(_cached(paths, cache, side))
     if broken := len(paths) - len(pictures):
-        log.warning("%d of %d styles could not be read", broken, len(paths))
+        logger.warning("%d of %d styles could not be read", broken, len(paths))
     return pictures
 
 
@@ -76,7 +76,7 @@ def _cached(paths: Sequence[Path], cache: Path, side: int) -> Iterator[StylePict
             try:
                 pixels = _shrunk(to_uint8(read_image(path)), side)
             except InputError as error:
-                log.warning("skipped: %s", error)
+                logger.warning("skipped: %s", error)
                 continue
             _write(array, pixels)
         yield StylePicture(path.name, array)
@@ -134,7 +134,7 @@ def hold_out_styles(
         count = min(round(share * len(all_pictures)), len(all_pictures) - 1)
         chosen = set(all_pictures[: max(0, count)])
         if not chosen:
-            log.warning(
+            logger.warning(
                 "%d styles are too few to hold one out: validation is on styles of the training "
                 "(--valid-styles names others)",
                 len(all_pictures),

@@ -32,7 +32,7 @@ from refvid.training.loader import Alternating, BatchSource
 from refvid.training.make_recipe import make_recipe
 from refvid.training.read_config import SAVED_CONFIG, build_config, save_config
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +131,7 @@ def train(
     )
     if begun:
         trainer.resume(newest_checkpoint(config.output))
-    log.info("loss: %s", trainer.loss.describe())
+    logger.info("loss: %s", trainer.loss.describe())
     loss = float("nan")
     with _stop_on_signals() as caught, _failures_named(config.output):
         for report in trainer.run(lambda: bool(caught)):
@@ -236,7 +236,7 @@ def _stop_on_signals() -> Iterator[list[int]]:
         if caught:
             signal.default_int_handler(number, frame)
         caught.append(number)
-        log.warning("stopping after this step; everything is saved")
+        logger.warning("stopping after this step; everything is saved")
 
     before: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
     try:

@@ -28,10 +28,10 @@ from refvid.media.container import find_video_stream, open_container
 from refvid.media.folders import is_hidden
 from refvid.media.image import IMAGE_SUFFIXES, read_image
 from refvid.media.pixel_conversion import to_uint8
-from refvid.training.clips import VIDEO_SUFFIXES, leave_stopping
+from refvid.training.clips import CLIP_SUFFIXES, leave_stopping
 from refvid.wording import counted
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 TABLE = "triplets.csv"
 _CONTENT, _STYLE, _STYLISED = _MEMBERS = ("content", "style", "stylised")
@@ -76,7 +76,7 @@ def find_triplets(folder: Path) -> list[Triplet]:
         if content.is_file() and style.is_file() and stylised.is_file()
     ]
     if missing := len(listed) - len(whole):
-        log.warning("%d of %d triplets lack a file", missing, len(listed))
+        logger.warning("%d of %d triplets lack a file", missing, len(listed))
     return whole
 
 
@@ -99,7 +99,7 @@ def _by_name(folder: Path) -> Iterator[tuple[Path, Path, Path]]:
     for member in _MEMBERS:
         root = folder / member
         for path in sorted(root.rglob("*")):
-            if path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES and not is_hidden(path):
+            if path.suffix.lower() in IMAGE_SUFFIXES | CLIP_SUFFIXES and not is_hidden(path):
                 name = path.relative_to(root).with_suffix("").as_posix()
                 found.setdefault(name, {})[member] = path
     for name, paths in sorted(found.items()):
@@ -133,9 +133,9 @@ def check_triplets(triplets: list[Triplet], record: Path, workers: int) -> list[
         if isinstance(found, Triplet):
             usable.append(found)
         else:
-            log.warning("skipped %s: %s", triplet.stylised, found)
+            logger.warning("skipped %s: %s", triplet.stylised, found)
     if broken := len(triplets) - len(usable):
-        log.warning("%d of %d triplets cannot be used", broken, len(triplets))
+        logger.warning("%d of %d triplets cannot be used", broken, len(triplets))
     return usable
 
 
@@ -205,7 +205,7 @@ def read_pair(
 
 def _pictures(path: Path) -> Iterator[NDArray[np.uint8]]:
     """Frames (H, W, 3) uint8 RGB of a video, or the one of a picture."""
-    if path.suffix.lower() not in VIDEO_SUFFIXES:
+    if path.suffix.lower() not in CLIP_SUFFIXES:
         yield to_uint8(read_image(path))
         return
     try:

@@ -23,7 +23,7 @@ from refvid.training.recipes.recipe import ParameterGroup, Recipe, without_prefi
 from refvid.training.sample_options import SampleOptions
 from refvid.training.token_samples import TokenSampleDrawer
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _FITTED_BATCHES = 32
 
@@ -108,5 +108,5 @@ def begin_with(network: nn.Module, path: Path) -> None:
     }
     if not fitting:
         raise CheckpointMismatch(f"--init {path} holds no weights of such a network.")
-    log.info("%d of %d weights begin with those of %s", len(fitting), len(own), path)
+    logger.info("%d of %d weights begin with those of %s", len(fitting), len(own), path)
     network.load_state_dict(fitting, strict=False)
