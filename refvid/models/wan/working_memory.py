@@ -50,7 +50,7 @@ def bytes_with_states(config: WanConfig, sizes: ClipSizes) -> int:
     decoder = _decoder_state(config, sizes, sum(sizes.windows))
     return _with_margin(
         max(
-            2 * encoder + decoder + _encoder_work(config, sizes),
+            2 * encoder + decoder + _encoder_work(config, sizes, with_state=False),
             encoder + 2 * decoder + _decoder_work(config, sizes),
         )
     )
@@ -77,8 +77,8 @@ def _encoder_state(config: WanConfig, sizes: ClipSizes) -> int:
     return sum(_FLOAT * (area >> 2 * level) * _carried(config, level) for level in levels)
 
 
-def _encoder_work(config: WanConfig, sizes: ClipSizes) -> int:
-    """Of the level that takes most: what it gets and gives, and a strip with what it carries."""
+def _encoder_work(config: WanConfig, sizes: ClipSizes, *, with_state: bool = True) -> int:
+    """Of the level that takes most: what it gets and gives, a strip, and the state of that."""
     height, width, frames = sizes[:3]
     clips = 2 * 3 * frames * height * width  # as it came, and channels last
     inputs, peak = 0, 0
@@ -89,7 +89,9 @@ def _encoder_work(config: WanConfig, sizes: ClipSizes) -> int:
         gives = made * height * width // level.stride**2 * channels
         strip = max(seen.length for _, seen in level.strips) * width
         held = min(level.step + 1, frames)
-        values = channels * (4 * held + 2 * PAST_FRAMES) + _carried(config, number)
+        values = channels * (4 * held + 2 * PAST_FRAMES)
+        if with_state:
+            values += _carried(config, number)
         peak = max(peak, clips + given + gives + strip * values)
         height, width, frames, inputs = (
             height // level.stride, width // level.stride, made, channels
