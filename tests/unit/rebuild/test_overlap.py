@@ -57,6 +57,9 @@ class WholeCall:
     def working_bytes(self, height: int, width: int, frames: int, tile: int | None) -> int:
         return frames
 
+    def bound_memory(self) -> None:
+        pass
+
 
 def ramp(frames: int) -> torch.Tensor:
     """A clip whose brightness grows, so that every call has another mean."""
