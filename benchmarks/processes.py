@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -44,17 +45,34 @@ def run(
     """
     started = time.perf_counter()
     variables = {**os.environ, **(environment or {})}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env=variables, cwd=folder
-    ) as process:
-        assert process.stdout is not None
-        printed = process.stdout.read()
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command, printed)
-    seconds = time.perf_counter() - started
-    return Ran(printed, seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * _MAXRSS_UNIT)
+    with tempfile.TemporaryFile("w+") as used:
+        with subprocess.Popen(
+            [sys.executable, "-S", "-c", _LAUNCHER, str(used.fileno()), *command],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=variables,
+            cwd=folder,
+            pass_fds=[used.fileno()],
+        ) as process:
+            assert process.stdout is not None
+            printed = process.stdout.read()
+        seconds = time.perf_counter() - started
+        used.seek(0)
+        code, processor, peak = used.read().split()
+    if int(code):
+        raise subprocess.CalledProcessError(int(code), command, printed)
+    return Ran(printed, seconds, float(processor), int(peak) * _MAXRSS_UNIT)
+
+
+_LAUNCHER = """
+import os, sys
+process = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
+_, status, used = os.wait4(process, 0)
+code = os.waitstatus_to_exitcode(status)
+os.write(int(sys.argv[1]), f"{code} {used.ru_utime + used.ru_stime} {used.ru_maxrss}".encode())
+"""
+"""A small process in between: Linux counts what a process had before it became another program, and
+that is its parent's memory."""
 
 
 def run_refvid(*words: str, environment: Mapping[str, str] | None = None) -> Ran:

@@ -171,9 +171,6 @@ def main() -> None:
     # New memory for a chunk's frames is touched for the first time in larger pages.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     reuse_freed_memory()
-    # Loading torch makes hundreds of thousands of objects that stay: by default, Python looks
-    # through all of them every few hundred (a tenth of the time until the first frame).
-    gc.set_threshold(50_000, 20)
     spare_address_space()
     if "_REFVID_COMPLETE" in os.environ:
         # Typer would load Rich to clean help texts that hold no markup: half of the waiting time.

@@ -6,10 +6,11 @@ The commands that take files through a model only say what is to be done: their 
 
 from __future__ import annotations
 
+import gc
 import inspect
 import os
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -145,11 +146,30 @@ def carry_out(console: Console, task: Task, models: Models | None = None) -> int
     """
     batch = batch_of(console, task)
     if batch.ready:
-        do = task.begin(models or Models(console), batch.ready)
+        with _loading():
+            do = task.begin(models or Models(console), batch.ready)
         for job in batch:
             with batch.attempt(job) as outcome:
                 outcome.report = do(job)
     return batch.finish()
+
+
+@contextmanager
+def _loading() -> Iterator[None]:
+    """Load what is needed without looking for garbage, and never look through it again.
+
+    Torch makes hundreds of thousands of objects that stay: by default, Python looks through all of
+    them every few hundred (a tenth of the time until the first frame). It must do so again before
+    frames come: rings of objects may hold pictures.
+    """
+    usual = gc.get_threshold()
+    gc.set_threshold(50_000, 20)
+    try:
+        yield
+    finally:
+        if not gc.get_freeze_count():  # later, garbage of other tasks would stay as well
+            gc.freeze()
+        gc.set_threshold(*usual)
 
 
 def batch_of(console: Console, task: Task) -> Batch:

@@ -11,6 +11,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 from av.packet import Packet, PacketSideData, packet_sidedata_type_from_literal
+from av.sidedata.sidedata import SideDataContainer
 from av.video.frame import PictureType
 
 from refvid.media.kept import FRAME_DATA, UNREADABLE, Fate
@@ -64,7 +65,9 @@ def read_side_data(picture: av.VideoFrame) -> Mapping[str, bytes]:
     that PyAV has no name for count as `UNREADABLE`.
     """
     try:
-        found = list(cast("Any", picture.side_data))
+        # Not `picture.side_data`: a picture that keeps this keeps itself, with all of its pixels,
+        # until Python looks for such rings.
+        found = list(cast("Any", SideDataContainer)(picture))
     except ValueError:
         # It gives up on all of them where it does not know one.
         return {UNREADABLE: b""}
