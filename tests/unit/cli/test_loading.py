@@ -23,6 +23,6 @@ def test_garbage_is_looked_for_again_afterwards():
     frozen = gc.get_freeze_count()
     assert frozen, "what is loaded stays"
     with _loading():
-        made = [[] for _ in range(1000)]
+        made = [[number] for number in range(1000)]
     assert len(made) == 1000
     assert gc.get_freeze_count() <= frozen, "what is made for one task does not"
