@@ -136,6 +136,7 @@ def test_torch_and_opencv_agree_on_gray(scene: np.ndarray) -> None:
     assert np.abs(to_shades(tensor).astype(int) - gray(scene)).max() <= 1
 
 
+@pytest.mark.skipif(int(cv2.__version__.partition(".")[0]) < 5, reason="draws other letters")
 def test_moving_text_is_found_in_what_lost_its_detail() -> None:
     """Thin strokes on plain ground: nothing beside them tells where they are."""
     page = np.full((288, 512), 20, np.uint8)
