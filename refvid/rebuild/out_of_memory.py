@@ -108,5 +108,5 @@ def out_of_memory_errors() -> Iterator[None]:
             raise
         raise OutOfMemory(
             "Memory ran out beside the model's own work. Close other programs, or choose a "
-            f"smaller --chunk or another --device. ({str(error).partition(chr(10))[0]})"
+            f"smaller --chunk or another --device. ({first_words(error)})"
         ) from error
